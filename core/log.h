@@ -1,0 +1,35 @@
+/* The program's own log on stderr: time, level, component, message, key=value. Any thread; one
+ * write a line. Never on the hot path, never anything secret. Bytes of peers are escaped. */
+#ifndef NU_CORE_LOG_H
+#define NU_CORE_LOG_H
+
+enum nu_log_level { NU_LOG_DEBUG, NU_LOG_INFO, NU_LOG_WARN, NU_LOG_ERROR };
+const char *nu_log_level_str(enum nu_log_level level);
+
+void nu_log_set_level(enum nu_log_level level);
+enum nu_log_level nu_log_get_level(void);
+/* Tests catch lines here instead of stderr; NULL = stderr again. */
+void nu_log_set_sink(void (*sink)(const char *line, void *ctx), void *ctx);
+
+/* `component`: "listener", "cluster". The message is a short sentence, then key=value pairs in the
+ * format. */
+void nu_log(enum nu_log_level level, const char *component, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same at most once a second for each call site; the next line says how many were held back. */
+#define nu_log_limited(level, component, ...)                                                      \
+    do {                                                                                           \
+        static struct nu_log_limit limit_;                                                         \
+        if (nu_log_allowed(&limit_))                                                               \
+            nu_log_held(&limit_, level, component, __VA_ARGS__);                                   \
+    } while (0)
+
+struct nu_log_limit {
+    _Atomic long last_ms;
+    _Atomic unsigned held;
+};
+int nu_log_allowed(struct nu_log_limit *limit);
+void nu_log_held(struct nu_log_limit *limit, enum nu_log_level level, const char *component,
+                 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+#endif
