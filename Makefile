@@ -1,31 +1,41 @@
 # The only entrance. Plain, quiet unless V=1; every target works from a fresh clone.
 #
-#   make            everything into build/
-#   make test       unit, corpus and end-to-end tests (installs what they need)
-#   make run        the demo of docs/examples/demo.yaml
+#   make              everything into build/, offline
+#   make run          the demo of docs/examples/demo.yaml (installs missing build packages first)
+#   make test         unit, corpus and end-to-end tests and the examples (installs their peers too)
+#
+#   make lint fmt     checks and formatting             make asan tsan fuzz check-paranoid coverage mutants
+#   make docs         generated pages                   make bench
+#   make deps         all packages of .ci/packages      make install PREFIX=/usr/local DESTDIR=
 #
 # BUILD names the output folder, SAN a comma list for -fsanitize, so that variants live side by side.
+# CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come after the project's own.
 
 BUILD ?= build
-CC    ?= gcc
+CC    := $(if $(filter default,$(origin CC)),gcc,$(CC))
 SAN   ?=
 V     ?=
 Q     := $(if $(V),,@)
 say    = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 LIBS   := libevent yaml-0.1 libcares
-CPPFLAGS += -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(LIBS))
 OPT    ?= -O2
-CFLAGS ?= $(OPT) -g
-CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-          -Wpointer-arith -Wno-unused-parameter -fno-strict-aliasing -fno-common -fstack-protector-strong \
-          -fvisibility=hidden -pthread -MMD -MP
-LDLIBS += $(shell pkg-config --libs $(LIBS)) -pthread
-LDFLAGS += -Wl,-z,relro,-z,now
+NU_CPPFLAGS := -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+NU_CFLAGS   := $(OPT) -g -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+               -Wpointer-arith -Wno-unused-parameter -fno-strict-aliasing -fno-common -fstack-protector-strong \
+               -fvisibility=hidden -pthread
+NU_LDFLAGS  := -Wl,-z,relro,-z,now
+LDLIBS      += $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread
 ifneq ($(SAN),)
-CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
-LDFLAGS += -fsanitize=$(SAN)
+NU_CFLAGS   += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+NU_LDFLAGS  += -fsanitize=$(SAN)
 endif
+# PARANOID=1: test filters between all filters of every chain (make check-paranoid).
+ifneq ($(PARANOID),)
+NU_CPPFLAGS += -DNU_PARANOID
+endif
+COMPILE = $(CC) $(NU_CPPFLAGS) $(CPPFLAGS) $(NU_CFLAGS) $(CFLAGS)
+LINK    = $(CC) $(NU_CFLAGS) $(CFLAGS) $(NU_LDFLAGS) $(LDFLAGS)
 
 LAYERS   := core protocols tls l4 l7
 LIB_SRC  := $(sort $(shell find $(LAYERS) -name '*.c' 2>/dev/null))
@@ -36,38 +46,70 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB      := $(BUILD)/libnuncio.a
+TOOL_LIB := $(BUILD)/libnuncio-tool.a
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 REPLAY_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/corpus/%,$(FUZZ_SRC))
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 
 .DELETE_ON_ERROR:
-.PHONY: all
+.PHONY: all run deps docs fmt install clean
 all: $(if $(NU_SRC),$(BUILD)/nuncio) $(UNIT_BIN) $(REPLAY_BIN)
 
-$(BUILD)/obj/%.o: %.c
+# Once per build folder and package list: a missing package is named before the compiler stumbles over it.
+$(BUILD)/packages-present: .ci/packages
+	@mkdir -p $(@D)
+	$(Q).ci/deps --check build && touch $@
+
+$(BUILD)/obj/%.o: %.c | $(BUILD)/packages-present
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
 $(LIB): $(call obj,$(LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/nuncio: $(call obj,$(NU_SRC)) $(LIB)
-	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(TOOL_LIB): $(call obj,$(filter-out %/main.c,$(NU_SRC)))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FILT_SRC)) $(LIB)
+$(BUILD)/nuncio: $(call obj,$(NU_SRC)) $(if $(PARANOID),$(call obj,$(FILT_SRC))) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
+
+$(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FILT_SRC)) $(TOOL_LIB) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 
 $(REPLAY_BIN): $(BUILD)/tests/corpus/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 
-.PHONY: clean
+# Only in the folder of `make fuzz`: clang, everything built with -fsanitize=fuzzer-no-link.
+$(FUZZ_BIN): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+run:
+	$(Q).ci/deps build
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/nuncio
+	$(Q)docs/examples/demo.sh $(BUILD)/nuncio
+
+deps:
+	$(Q).ci/deps
+
+docs: $(BUILD)/nuncio
+	$(Q)for page in reference stats; do $(BUILD)/nuncio docs $$page >docs/$$page.new && mv docs/$$page.new docs/$$page.md || exit 1; done
+
+PREFIX ?= /usr/local
+install: $(BUILD)/nuncio
+	install -D -m 755 $(BUILD)/nuncio $(DESTDIR)$(PREFIX)/bin/nuncio
+
 clean:
 	$(Q)rm -rf build
 
+include tests/tests.mk tests/lint/lint.mk
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,88 @@
+# Targets that run tests; each variant has a build folder of its own. Included by the Makefile.
+#
+# `make test` may install packages, so it starts a second make for the work; the others only look and say
+# what is missing. The parts run one after the other also under -j: on two cores they would only disturb
+# each other's deadlines.
+
+PYTHON  := /usr/bin/python3
+PYTEST  := $(PYTHON) -m pytest -q
+SUBMAKE := $(MAKE) --no-print-directory
+# Builds use all CPUs, unless the caller's own -j already shares out jobs.
+BUILD_ALL = $(SUBMAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+FUZZ_SECONDS ?= 10
+
+.PHONY: test test-parts test-unit test-corpus test-e2e test-examples check-paranoid asan tsan fuzz coverage mutants bench
+
+test:
+	$(Q).ci/deps build test
+	$(Q)$(SUBMAKE) test-parts
+
+test-parts:
+	$(Q)$(BUILD_ALL) all
+	$(Q)$(SUBMAKE) test-unit
+	$(Q)$(SUBMAKE) test-corpus
+	$(Q)$(SUBMAKE) test-e2e
+	$(Q)$(SUBMAKE) test-examples
+
+test-unit: $(UNIT_BIN)
+	$(Q)tests/unit/run --under $(BUILD)/tests --skips tests/SKIPS $(UNIT_BIN)
+
+test-corpus: $(REPLAY_BIN)
+	$(Q)tests/fuzz/replay-all tests/fuzz/corpus $(REPLAY_BIN)
+
+# E2E holds more arguments for pytest, e.g. E2E='-k reload'.
+test-e2e: $(if $(NU_SRC),$(BUILD)/nuncio)
+	$(Q)NUNCIO=$(abspath $(BUILD)/nuncio) $(PYTEST) tests/e2e $(E2E)
+
+test-examples: $(if $(NU_SRC),$(BUILD)/nuncio)
+	$(Q)tests/examples $(BUILD)/nuncio
+
+check-paranoid: export NUNCIO_PARANOID := 1
+check-paranoid:
+	$(Q).ci/deps --check build test
+	$(Q)$(SUBMAKE) BUILD=build/paranoid PARANOID=1 test-e2e
+
+asan: export ASAN_OPTIONS := detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+asan: export UBSAN_OPTIONS := print_stacktrace=1:halt_on_error=1
+asan: export NUNCIO_SLOW := 3
+asan:
+	$(Q).ci/deps --check build test
+	$(Q)$(SUBMAKE) BUILD=build/asan SAN=address,undefined OPT=-O1 test-parts
+
+# setarch -R: the thread sanitizer's shadow does not fit every random layout of newer kernels.
+tsan: export TSAN_OPTIONS := halt_on_error=1:second_deadlock_stack=1
+tsan: export NUNCIO_SLOW := 5
+tsan: export E2E := -m threads
+tsan:
+	$(Q).ci/deps --check build test
+	$(Q)$(BUILD_ALL) BUILD=build/tsan SAN=thread OPT=-O1 all
+	$(Q)setarch -R $(SUBMAKE) BUILD=build/tsan SAN=thread OPT=-O1 test-unit
+	$(Q)setarch -R $(SUBMAKE) BUILD=build/tsan SAN=thread OPT=-O1 test-e2e
+
+fuzz: export ASAN_OPTIONS := detect_leaks=1
+fuzz: export UBSAN_OPTIONS := print_stacktrace=1:halt_on_error=1
+fuzz:
+	$(Q).ci/deps --check build lint
+	$(Q)$(BUILD_ALL) BUILD=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined OPT=-O1 fuzzers
+	$(Q)tests/fuzz/run --seconds $(FUZZ_SECONDS) --keep build/fuzz/findings $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZ_BIN))
+
+.PHONY: fuzzers
+fuzzers: $(FUZZ_BIN)
+
+coverage:
+	$(Q)rm -rf build/coverage/obj
+	$(Q)$(BUILD_ALL) BUILD=build/coverage OPT=-O0 CFLAGS=--coverage corpora
+	$(Q)$(SUBMAKE) BUILD=build/coverage OPT=-O0 CFLAGS=--coverage test-corpus
+	$(Q)$(PYTHON) tests/fuzz/coverage.py --objects build/coverage/obj tests/fuzz/coverage.txt
+
+.PHONY: corpora
+corpora: $(REPLAY_BIN)
+
+mutants:
+	$(Q)tests/mutants/run
+
+# BENCH holds more arguments, e.g. BENCH='--scenarios tcp --rounds 9'.
+bench: $(BUILD)/nuncio
+	$(Q).ci/deps --check build test
+	$(Q)$(PYTHON) tests/bench/run.py --nuncio $(abspath $(BUILD)/nuncio) $(BENCH)
+	$(Q)$(PYTHON) tests/bench/load_config.py --nuncio $(abspath $(BUILD)/nuncio)
