@@ -1,0 +1,129 @@
+"""Fixtures of the end-to-end tests. What each thing does stands in lib/, one file a concept."""
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from lib.certs import Certs
+from lib.nuncio import Nuncio
+from lib.poll import SLOW
+from lib.ports import RefusingPort
+from lib.skips import Skips
+
+SKIPS = Skips(Path(__file__).parent.parent / "SKIPS")
+SECONDS = 120  # of one test, stretched for sanitizers; the mark `deadline(seconds)` says otherwise
+
+
+@pytest.fixture
+def closing():
+    """closing(thing) returns the thing and calls its close() after the test, last one first."""
+    things = []
+
+    def keep(thing):
+        things.append(thing)
+        return thing
+
+    yield keep
+    errors = []
+    for thing in reversed(things):
+        try:
+            thing.close()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def nuncio(closing):
+    """nuncio(config, *args, workers=N, env={}, files={name: text}) starts one that serves; ended and judged after the test."""
+    def start(*args, **more):
+        child = closing(Nuncio(*args, **more))
+        return child
+    return start
+
+
+@pytest.fixture
+def peer(closing):
+    """peer(Echo, ...) starts a server of lib.peers or lib.servers and ends it after the test."""
+    def start(kind, *args, **more):
+        return closing(kind(*args, **more))
+    return start
+
+
+@pytest.fixture(params=[1, 4], ids=["workers1", "workers4"])
+def workers(request):
+    """Runs the test with one worker and with four."""
+    return request.param
+
+
+@pytest.fixture
+def refusing_port(closing):
+    return closing(RefusingPort())
+
+
+@pytest.fixture(scope="session")
+def certs(tmp_path_factory):
+    return Certs(tmp_path_factory.mktemp("certs"))
+
+
+# --- the run as a whole
+
+def raise_fd_limit(wanted):
+    """As near to it as this user may go; children inherit it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for limit in (max(wanted, hard), hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return
+        except (ValueError, OSError):
+            continue
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "deadline(seconds): this test may take so long")
+    raise_fd_limit(65536)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    mark = item.get_closest_marker("deadline")
+    seconds = int((mark.args[0] if mark else SECONDS) * SLOW)
+
+    def late(_number, _frame):
+        raise TimeoutError(f"test not done in {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+# Under NUNCIO_CI=1 a skipped (or expected to fail) test that tests/SKIPS does not name fails the run.
+unnamed_skips = []
+
+
+def pytest_runtest_logreport(report):
+    test = f"tests/e2e/{report.nodeid.removeprefix('tests/e2e/')}"
+    if report.skipped and SKIPS.reason(test) is None:
+        unnamed_skips.append(test)
+
+
+pytest_collectreport = pytest_runtest_logreport
+
+
+def pytest_terminal_summary(terminalreporter):
+    for test in unnamed_skips:
+        terminalreporter.write_line(f"skipped without a line in tests/SKIPS: {test}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    if unnamed_skips and SKIPS.strict and session.exitstatus == 0:
+        session.exitstatus = 1

@@ -1,0 +1,26 @@
+"""Waiting with a deadline. The one place of the end-to-end tests that sleeps, and only between two looks."""
+import os
+import time
+
+# Sanitizer builds are slower: every deadline is stretched by this.
+SLOW = float(os.environ.get("NUNCIO_SLOW", "1"))
+
+
+def eventually(look, timeout=10, what=None):
+    """The first true value that look() gives. An AssertionError or OSError it raises counts as "not yet".
+
+    Fails with the last value or error once `timeout` seconds (times NUNCIO_SLOW) have passed.
+    """
+    end = time.monotonic() + timeout * SLOW
+    pause, last = 0.002, None
+    while True:
+        try:
+            last = look()
+            if last:
+                return last
+        except (AssertionError, OSError) as error:
+            last = error
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {timeout * SLOW:g} s: {what or look}; last: {last!r}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
