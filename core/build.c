@@ -1,0 +1,305 @@
+/* Building: places to a chain (S0, S1), insertion beside a filter (S2, S4), the check of faces, and
+ * the chain's small accessors. */
+#include "core/build.h"
+
+#include "core/chain_priv.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define round_up(n) (((n) + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1))
+
+static nu_expand_fn *expand;
+
+void nu_chain_set_expander(nu_expand_fn *fn)
+{
+    expand = fn;
+}
+
+const char *nu_face_str(enum nu_face face)
+{
+    static const char *const names[] = {"nothing",   "bytes",     "HTTP",
+                                        "WebSocket", "datagrams", "any"};
+    nu_assert((unsigned)face < sizeof names / sizeof *names);
+    return names[face];
+}
+
+static void init_filter(struct nu_filter *f, struct nu_chain *chain,
+                        const struct nu_filter_type *type)
+{
+    f->type = type;
+    f->chain = chain;
+    f->busy = 1; /* until it has started: what comes earlier waits */
+    f->sees[NU_FWD] = (uint8_t)type->sees[NU_FWD];
+    f->sees[NU_REV] = (uint8_t)type->sees[NU_REV];
+    struct nu_joint *joint = nu_joint_of(f);
+    if (joint)
+        joint->self = f;
+}
+
+static void open_one(struct nu_filter *f, const void *conf)
+{
+    f->opened = 1;
+    switch (f->type->open ? f->type->open(f, conf) : NU_OPEN) {
+    case NU_OPEN:
+        return;
+    case NU_PASS:
+        nu_bypass(f);
+        return;
+    case NU_REFUSE:
+        nu_fail(f, NU_CAUSE_FILTER, NU_SIDE_LOCAL, "%s", "");
+        return;
+    }
+}
+
+/* Filters first..last are linked and new: open all, then start all. */
+static void open_all(struct nu_filter *first, const struct nu_place *places, unsigned count)
+{
+    const struct nu_chain *chain = first->chain;
+    struct nu_filter *f = first;
+    for (unsigned i = 0; i < count && chain->state <= NU_CHAIN_LIVE; i++, f = f->next[NU_FWD])
+        open_one(f, places[i].conf);
+}
+
+static void start_all(struct nu_filter *first, unsigned count)
+{
+    struct nu_filter *f = first, *right;
+    for (unsigned i = 0; i < count; i++, f = right) {
+        right = f->next[NU_FWD]; /* f may insert beside itself; those start themselves */
+        if (f->type->start && nu_chain_live(f->chain))
+            f->type->start(f);
+        nu_unbusy(f);
+    }
+}
+
+static void link_pair(struct nu_filter *left, struct nu_filter *right)
+{
+    left->next[NU_FWD] = right;
+    right->next[NU_REV] = left;
+}
+
+/* Chain, facts and filters in one allocation. */
+static struct nu_chain *allocate(const struct nu_place *places, unsigned count,
+                                 const struct nu_facts *facts)
+{
+    size_t bytes = round_up(sizeof(struct nu_chain)) + (facts ? round_up(sizeof *facts) : 0);
+    for (unsigned i = 0; i < count; i++)
+        bytes += round_up(places[i].type->size);
+    struct nu_chain *chain = calloc(1, bytes);
+    nu_assert(chain != NULL);
+    char *at = (char *)chain + round_up(sizeof *chain);
+    if (facts) {
+        chain->facts = memcpy(at, facts, sizeof *facts);
+        at += round_up(sizeof *facts);
+    }
+    struct nu_filter *left = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        struct nu_filter *f = (struct nu_filter *)at;
+        at += round_up(places[i].type->size);
+        init_filter(f, chain, places[i].type);
+        if (left)
+            link_pair(left, f);
+        else
+            chain->end[NU_REV] = f;
+        left = f;
+    }
+    chain->end[NU_FWD] = left;
+    return chain;
+}
+
+struct nu_chain *nu_chain_new(struct nu_loop *loop, const struct nu_place *places, unsigned count,
+                              const struct nu_facts *facts, const struct nu_chain_owner *owner,
+                              void *owner_ctx)
+{
+    struct nu_place more[NU_CHAIN_MAX_FILTERS];
+    if (expand) {
+        count = expand(places, count, more);
+        places = more;
+    }
+    nu_assert(count > 0 && count <= NU_CHAIN_MAX_FILTERS);
+    struct nu_chain *chain = allocate(places, count, facts);
+    chain->loop = loop;
+    chain->owner = owner;
+    chain->owner_ctx = owner_ctx;
+    chain->last_activity = loop->now_ms;
+    nu_list_add_tail(&loop->chains, &chain->link);
+    loop->chain_count++;
+    nu_chain_enter(chain);
+    open_all(chain->end[NU_REV], places, count);
+    if (chain->state == NU_CHAIN_BUILDING)
+        nu_chain_set_state(chain, NU_CHAIN_LIVE);
+    start_all(chain->end[NU_REV], count);
+    nu_chain_leave(chain);
+    return chain;
+}
+
+/* A newcomer on `side` of f stands where END may have passed already: it takes that over. */
+static void inherit(struct nu_filter *newcomer, const struct nu_filter *f, enum nu_dir side)
+{
+    enum nu_dir back = nu_opposite(side);
+    if (nu_bit(f, NU_B_ENDED, side)) {
+        nu_bit_set(newcomer, NU_B_ARRIVED, side, true);
+        nu_bit_set(newcomer, NU_B_ENDED, side, true);
+    }
+    if (nu_bit(f, NU_B_ARRIVED, back)) {
+        nu_bit_set(newcomer, NU_B_ARRIVED, back, true);
+        nu_bit_set(newcomer, NU_B_ENDED, back, true);
+    }
+}
+
+static struct nu_filter *make_apart(struct nu_filter *f, enum nu_dir side,
+                                    const struct nu_filter_type *type)
+{
+    struct nu_filter *n = calloc(1, type->size);
+    nu_assert(n != NULL);
+    init_filter(n, f->chain, type);
+    n->apart = 1;
+    inherit(n, f, side);
+    return n;
+}
+
+void nu_insert(struct nu_filter *f, enum nu_dir side, const struct nu_place *places, unsigned count)
+{
+    struct nu_chain *chain = f->chain;
+    struct nu_place more[NU_CHAIN_MAX_FILTERS];
+    if (!nu_chain_live(chain) || count == 0)
+        return;
+    if (expand) {
+        count = expand(places, count, more);
+        places = more;
+    }
+    if (side == NU_REV && f->queue[NU_FWD]) { /* S4 */
+        nu_fail(f, NU_CAUSE_FILTER, NU_SIDE_CLIENT, "bytes behind the request to switch");
+        return;
+    }
+    nu_assert(f->busy && (f->next[side] || !nu_joint_of(f)));
+    struct nu_filter *left = side == NU_FWD ? f : f->next[NU_REV];
+    struct nu_filter *right = side == NU_FWD ? f->next[NU_FWD] : f;
+    struct nu_filter *first = NULL, *last = left;
+    for (unsigned i = 0; i < count; i++) {
+        struct nu_filter *n = make_apart(f, side, places[i].type);
+        if (last)
+            link_pair(last, n);
+        first = first ? first : n;
+        last = n;
+    }
+    if (right)
+        link_pair(last, right);
+    else
+        chain->end[NU_FWD] = last;
+    if (!left)
+        chain->end[NU_REV] = first;
+    chain->dirty = 1;
+    open_all(first, places, count);
+    start_all(first, count);
+}
+
+/* What comes out on the right of a filter that is given `in` on its left. */
+static enum nu_face right_face(const struct nu_filter_type *type, enum nu_face in)
+{
+    return type->face[1] == NU_SAME ? in : (enum nu_face)type->face[1];
+}
+
+int nu_chain_check(const struct nu_place *places, unsigned count, enum nu_face left,
+                   struct nu_arena *arena, const char **why)
+{
+    enum nu_face now = left;
+    for (unsigned i = 0; i < count; i++) {
+        const struct nu_filter_type *type = places[i].type;
+        if (now == NU_FACE_NONE) {
+            *why = nu_arena_printf(arena, "nothing can stand behind %s, which ends the chain",
+                                   places[i - 1].type->name);
+            return (int)i;
+        }
+        if (type->face[0] != NU_SAME && type->face[0] != now) {
+            *why = nu_arena_printf(arena, "%s takes %s, but %s comes here", type->name,
+                                   nu_face_str(type->face[0]), nu_face_str(now));
+            return (int)i;
+        }
+        now = right_face(type, now);
+    }
+    if (now == NU_FACE_NONE && count > 0)
+        return -1;
+    *why = "the chain has no filter that ends it (tcp_proxy, echo)";
+    return count ? (int)count - 1 : 0;
+}
+
+struct nu_loop *nu_chain_loop(const struct nu_chain *chain)
+{
+    return chain->loop;
+}
+
+struct nu_arena *nu_chain_arena(struct nu_chain *chain)
+{
+    if (!chain->arena)
+        chain->arena = nu_arena_new(256);
+    return chain->arena;
+}
+
+struct nu_facts *nu_chain_facts(struct nu_chain *chain)
+{
+    if (!chain->facts)
+        chain->facts = nu_arena_alloc(nu_chain_arena(chain), sizeof *chain->facts);
+    return chain->facts;
+}
+
+struct nu_facts_more *nu_chain_facts_more(struct nu_chain *chain)
+{
+    struct nu_facts *facts = nu_chain_facts(chain);
+    if (!facts->more)
+        facts->more = nu_arena_alloc(nu_chain_arena(chain), sizeof *facts->more);
+    return facts->more;
+}
+
+struct nu_result nu_chain_result(const struct nu_chain *chain)
+{
+    return chain->result;
+}
+
+const char *nu_chain_details(const struct nu_chain *chain)
+{
+    return chain->details ? chain->details : "";
+}
+
+const char *nu_chain_blamed(const struct nu_chain *chain)
+{
+    return chain->blamed ? chain->blamed : "";
+}
+
+bool nu_chain_ended(const struct nu_chain *chain)
+{
+    return chain->state > NU_CHAIN_LIVE;
+}
+
+void *nu_chain_owner_ctx(const struct nu_chain *chain)
+{
+    return chain->owner_ctx;
+}
+
+const struct nu_chain_owner *nu_chain_owner(const struct nu_chain *chain)
+{
+    return chain->owner;
+}
+
+void nu_chain_touch(struct nu_chain *chain)
+{
+    chain->last_activity = chain->loop->now_ms;
+}
+
+int64_t nu_chain_last_activity(const struct nu_chain *chain)
+{
+    return chain->last_activity;
+}
+
+struct nu_filter *nu_chain_end(const struct nu_chain *chain, enum nu_dir dir)
+{
+    return chain->end[dir];
+}
+
+const char *nu_transport_str(enum nu_transport transport)
+{
+    static const char *const names[] = {"unknown", "plain", "tls"};
+    nu_assert((unsigned)transport < sizeof names / sizeof *names);
+    return names[transport];
+}

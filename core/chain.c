@@ -1,0 +1,256 @@
+/* Delivery: how events get from filter to filter, in order and without re-entry. The hot path is
+ * nu_forward -> nu_arrive -> event(). Everything here runs on the chain's own thread, inside a
+ * frame. */
+#include "core/chain_priv.h"
+
+#include <stdlib.h>
+
+void nu_chain_enter(struct nu_chain *chain)
+{
+    chain->depth++;
+    chain->loop->depth++;
+}
+
+void nu_chain_leave(struct nu_chain *chain)
+{
+    nu_assert(chain->depth > 0);
+    if (chain->depth == 1 && chain->dirty)
+        nu_tell_flow(chain);
+    chain->depth--;
+    chain->loop->depth--;
+}
+
+static void enqueue(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    struct nu_queued *q = malloc(sizeof *q), *last = f->queue[dir];
+    nu_assert(q != NULL);
+    q->ev = *ev;
+    q->next = last ? last->next : q;
+    if (last)
+        last->next = q;
+    f->queue[dir] = q;
+    if (!last)
+        nu_recount(f, dir);
+}
+
+static struct nu_ev dequeue(struct nu_filter *f, enum nu_dir dir)
+{
+    struct nu_queued *last = f->queue[dir], *q = last->next;
+    struct nu_ev ev = q->ev;
+    last->next = q->next;
+    if (q == last)
+        f->queue[dir] = NULL;
+    free(q);
+    if (!f->queue[dir])
+        nu_recount(f, dir);
+    return ev;
+}
+
+void nu_queue_clear(struct nu_filter *f, enum nu_dir dir)
+{
+    while (f->queue[dir]) {
+        struct nu_ev ev = dequeue(f, dir);
+        nu_ev_free(&ev);
+    }
+}
+
+/* END leaves f: once, and the chain learns how (O2, O4). */
+static void note_end(struct nu_filter *f, enum nu_dir dir, const struct nu_ev *ev)
+{
+    nu_assert(!nu_bit(f, NU_B_ENDED, dir));
+    nu_bit_set(f, NU_B_ENDED, dir, true);
+    nu_latch(f->chain, ev->u.end);
+}
+
+static void show_watch(struct nu_filter *f, enum nu_dir dir, const struct nu_ev *ev)
+{
+    const struct nu_chain_watch *w = f->chain->watch;
+    if (w)
+        w->fn(f->chain, f, dir, ev, w->ctx);
+}
+
+/* From f's far side on: the next filter, or out of the chain. */
+static void leave_filter(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    if (f->next[dir])
+        nu_arrive(f->next[dir], dir, ev);
+    else
+        nu_joint_cross(f, dir, ev);
+}
+
+/* One event that f may have now: to its callback, or past it. */
+static void hand(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    bool seen = f->sees[dir] & NU_SEES(ev->kind);
+    if (ev->kind == NU_END) {
+        nu_bit_set(f, NU_B_ARRIVED, dir, true);
+        if (!seen)
+            note_end(f, dir, ev);
+    }
+    if (seen)
+        f->type->event(f, dir, ev);
+    else
+        leave_filter(f, dir, ev);
+}
+
+/* Delivers what waits at f until it holds, is empty, or the chain is over. f is busy throughout. */
+static void drain(struct nu_filter *f)
+{
+    struct nu_chain *chain = f->chain;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (enum nu_dir dir = NU_FWD; dir <= NU_REV; dir++)
+            while (f->queue[dir] && !nu_bit(f, NU_B_HOLD, dir) && nu_chain_live(chain)) {
+                struct nu_ev ev = dequeue(f, dir);
+                hand(f, dir, &ev);
+                moved = true;
+            }
+    }
+}
+
+void nu_unbusy(struct nu_filter *f)
+{
+    nu_assert(f->busy);
+    if (f->queue[NU_FWD] || f->queue[NU_REV])
+        drain(f);
+    f->busy = 0;
+}
+
+void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    if (!nu_chain_live(f->chain) || nu_bit(f, NU_B_DROP, dir)) {
+        nu_ev_free(ev);
+        return;
+    }
+    nu_assert(!nu_bit(f, NU_B_ARRIVED, dir));
+    if (f->busy || f->queue[dir] || nu_bit(f, NU_B_HOLD, dir)) {
+        enqueue(f, dir, ev);
+        return;
+    }
+    f->busy = 1;
+    hand(f, dir, ev);
+    nu_unbusy(f);
+}
+
+void nu_forward(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    struct nu_chain *chain = f->chain;
+    if (!nu_chain_live(chain)) {
+        nu_ev_free(ev);
+        return;
+    }
+    nu_assert(chain->depth > 0);
+    nu_assert(!nu_bit(f, NU_B_ENDED, dir));
+    if (ev->kind == NU_END)
+        note_end(f, dir, ev);
+    if (chain->watch)
+        show_watch(f, dir, ev);
+    leave_filter(f, dir, ev);
+}
+
+void nu_forward_data(struct nu_filter *f, enum nu_dir dir, struct nu_slice data)
+{
+    struct nu_ev ev = nu_ev_data(data);
+    nu_forward(f, dir, &ev);
+}
+
+void nu_forward_end(struct nu_filter *f, enum nu_dir dir, struct nu_result result)
+{
+    struct nu_ev ev = nu_ev_end(result);
+    nu_forward(f, dir, &ev);
+}
+
+void nu_call(struct nu_filter *f, void (*fn)(struct nu_filter *f))
+{
+    struct nu_chain *chain = f->chain;
+    if (!nu_chain_live(chain))
+        return;
+    nu_assert(!f->busy);
+    nu_chain_enter(chain);
+    f->busy = 1;
+    fn(f);
+    nu_unbusy(f);
+    nu_chain_leave(chain);
+}
+
+void nu_narrow(struct nu_filter *f, enum nu_dir dir, uint16_t kinds)
+{
+    f->sees[dir] &= (uint8_t)kinds;
+}
+
+void nu_bypass(struct nu_filter *f)
+{
+    nu_narrow(f, NU_FWD, 0);
+    nu_narrow(f, NU_REV, 0);
+    nu_release(f, NU_FWD);
+    nu_release(f, NU_REV);
+}
+
+void nu_chain_signal(struct nu_chain *chain, enum nu_signal signal)
+{
+    nu_chain_enter(chain);
+    for (struct nu_filter *f = chain->end[NU_REV]; f && nu_chain_live(chain); f = f->next[NU_FWD]) {
+        if (!f->type->signal)
+            continue;
+        nu_assert(!f->busy);
+        f->busy = 1;
+        f->type->signal(f, signal);
+        nu_unbusy(f);
+    }
+    nu_chain_leave(chain);
+}
+
+static void timer_fired(struct nu_timer *base)
+{
+    struct nu_chain_timer *t = nu_container(base, struct nu_chain_timer, base);
+    nu_call(t->filter, t->fn);
+}
+
+static struct nu_chain_timer *timer_find(struct nu_filter *f, unsigned slot)
+{
+    struct nu_chain_timer *t = f->chain->timers;
+    while (t && (t->filter != f || t->slot != slot))
+        t = t->next;
+    return t;
+}
+
+void nu_timer_set(struct nu_filter *f, unsigned slot, int64_t ms, void (*fn)(struct nu_filter *f))
+{
+    struct nu_chain *chain = f->chain;
+    if (chain->state > NU_CHAIN_LIVE)
+        return;
+    nu_assert(ms >= 0 && fn && slot < 8);
+    struct nu_chain_timer *t = timer_find(f, slot);
+    if (!t) {
+        t = calloc(1, sizeof *t);
+        nu_assert(t != NULL);
+        t->base.fn = timer_fired;
+        t->filter = f;
+        t->slot = slot;
+        t->next = chain->timers;
+        chain->timers = t;
+    }
+    t->fn = fn;
+    nu_timer_arm(&chain->loop->timers, &t->base, chain->loop->now_ms + ms);
+}
+
+void nu_timer_stop(struct nu_filter *f, unsigned slot)
+{
+    struct nu_chain_timer *t = timer_find(f, slot);
+    if (t)
+        nu_timer_disarm(&f->chain->loop->timers, &t->base);
+}
+
+void nu_watch(struct nu_chain *chain,
+              void (*fn)(struct nu_chain *, struct nu_filter *, enum nu_dir, const struct nu_ev *,
+                         void *),
+              void *ctx)
+{
+    free(chain->watch);
+    chain->watch = NULL;
+    if (!fn)
+        return;
+    chain->watch = malloc(sizeof *chain->watch);
+    nu_assert(chain->watch != NULL);
+    *chain->watch = (struct nu_chain_watch){fn, ctx};
+}

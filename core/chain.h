@@ -1,0 +1,144 @@
+/* The chain: an ordered list of filters through which events flow both ways.
+ *
+ * Every call here is made by a filter from one of its own callbacks, unless it says otherwise. One
+ * chain, one thread (R5). The rules behind the letters stand in docs/internals/chain.md. */
+#ifndef NU_CORE_CHAIN_H
+#define NU_CORE_CHAIN_H
+
+#include "core/arena.h"
+#include "core/facts.h"
+#include "core/filter.h"
+#include "core/loop.h"
+
+#define NU_CHAIN_MAX_FILTERS 64 /* places in a chain: far above what anybody writes */
+
+/* A filter and its config at a place in a chain. */
+struct nu_place {
+    const struct nu_filter_type *type;
+    const void *conf;
+};
+
+struct nu_chain;
+struct nu_joint;
+
+/* Who has a chain made; told once when it ends, before the filters close (T4). */
+struct nu_chain_owner {
+    void (*closed)(struct nu_chain *chain, void *ctx);
+};
+
+/* Builds and opens a chain, then starts it: S0, S1. `facts`, if given, are copied to live with the
+ * chain. The chain may have failed by the time this returns; it is then reaped at the turn's end
+ * like any other, after `closed`. Never NULL. From outside any chain, or from a filter of another
+ * chain. */
+struct nu_chain *nu_chain_new(struct nu_loop *loop, const struct nu_place *places, unsigned count,
+                              const struct nu_facts *facts, const struct nu_chain_owner *owner,
+                              void *owner_ctx);
+
+/* Whether the faces of neighbours fit and the chain ends in a filter that ends one. -1, or the
+ * index of the first place that does not fit; `why` gets a sentence from the arena. `left`: what
+ * comes in. */
+int nu_chain_check(const struct nu_place *places, unsigned count, enum nu_face left,
+                   struct nu_arena *arena, const char **why);
+
+/* --- events --- */
+
+/* To the neighbour in that direction; always consumes (E2); cannot fail. */
+void nu_forward(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev);
+void nu_forward_data(struct nu_filter *f, enum nu_dir dir, struct nu_slice data);
+void nu_forward_end(struct nu_filter *f, enum nu_dir dir, struct nu_result result);
+
+/* Events to f in this direction wait until released (B1, B2). Idempotent. */
+void nu_hold(struct nu_filter *f, enum nu_dir dir);
+void nu_release(struct nu_filter *f, enum nu_dir dir);
+/* True if somebody ahead of f in this direction holds or has events waiting. */
+bool nu_blocked(const struct nu_filter *f, enum nu_dir dir);
+
+/* From now on everything passes f by; what waits for it goes on first. */
+void nu_bypass(struct nu_filter *f);
+/* Lessens what f sees. */
+void nu_narrow(struct nu_filter *f, enum nu_dir dir, uint16_t kinds);
+/* Discards arrivals at f from now on; those beyond get END(CANCELLED), if none was sent. */
+void nu_drop(struct nu_filter *f, enum nu_dir dir);
+/* Latches why the chain ends, the first time; from now on no callback but close (T2). `text` says
+ * more than the cause's name; "" for nothing. */
+void nu_fail(struct nu_filter *f, enum nu_cause cause, enum nu_side side, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* As nu_fail, from outside and with the cause's own side: drain, removal. */
+void nu_chain_abort(struct nu_chain *chain, enum nu_cause cause);
+/* A sink says: END and all before it are on the wire. */
+void nu_done(struct nu_filter *f, enum nu_dir dir);
+
+/* Opens, then starts filters beside f (S2): side FWD = to its right, REV = to its left (S4: nothing
+ * may wait there). */
+void nu_insert(struct nu_filter *f, enum nu_dir side, const struct nu_place *places,
+               unsigned count);
+
+/* The only door for I/O and task callbacks: enters the chain, calls fn, delivers what it caused. */
+void nu_call(struct nu_filter *f, void (*fn)(struct nu_filter *f));
+
+/* Calls fn once after ms milliseconds, as a callback of f; slot 0 to 7 names the timer, setting it
+ * again moves it. The chain owns it. fn NULL or nu_timer_stop: cancels. */
+void nu_timer_set(struct nu_filter *f, unsigned slot, int64_t ms, void (*fn)(struct nu_filter *f));
+void nu_timer_stop(struct nu_filter *f, unsigned slot);
+
+/* From outside: tells every filter, left to right. */
+void nu_chain_signal(struct nu_chain *chain, enum nu_signal signal);
+
+/* Looks at every event that is forwarded, before the next filter gets it; may not touch it. NULL
+ * ends it. From outside, on the chain's thread. */
+void nu_watch(struct nu_chain *chain,
+              void (*fn)(struct nu_chain *, struct nu_filter *from, enum nu_dir,
+                         const struct nu_ev *, void *ctx),
+              void *ctx);
+
+/* --- joints --- */
+
+/* Half of a joint; a member of the filter at a chain's end whose type names its offset. Events that
+ * leave the chain at that end arrive at the partner filter, as if the two chains were one. */
+struct nu_joint {
+    struct nu_filter *self; /* NULL while not joined */
+    struct nu_joint *peer;
+    uint8_t sent; /* how the END went that crossed from here, plus 1; 0 = none did */
+};
+
+/* Ties the last filter of one chain to the first of another, on one loop. Both unjoined. From
+ * outside or from a callback of either; what waits at `left` may flow at once. */
+void nu_join(struct nu_filter *left, struct nu_filter *right);
+/* To the other half of a joint (R4: assume afterwards that it may be gone). No partner: consumed.
+ */
+void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev);
+/* J3: nulls both pointers; the partner gets END(result), or fails if END went that way before. Not
+ * joined: nothing. */
+void nu_part(struct nu_joint *joint, struct nu_result result);
+
+/* D1: the plain socket at the other end if nobody in between sees DATA, nothing waits and nobody
+ * watches; else NULL. */
+struct nu_filter *nu_direct(const struct nu_filter *source, enum nu_dir dir);
+
+/* --- what a chain knows --- */
+
+struct nu_loop *nu_chain_loop(const struct nu_chain *chain);
+/* Never NULL; zeroes where the chain was made without. */
+struct nu_facts *nu_chain_facts(struct nu_chain *chain);
+struct nu_facts_more *nu_chain_facts_more(struct nu_chain *chain);
+struct nu_arena *nu_chain_arena(struct nu_chain *chain);
+/* Why it ended, or what END came first; details text "" or a sentence; the filter to blame or "".
+ */
+struct nu_result nu_chain_result(const struct nu_chain *chain);
+const char *nu_chain_details(const struct nu_chain *chain);
+const char *nu_chain_blamed(const struct nu_chain *chain);
+/* True from nu_fail or the last nu_done on. */
+bool nu_chain_ended(const struct nu_chain *chain);
+void *nu_chain_owner_ctx(const struct nu_chain *chain);
+const struct nu_chain_owner *nu_chain_owner(const struct nu_chain *chain);
+/* Stamps activity with the loop's clock; when it was. */
+void nu_chain_touch(struct nu_chain *chain);
+int64_t nu_chain_last_activity(const struct nu_chain *chain);
+struct nu_filter *nu_chain_end(const struct nu_chain *chain, enum nu_dir dir);
+
+static inline struct nu_loop *nu_filter_loop(const struct nu_filter *f)
+{
+    return nu_chain_loop(f->chain);
+}
+
+#endif

@@ -1,0 +1,99 @@
+/* The inside of a chain, shared by chain.c, flow.c, build.c, end.c, joint.c and the loop that
+ * reaps. */
+#ifndef NU_CORE_CHAIN_PRIV_H
+#define NU_CORE_CHAIN_PRIV_H
+
+#include "core/assert.h"
+#include "core/chain.h"
+
+/* BUILDING -> LIVE -> FINISHED or FAILED -> CLOSING; FAILED also straight from BUILDING. */
+enum nu_chain_state {
+    NU_CHAIN_BUILDING, /* filters open; nothing flows */
+    NU_CHAIN_LIVE,
+    NU_CHAIN_FINISHED, /* both ends are done */
+    NU_CHAIN_FAILED,   /* nu_fail: no callback but close */
+    NU_CHAIN_CLOSING,  /* being reaped */
+};
+const char *nu_chain_state_str(enum nu_chain_state state);
+
+struct nu_queued {
+    struct nu_queued *next; /* ring: the last one's next is the first */
+    struct nu_ev ev;
+};
+
+struct nu_chain_timer {
+    struct nu_timer base;
+    struct nu_chain_timer *next;
+    struct nu_filter *filter;
+    void (*fn)(struct nu_filter *f);
+    unsigned slot;
+};
+
+struct nu_chain_watch {
+    void (*fn)(struct nu_chain *, struct nu_filter *, enum nu_dir, const struct nu_ev *, void *ctx);
+    void *ctx;
+};
+
+struct nu_chain {
+    struct nu_loop *loop;
+    struct nu_filter *end[2]; /* [NU_FWD] the rightmost, [NU_REV] the leftmost */
+    struct nu_list link, reap_link;
+    const struct nu_chain_owner *owner;
+    void *owner_ctx;
+    struct nu_facts *facts;
+    struct nu_arena *arena;
+    struct nu_chain_timer *timers;
+    struct nu_chain_watch *watch;
+    const char *details;
+    const char *blamed; /* name of the filter that failed */
+    int64_t last_activity;
+    uint16_t blocks[2]; /* filters that hold, queue or are held from afar */
+    uint16_t depth;     /* frames on the stack (R2) */
+    uint8_t state;      /* enum nu_chain_state, assigned by nu_chain_set_state alone */
+    uint8_t dirty;      /* blocks changed since flow() was told */
+    uint8_t done;       /* bits by direction */
+    struct nu_result result;
+};
+
+void nu_chain_set_state(struct nu_chain *chain, enum nu_chain_state to);
+static inline bool nu_chain_live(const struct nu_chain *chain)
+{
+    return chain->state == NU_CHAIN_LIVE;
+}
+
+static inline void nu_bit_set(struct nu_filter *f, enum nu_filter_bit bit, enum nu_dir dir, bool on)
+{
+    uint16_t mask = (uint16_t)(1u << (bit * 2 + dir));
+    f->bits = on ? f->bits | mask : f->bits & (uint16_t)~mask;
+}
+
+/* Frames (R2): leave settles the chain when the outermost one ends. */
+void nu_chain_enter(struct nu_chain *chain);
+void nu_chain_leave(struct nu_chain *chain);
+
+/* An event comes to f from its neighbour, or from its joint. Within a frame. */
+void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev);
+/* Ends the busy state of f and delivers what waited meanwhile. */
+void nu_unbusy(struct nu_filter *f);
+void nu_queue_clear(struct nu_filter *f, enum nu_dir dir);
+
+/* After hold bits or queues of f changed: keeps the chain's count and marks it dirty. */
+void nu_recount(struct nu_filter *f, enum nu_dir dir);
+/* Tells flow() to those whose way changed, until nothing changes (R3). */
+void nu_tell_flow(struct nu_chain *chain);
+
+/* Latches how the chain ended: the first result, but a cut outranks a clean end. */
+void nu_latch(struct nu_chain *chain, struct nu_result result);
+/* T4. Called by the loop when no chain code is on the stack. */
+void nu_chain_reap(struct nu_chain *chain);
+
+static inline struct nu_joint *nu_joint_of(const struct nu_filter *f)
+{
+    return f->type->joint ? (struct nu_joint *)((char *)f + f->type->joint) : NULL;
+}
+/* What leaves the chain at its end: to the partner, or nowhere. */
+void nu_joint_cross(struct nu_filter *end, enum nu_dir dir, struct nu_ev *ev);
+/* Passes a changed block state on to the partner's chain (J2). */
+void nu_joint_tell(struct nu_filter *first, enum nu_dir dir, bool blocked);
+
+#endif

@@ -1,0 +1,47 @@
+/* I1: what is known about a connection, in typed slots, each written once by its owner before the
+ * DATA it describes; read by matches, logs and filters. A chain opened for another one (a stream)
+ * sees its parent's. */
+#ifndef NU_CORE_FACTS_H
+#define NU_CORE_FACTS_H
+
+#include "core/addr.h"
+#include "core/cause.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum nu_transport { NU_TRANSPORT_UNKNOWN, NU_TRANSPORT_PLAIN, NU_TRANSPORT_TLS };
+const char *nu_transport_str(enum nu_transport transport);
+
+/* Slots that only sniffed, proxied or tunnelled connections fill; in the chain's arena. */
+struct nu_facts_more {
+    const char *sni;       /* lower case, NUL-terminated; NULL = none was sent */
+    const char *alpn;      /* offered protocols, comma separated; NULL = none */
+    struct nu_addr direct; /* the socket's peer, where a PROXY header named another client */
+    struct nu_addr direct_local;
+    const uint8_t *proxy_tlvs; /* as received */
+    size_t proxy_tlv_len;
+    uint8_t transport; /* enum nu_transport */
+};
+
+/* Allocated once for a client's connection, beside its chain. */
+struct nu_facts {
+    struct nu_addr client; /* who the client is: the PROXY header's word, else the socket's */
+    struct nu_addr local;  /* where it meant to go */
+    struct nu_facts_more *more;
+    uint64_t id;          /* unique in the process */
+    int64_t start_us;     /* wall clock, microseconds since the epoch */
+    int64_t start_ms;     /* the loop's clock */
+    uint64_t bytes_in;    /* from the client */
+    uint64_t bytes_out;   /* to the client */
+    const char *listener; /* name; pinned with the chain's config */
+    const char *chain;    /* name of the chosen chain */
+    const char *cluster;  /* name of the chosen cluster */
+    const struct nu_addr
+        *upstream;       /* the endpoint; pinned by who set it until the chain is closed */
+    uint32_t connect_ms; /* time to a ready leg, plus 1; 0 = never */
+    uint16_t upstream_local_port;
+    uint16_t attempts; /* endpoints tried */
+};
+
+#endif
