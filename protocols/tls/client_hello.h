@@ -30,15 +30,13 @@ struct nu_hello_span {
     uint16_t at, len;
 };
 
-/* Where values reserved by RFC 8701 were seen. */
-enum nu_hello_grease {
-    NU_HELLO_GREASE_CIPHER = 1,
-    NU_HELLO_GREASE_EXTENSION = 2,
-    NU_HELLO_GREASE_GROUP = 4,
-    NU_HELLO_GREASE_VERSION = 8,
-    NU_HELLO_GREASE_SIGNATURE = 16,
-    NU_HELLO_GREASE_ALPN = 32,
-};
+/* Bits of `grease`: where values reserved by RFC 8701 were seen. */
+#define NU_HELLO_GREASE_CIPHER    1u
+#define NU_HELLO_GREASE_EXTENSION 2u
+#define NU_HELLO_GREASE_GROUP     4u
+#define NU_HELLO_GREASE_VERSION   8u
+#define NU_HELLO_GREASE_SIGNATURE 16u
+#define NU_HELLO_GREASE_ALPN      32u
 
 struct nu_client_hello {
     /* --- the answer, valid after NU_OK --- */
@@ -55,7 +53,7 @@ struct nu_client_hello {
     struct nu_hello_span points;             /* ec_point_formats, u8 each */
     struct nu_hello_span sni;  /* host_name: printable ASCII, 1 to 253 bytes, no trailing dot */
     struct nu_hello_span alpn; /* walk with nu_hello_alpn_next */
-    uint8_t grease;            /* of enum nu_hello_grease */
+    uint8_t grease;            /* of NU_HELLO_GREASE_* */
     bool has_sni;              /* the extension was there, whatever was in it */
     bool sni_is_ip;            /* it named an IP literal (RFC 6066 3 forbids); sni is empty */
     bool sni_had_dot;          /* a trailing dot was cut off */
