@@ -1,13 +1,14 @@
 /* Counters, gauges and histograms: one shard per worker, written only by it, summed when read.
  *
  * A group is a table of definitions (the source of docs/stats.md too); a set is a group under one
- * name
- * ("cluster.web") with cells for every shard. Sets are counted and looked up by name, so that a
- * reload goes on counting where it was. Making and dropping sets: main thread. Adding: a worker on
- * its own shard. */
+ * name ("cluster.web") with cells for every shard. Sets are counted and looked up by name, so that
+ * a reload goes on counting where it was. Making and dropping sets: any thread, behind a lock, so
+ * not on the hot path. Adding: a worker on its own shard, without lock or locked instruction. */
 #ifndef NU_CORE_STATS_H
 #define NU_CORE_STATS_H
 
+#include <stdalign.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,9 +36,18 @@ struct nu_stat_group {
         .count = sizeof(defs_) / sizeof *(defs_)                                                   \
     }
 
-struct nu_stats; /* a set */
+/* A set. Laid open for the functions below only: one allocation, the cells of a shard begin on a
+ * cache line of their own. The cell of a histogram holds the address of its buckets, which each
+ * shard allocates with its first value: most clusters never see one. */
+struct nu_stats {
+    size_t stride; /* cells from one shard's part to the next */
+    const struct nu_stat_group *group;
+    char *prefix;
+    unsigned refs; /* under the registry's lock */
+    alignas(64) _Atomic int64_t cells[];
+};
 
-/* How many shards there are: workers + 1 (main is the last). Once, before any set is made. */
+/* How many shards there are: workers + 1 (main is the last). Not changed once a set exists. */
 void nu_stats_init(unsigned shards);
 /* The set of `group` named `prefix` ("listener.edge"), made or found; one more reference. Never
  * NULL. */
@@ -46,23 +56,36 @@ struct nu_stats *nu_stats_get(const struct nu_stat_group *group, const char *pre
 void nu_stats_put(struct nu_stats *set);
 const char *nu_stats_prefix(const struct nu_stats *set);
 
-/* Hot path: shard and index are trusted (asserted in the slow parts only). */
-void nu_stat_add(struct nu_stats *set, unsigned shard, unsigned index, int64_t n);
-void nu_stat_record(struct nu_stats *set, unsigned shard, unsigned index, uint64_t value);
-/* Gauge that is set, not counted (main thread; kept in the main shard). */
-void nu_stat_set(struct nu_stats *set, unsigned shard, unsigned index, int64_t value);
+/* Hot path: shard and index are trusted, and that the shard is the calling thread's own. */
+static inline void nu_stat_add(struct nu_stats *set, unsigned shard, unsigned index, int64_t n)
+{
+    _Atomic int64_t *cell = &set->cells[shard * set->stride + index];
+    int64_t sum = atomic_load_explicit(cell, memory_order_relaxed) + n;
+    atomic_store_explicit(cell, sum, memory_order_relaxed);
+}
 
-/* Sum over shards; any thread, relaxed. */
+/* Gauge that is set, not counted: always from the same shard (main's), since shards are summed. */
+static inline void nu_stat_set(struct nu_stats *set, unsigned shard, unsigned index, int64_t value)
+{
+    atomic_store_explicit(&set->cells[shard * set->stride + index], value, memory_order_relaxed);
+}
+
+/* Puts a value into a histogram; from 2^40 on all count as the largest. */
+void nu_stat_record(struct nu_stats *set, unsigned shard, unsigned index, uint64_t value);
+
+/* Sum over shards, of a histogram the number of values; any thread, relaxed. */
 int64_t nu_stat_read(const struct nu_stats *set, unsigned index);
 /* Quantile 0 to 1 of a histogram, within 7 %; 0 when empty. */
 uint64_t nu_stat_quantile(const struct nu_stats *set, unsigned index, double q);
 
-/* "name: value" lines, sorted by name, that contain `filter` (NULL = all); `used` leaves out those
- * never written. */
+/* "name: value" lines, sorted by name, whose name contains `filter` (NULL = all). `used` leaves out
+ * what was never written: zeros, except gauges of a set that has counted something. */
 void nu_stats_print(FILE *out, const char *filter, bool used);
+/* Prometheus' text format: "listener.<name>" + "x" is nuncio_listener_x{listener="name"}. The le
+ * bounds of histograms are Envoy's, met within the 7 % too. */
 void nu_stats_print_prometheus(FILE *out);
 
-/* Groups register themselves for the generated page. */
+/* Has a group stand on the generated page; the same one again is nothing. */
 void nu_stats_register(const struct nu_stat_group *group);
 void nu_stats_doc_markdown(FILE *out);
 /* "group pattern TAB stat name" of every definition, for the test that looks for names never
