@@ -3,12 +3,15 @@
 #ifndef NU_CORE_LOG_H
 #define NU_CORE_LOG_H
 
+#include <stddef.h>
+
 enum nu_log_level { NU_LOG_DEBUG, NU_LOG_INFO, NU_LOG_WARN, NU_LOG_ERROR };
 const char *nu_log_level_str(enum nu_log_level level);
 
 void nu_log_set_level(enum nu_log_level level);
 enum nu_log_level nu_log_get_level(void);
-/* Tests catch lines here instead of stderr; NULL = stderr again. */
+/* Tests catch lines here instead of stderr, without newline, one at a time; NULL = stderr again.
+ * The sink must not log. */
 void nu_log_set_sink(void (*sink)(const char *line, void *ctx), void *ctx);
 
 /* `component`: "listener", "cluster". The message is a short sentence, then key=value pairs in the
@@ -16,7 +19,13 @@ void nu_log_set_sink(void (*sink)(const char *line, void *ctx), void *ctx);
 void nu_log(enum nu_log_level level, const char *component, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same at most once a second for each call site; the next line says how many were held back. */
+/* `text` as a value: as it is, or in quotes where it is empty or has blanks, quotes or backslashes
+ * in it (those escaped). NULL is "-". What does not fit `size` is cut; returns buf. */
+const char *nu_log_quote(char *buf, size_t size, const char *text);
+#define NU_LOG_QUOTE_MAX 512 /* bytes of buf that suit names and paths */
+
+/* The same as nu_log at most once a second for each call site; the next line says how many were
+ * held back. */
 #define nu_log_limited(level, component, ...)                                                      \
     do {                                                                                           \
         static struct nu_log_limit limit_;                                                         \
@@ -28,6 +37,7 @@ struct nu_log_limit {
     _Atomic long last_ms;
     _Atomic unsigned held;
 };
+/* The two halves of nu_log_limited. */
 int nu_log_allowed(struct nu_log_limit *limit);
 void nu_log_held(struct nu_log_limit *limit, enum nu_log_level level, const char *component,
                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));

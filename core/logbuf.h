@@ -12,7 +12,9 @@
 struct nu_addr;
 
 #define NU_LOG_LINE_MAX                                                                            \
-    (16 * 1024) /* bytes a line, its newline included: a peer sizes the values */
+    (16 * 1024)                 /* bytes a line, its newline included: a peer sizes the values */
+#define NU_LOG_TIME_MAX      64 /* bytes of a formatted time; also what fits an uint8_t */
+#define NU_LOG_FRACTIONS_MAX 4  /* %f in one time format; one is usual */
 
 struct nu_logbuf {
     char *data; /* not NUL-terminated */
@@ -24,7 +26,8 @@ struct nu_logbuf {
         uint64_t id; /* of the time format; 0 = none */
         int64_t second;
         uint8_t len;
-        char text[64];
+        uint8_t fraction_at[NU_LOG_FRACTIONS_MAX];
+        char text[NU_LOG_TIME_MAX];
     } time;
 };
 
@@ -32,11 +35,7 @@ struct nu_logbuf {
 void nu_logbuf_reset(struct nu_logbuf *buf);
 void nu_logbuf_free(struct nu_logbuf *buf);
 
-/* Room for `bytes` more at data + len, or NULL (and `cut`) if that passes the limit. The caller
- * raises len by what it used. */
-char *nu_logbuf_room(struct nu_logbuf *buf, size_t bytes);
-
-/* Appends raw; operators need not escape, logfmt does it behind them. */
+/* Append raw, as much as fits; operators need not escape, logfmt does it behind them. */
 void nu_logbuf_add(struct nu_logbuf *buf, const void *bytes, size_t len);
 void nu_logbuf_str(struct nu_logbuf *buf, const char *text);
 void nu_logbuf_char(struct nu_logbuf *buf, char c);
