@@ -28,6 +28,7 @@ enum nu_type {
     NU_NODE,     /* const struct nu_node *: its owner parses it later */
     NU_CUSTOM,   /* whatever `parse` stores */
 };
+const char *nu_type_str(enum nu_type type);
 
 enum {
     NU_REQUIRED = 1,  /* absence is an error */
@@ -80,7 +81,7 @@ struct nu_schema {
 
 /* A key that a higher layer adds to a lower layer's schema ("tls" on listeners). */
 struct nu_ext {
-    struct nu_field field; /* OBJECT with NU_PTR; its offset is not used */
+    struct nu_field field; /* OBJECT with NU_PTR, or another type that is a pointer; no list */
     struct nu_ext *next;
     unsigned slot;
 };
@@ -93,15 +94,21 @@ static inline void *nu_ext_get(void *const *slots, const struct nu_ext *ext)
 }
 
 /* Parses a map (or the scalar short form) by the schema into zeroed `out`; all that it stores comes
- * from the arena. Every mistake is reported; the return is NU_ERR_CONFIG if there was one. A NULL
- * node means: defaults. */
+ * from the arena, except NODE values, which live with conf. Every mistake is reported; the return
+ * is NU_ERR_CONFIG if there was one. A NULL node means: defaults (`check` still gets a node). */
 enum nu_err nu_schema_parse(const struct nu_schema *schema, struct nu_conf *conf,
                             struct nu_arena *arena, const struct nu_node *node, void *out);
 
 /* The normalized form: the node's keys in schema order with defaults filled in, values in canonical
  * units, as YAML. */
+/* Prints what nu_schema_normalize makes; for configs that were parsed without errors. */
 char *nu_schema_print(const struct nu_schema *schema, struct nu_conf *conf, struct nu_arena *arena,
                       const struct nu_node *node);
+
+/* The normalized form as a tree from the arena. NODE and CUSTOM values are the node's own, so that
+ * their owner can put a normalized one in their place (child[i], keeping its key). */
+struct nu_node *nu_schema_normalize(const struct nu_schema *schema, struct nu_conf *conf,
+                                    struct nu_arena *arena, const struct nu_node *node);
 
 /* The option table of a schema and of those below it, for terminals and as Markdown. */
 void nu_schema_doc_text(const struct nu_schema *schema, FILE *out);

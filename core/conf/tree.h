@@ -14,16 +14,20 @@
 
 #define NU_CONF_MAX_BYTES  (64u << 20) /* of a file: 10,000 chains are 3 MB */
 #define NU_CONF_MAX_DEPTH  64          /* levels: libyaml is quadratic in nesting */
-#define NU_CONF_MAX_ERRORS 100         /* shown; the rest is counted */
+#define NU_CONF_MAX_KEY    250         /* bytes: longer ones cannot be written as `key: value` */
+#define NU_CONF_MAX_ERRORS 100         /* shown, and as many warnings; the rest is counted */
 
 enum nu_node_kind { NU_NODE_SCALAR, NU_NODE_LIST, NU_NODE_MAP };
 const char *nu_node_kind_str(enum nu_node_kind kind);
 
 struct nu_node {
     enum nu_node_kind kind;
-    bool quoted;           /* scalar in quotes: never a null, a bool or a number by itself */
-    uint32_t line, column; /* 1-based; columns count characters; of the value */
+    bool quoted; /* scalar in quotes: never a null, a bool or a number by itself */
+    bool broken; /* reported already; whoever parses it fails without a word */
+    uint32_t line,
+        column; /* 1-based; columns count characters; of the value; 0 = not in the file */
     uint32_t key_line, key_column; /* of the key, where this is a map's value */
+    uint32_t span, key_span;       /* characters to underline */
     uint32_t count;                /* list and map: children */
     uint32_t index;                /* place in the parent's list */
     const char *key;               /* in a map: its key, NUL-terminated */
@@ -48,11 +52,16 @@ struct nu_node *nu_conf_root(struct nu_conf *conf);
 bool nu_conf_failed(const struct nu_conf *conf);
 size_t nu_conf_error_count(const struct nu_conf *conf);
 
-/* An error at the node's value (or key): "FILE:LINE:COL: path.of.node: text", the line, a caret
- * below the place. */
+/* An error at the node's value: "FILE:LINE:COL: path.of.node: text", the line, a caret below the
+ * place. A node that is not in the file (a default) stands for its nearest parent that is; NULL is
+ * the file as a whole. */
 void nu_conf_error(struct nu_conf *conf, const struct nu_node *node, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same at the node's key, with the path of the map it is in; without a key at its value. */
 void nu_conf_error_key(struct nu_conf *conf, const struct nu_node *node, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* For what is missing in a map: at its key where it has one, with its own path. */
+void nu_conf_error_in(struct nu_conf *conf, const struct nu_node *node, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Attaches a guess to the error reported last: printed behind its caret as `did you mean "guess"?`.
  */
@@ -65,13 +74,16 @@ void nu_conf_warn(struct nu_conf *conf, const struct nu_node *node, const char *
  */
 const char *nu_conf_report(struct nu_conf *conf);
 
+/* A plain scalar that says nothing: empty, ~ or null. */
+bool nu_node_is_null(const struct nu_node *node);
 /* The value under `key` of a map, or NULL. */
 struct nu_node *nu_node_get(const struct nu_node *map, const char *key);
 /* "listeners[0].filters[0].tcp_proxy"; from the arena. "" for the root. */
 char *nu_node_path(struct nu_arena *arena, const struct nu_node *node);
 /* An absolute path for a path written in the config. */
 char *nu_conf_path(struct nu_conf *conf, struct nu_arena *arena, const char *path);
-/* The node as YAML that parses to the same tree, block style, NUL-terminated; from the arena. */
+/* The node as YAML, with ${ escaped, that parses to the same tree, block style, NUL-terminated;
+ * from the arena. */
 char *nu_node_print(struct nu_arena *arena, const struct nu_node *node);
 
 /* Of `count` candidates the nearest to `word` by edit distance, or NULL if none is near enough to
