@@ -1,0 +1,283 @@
+/* Threads, posts and the bridge from libevent to the chain's own epoll set; see worker.h. */
+#include "core/worker.h"
+
+#include "core/assert.h"
+#include "core/counted.h"
+#include "core/stats.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH      256 /* epoll events a wait: more only delays the flush */
+#define MAX_ROUNDS 16  /* waits before libevent's turn: timers and posts must not starve */
+#define FEW        4 /* a round that brought fewer events is the last: the next would likely be empty */
+
+static struct nu_worker *workers;
+static unsigned worker_count;
+
+static int64_t clock_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* libevent's timer follows the heap's earliest; one that fires too early looks again. */
+static void rearm(struct nu_worker *w)
+{
+    int64_t due = nu_loop_pending(&w->loop) ? w->loop.now_ms : nu_timers_next(&w->loop.timers);
+    if (due < 0 || due >= w->armed_ms)
+        return;
+    int64_t wait = due > w->loop.now_ms ? due - w->loop.now_ms : 0;
+    struct timeval tv = {wait / 1000, wait % 1000 * 1000};
+    event_add(w->timer_event, &tv);
+    w->armed_ms = due;
+}
+
+static void settle(struct nu_worker *w)
+{
+    nu_loop_settle(&w->loop);
+    rearm(w);
+}
+
+static int poll_once(struct nu_worker *w)
+{
+    struct epoll_event ev[BATCH];
+    int n = epoll_wait(w->loop.epoll_fd, ev, BATCH, 0);
+    w->loop.now_ms = clock_ms();
+    for (int i = 0; i < n; i++) {
+        struct nu_io *io = ev[i].data.ptr;
+        io->ready(io, ev[i].events);
+    }
+    nu_loop_settle(&w->loop);
+    return n;
+}
+
+static void on_poll(evutil_socket_t fd, short what, void *arg)
+{
+    struct nu_worker *w = arg;
+    for (int round = 0; round < MAX_ROUNDS; round++)
+        if (poll_once(w) < FEW)
+            break;
+    rearm(w);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct nu_worker *w = arg;
+    w->armed_ms = INT64_MAX;
+    w->loop.now_ms = clock_ms();
+    nu_timers_run(&w->loop.timers, w->loop.now_ms);
+    settle(w);
+}
+
+static struct nu_post *take_posts(struct nu_worker *w)
+{
+    uint64_t n;
+    while (read(w->post_fd, &n, sizeof n) > 0)
+        ;
+    pthread_mutex_lock(&w->post_lock);
+    struct nu_post *posts = w->posts;
+    w->posts = NULL;
+    w->posts_end = &w->posts;
+    pthread_mutex_unlock(&w->post_lock);
+    return posts;
+}
+
+static void run_posts(struct nu_worker *w)
+{
+    for (struct nu_post *p = take_posts(w), *next; p; p = next) {
+        next = p->next;
+        p->fn(w, p->arg);
+        free(p);
+    }
+}
+
+static void on_post(evutil_socket_t fd, short what, void *arg)
+{
+    struct nu_worker *w = arg;
+    w->loop.now_ms = clock_ms();
+    run_posts(w);
+    settle(w);
+}
+
+void nu_worker_post(struct nu_worker *w, void (*fn)(struct nu_worker *, void *), void *arg)
+{
+    struct nu_post *p = malloc(sizeof *p);
+    nu_assert(p != NULL);
+    *p = (struct nu_post){.fn = fn, .arg = arg};
+    pthread_mutex_lock(&w->post_lock);
+    *w->posts_end = p;
+    w->posts_end = &p->next;
+    pthread_mutex_unlock(&w->post_lock);
+    uint64_t one = 1;
+    ssize_t n = write(w->post_fd, &one, sizeof one);
+    nu_assert(n == sizeof one);
+}
+
+static void release_on_main(struct nu_worker *w, void *arg)
+{
+    struct nu_counted *object = arg;
+    object->release(object);
+}
+
+static void counted_to_main(struct nu_counted *object)
+{
+    nu_worker_post(nu_worker_main(), release_on_main, object);
+}
+
+static void worker_init(struct nu_worker *w, unsigned shard)
+{
+    nu_loop_init(&w->loop, shard);
+    w->loop.owner = w;
+    w->armed_ms = INT64_MAX;
+    w->loop.now_ms = clock_ms();
+    w->loop.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    w->post_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    w->posts_end = &w->posts;
+    pthread_mutex_init(&w->post_lock, NULL);
+    struct event_config *cfg = event_config_new();
+    event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
+    w->base = event_base_new_with_config(cfg);
+    event_config_free(cfg);
+    nu_assert(w->base && w->loop.epoll_fd >= 0 && w->post_fd >= 0);
+    w->poll_event = event_new(w->base, w->loop.epoll_fd, EV_READ | EV_PERSIST, on_poll, w);
+    w->post_event = event_new(w->base, w->post_fd, EV_READ | EV_PERSIST, on_post, w);
+    w->timer_event = event_new(w->base, -1, 0, on_timer, w);
+    event_add(w->poll_event, NULL);
+    event_add(w->post_event, NULL);
+}
+
+static void worker_fini(struct nu_worker *w)
+{
+    run_posts(w);
+    nu_loop_settle(&w->loop);
+    event_free(w->poll_event);
+    event_free(w->post_event);
+    event_free(w->timer_event);
+    event_base_free(w->base);
+    close(w->loop.epoll_fd);
+    close(w->post_fd);
+    pthread_mutex_destroy(&w->post_lock);
+    nu_loop_fini(&w->loop);
+}
+
+void nu_workers_init(unsigned count)
+{
+    nu_assert(!workers);
+    worker_count = count;
+    workers = calloc(count + 1, sizeof *workers);
+    nu_assert(workers != NULL);
+    nu_stats_init(count + 1);
+    nu_counted_init(count + 1, counted_to_main);
+    for (unsigned i = 0; i <= count; i++)
+        worker_init(&workers[i], i);
+}
+
+void nu_workers_free(void)
+{
+    for (unsigned i = 0; i <= worker_count; i++)
+        worker_fini(&workers[i]);
+    free(workers);
+    workers = NULL;
+}
+
+unsigned nu_workers_count(void)
+{
+    return worker_count;
+}
+
+struct nu_worker *nu_worker_at(unsigned shard)
+{
+    nu_assert(shard <= worker_count);
+    return &workers[shard];
+}
+
+struct nu_worker *nu_worker_main(void)
+{
+    return &workers[worker_count];
+}
+
+void nu_worker_run(struct nu_worker *w)
+{
+    w->stopping = false;
+    rearm(w);
+    while (!w->stopping)
+        event_base_loop(w->base, EVLOOP_ONCE);
+}
+
+void nu_worker_stop(struct nu_worker *w)
+{
+    w->stopping = true;
+}
+
+static void *thread_main(void *arg)
+{
+    nu_worker_run(arg);
+    return NULL;
+}
+
+void nu_workers_start(void)
+{
+    for (unsigned i = 0; i < worker_count; i++) {
+        workers[i].threaded = true;
+        nu_assert(pthread_create(&workers[i].thread, NULL, thread_main, &workers[i]) == 0);
+    }
+}
+
+static void stop_here(struct nu_worker *w, void *arg)
+{
+    nu_worker_stop(w);
+}
+
+void nu_workers_join(void)
+{
+    for (unsigned i = 0; i < worker_count; i++) {
+        if (!workers[i].threaded)
+            continue;
+        nu_worker_post(&workers[i], stop_here, NULL);
+        pthread_join(workers[i].thread, NULL);
+        workers[i].threaded = false;
+    }
+}
+
+struct round {
+    void (*fn)(struct nu_worker *, void *);
+    void *arg;
+    void (*done)(void *ctx);
+    void *ctx;
+    unsigned left;
+};
+
+static void round_back(struct nu_worker *w, void *arg)
+{
+    struct round *r = arg;
+    if (--r->left)
+        return;
+    r->fn(nu_worker_main(), r->arg);
+    if (r->done)
+        r->done(r->ctx);
+    free(r);
+}
+
+static void round_there(struct nu_worker *w, void *arg)
+{
+    struct round *r = arg;
+    r->fn(w, r->arg);
+    nu_worker_post(nu_worker_main(), round_back, r);
+}
+
+void nu_workers_all(void (*fn)(struct nu_worker *, void *), void *arg, void (*done)(void *ctx),
+                    void *ctx)
+{
+    struct round *r = malloc(sizeof *r);
+    nu_assert(r != NULL);
+    *r = (struct round){fn, arg, done, ctx, worker_count};
+    for (unsigned i = 0; i < worker_count; i++)
+        nu_worker_post(&workers[i], round_there, r);
+}

@@ -1,0 +1,112 @@
+/* A cluster: a named set of endpoints and how to connect to them.
+ *
+ * Config is built on the main thread; an unchanged cluster is the same object in the next
+ * generation. Workers pick from a snapshot of the endpoints (nu_endpoint_set), one pointer a shard,
+ * swapped by message when names resolve to something else. Chains and legs pin the cluster. */
+#ifndef NU_L4_CLUSTER_H
+#define NU_L4_CLUSTER_H
+
+#include "core/conf/schema.h"
+#include "core/counted.h"
+#include "core/stats.h"
+#include "l4/endpoint.h"
+
+struct nu_generation;
+struct nu_worker;
+struct nu_loop;
+
+/* Immutable once published. */
+struct nu_endpoint_set {
+    _Atomic uint32_t refs;
+    uint32_t count;
+    uint32_t schedule_len; /* weighted order; each worker starts somewhere else in it */
+    uint32_t *schedule;    /* indexes into item */
+    struct nu_endpoint *item[];
+};
+
+enum nu_cluster_stat {
+    NU_CLUSTER_CX_TOTAL,
+    NU_CLUSTER_CX_ACTIVE,
+    NU_CLUSTER_CX_CONNECT_FAIL,
+    NU_CLUSTER_CX_CONNECT_TIMEOUT,
+    NU_CLUSTER_CX_CONNECT_ATTEMPTS_EXCEEDED,
+    NU_CLUSTER_CX_OVERFLOW,
+    NU_CLUSTER_CX_NONE_HEALTHY,
+    NU_CLUSTER_CX_DESTROY,
+    NU_CLUSTER_CX_DESTROY_LOCAL,
+    NU_CLUSTER_CX_DESTROY_REMOTE,
+    NU_CLUSTER_CX_RX_BYTES,
+    NU_CLUSTER_CX_TX_BYTES,
+    NU_CLUSTER_CX_CONNECT_MS, /* histogram */
+    NU_CLUSTER_CX_LENGTH_MS,  /* histogram */
+    NU_CLUSTER_MEMBERSHIP_TOTAL,
+    NU_CLUSTER_MEMBERSHIP_HEALTHY,
+    NU_CLUSTER_MEMBERSHIP_CHANGE,
+    NU_CLUSTER_UPDATE_ATTEMPT, /* name resolution */
+    NU_CLUSTER_UPDATE_SUCCESS,
+    NU_CLUSTER_UPDATE_FAILURE,
+    NU_CLUSTER_UPDATE_EMPTY,
+    NU_CLUSTER_STAT_COUNT
+};
+
+enum nu_proxy_header { NU_PROXY_NONE, NU_PROXY_V1, NU_PROXY_V2 };
+
+struct nu_cluster {
+    struct nu_counted counted; /* first member */
+    const char *name;
+    struct nu_arena *arena;
+    struct nu_stats *stats; /* enum nu_cluster_stat */
+    int64_t connect_timeout_ms;
+    int64_t max_connections;      /* limits.connections; 0 = none */
+    int proxy_header;             /* enum nu_proxy_header: what we send */
+    void **ext;                   /* what higher layers add (tls, protocol) */
+    _Atomic int64_t cx_active;    /* legs of all workers, against max_connections */
+    struct nu_cluster_view *view; /* by shard */
+};
+
+/* A worker's own view; touched by its thread only. */
+struct nu_cluster_view {
+    struct nu_endpoint_set *set; /* never NULL; may be empty */
+    uint32_t next;               /* place in the schedule */
+};
+
+struct nu_clusters; /* all clusters of a generation */
+
+/* The schema of one cluster, for docs and extensions. */
+extern const struct nu_schema nu_cluster_schema;
+
+/* Builds the clusters of a generation from the `clusters` list (NULL: none), reusing those of `old`
+ * whose text is the same. Reports mistakes to conf. Nothing runs before nu_clusters_commit. Main
+ * thread. */
+enum nu_err nu_clusters_build(struct nu_conf *conf, struct nu_arena *arena,
+                              const struct nu_node *list, struct nu_clusters *old,
+                              struct nu_clusters **out);
+/* Resolution starts or goes on; the new ones are published to the workers' views. */
+void nu_clusters_commit(struct nu_clusters *clusters, struct nu_clusters *old);
+/* A build that is thrown away. */
+void nu_clusters_discard(struct nu_clusters *clusters, struct nu_clusters *old);
+/* On each shard after it has taken the next generation: retires the clusters of `gone` that `next`
+ * lacks. */
+void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, unsigned shard);
+
+/* By name, or NULL. Main thread. */
+struct nu_cluster *nu_cluster_find(struct nu_clusters *clusters, const char *name);
+size_t nu_clusters_count(const struct nu_clusters *clusters);
+struct nu_cluster *nu_cluster_at(struct nu_clusters *clusters, size_t i);
+/* All names, for did-you-mean. */
+const char *const *nu_clusters_names(const struct nu_clusters *clusters);
+
+/* False while a cluster has a host name that was never resolved; `why` gets its text ("cluster web:
+ * resolving a.test since 12 s: no such name"). Main thread. */
+bool nu_cluster_ready(const struct nu_cluster *cluster, char *why, size_t why_len);
+/* Lines of `ctl clusters`, as Envoy writes them: name::address::stat::value. */
+void nu_clusters_print(struct nu_clusters *clusters, FILE *out);
+
+/* --- workers --- */
+
+/* The next endpoint in the cluster's order that is not among the `tried` ones, with a reference for
+ * the caller, or NULL: none is left. */
+struct nu_endpoint *nu_cluster_pick(struct nu_cluster *cluster, unsigned shard,
+                                    struct nu_endpoint *const *tried, unsigned tried_count);
+
+#endif

@@ -1,0 +1,29 @@
+/* An endpoint: one server address of one cluster, with what is known of it. Keyed by cluster name
+ * and address and carried over reloads and name changes, so that nothing forgets what is sick.
+ *
+ * Made and dropped on the main thread; counters are the only writes that workers share: relaxed
+ * atomics. */
+#ifndef NU_L4_ENDPOINT_H
+#define NU_L4_ENDPOINT_H
+
+#include "core/addr.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+struct nu_endpoint {
+    struct nu_addr addr;
+    const char *host; /* as written in the config, with its port: for logs of names */
+    atomic_uint refs; /* sets and legs; the last one frees it on whatever thread: it owns no
+                         thread's things */
+    alignas(64) _Atomic uint64_t cx_active, cx_total, cx_connect_fail;
+};
+
+/* The endpoint of that cluster and address, made or found, with one more reference. Main thread. */
+struct nu_endpoint *nu_endpoint_get(const char *cluster, const struct nu_addr *addr,
+                                    const char *host);
+struct nu_endpoint *nu_endpoint_ref(struct nu_endpoint *endpoint);
+/* Any thread. NULL is fine. */
+void nu_endpoint_unref(struct nu_endpoint *endpoint);
+
+#endif

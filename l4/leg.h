@@ -1,0 +1,24 @@
+/* A leg: the chain that a proxying filter opens to one endpoint (L1): joint | [proxy_protocol] |
+ * ... | sock.
+ *
+ * It is ready when nothing ahead of its joint holds any more: connected, handshakes done. A leg
+ * that fails tells its owner by END(result) and is reaped alone, so that the next endpoint can be
+ * tried. Lives on the owner's worker. */
+#ifndef NU_L4_LEG_H
+#define NU_L4_LEG_H
+
+#include "core/chain.h"
+#include "l4/cluster.h"
+
+/* What a leg tells its owner while it comes up. Called as a callback of the owner filter (nu_call).
+ */
+typedef void nu_leg_ready_fn(struct nu_filter *owner);
+
+/* Opens a leg to `endpoint` and joins it to `owner`, the last filter of its chain. The reference to
+ * the endpoint goes over to the leg; the cluster is pinned by it. Never fails here: END(result)
+ * comes later, also when no socket could be had. `ready` is called at most once, perhaps before
+ * this returns. */
+void nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_endpoint *endpoint,
+                 nu_leg_ready_fn *ready);
+
+#endif

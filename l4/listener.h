@@ -1,0 +1,103 @@
+/* Listeners: sockets that accept, and the choice of a chain for each connection.
+ *
+ * Built on the main thread with a generation; each worker has its own SO_REUSEPORT socket of every
+ * bind address and its own accept loop. Sockets whose bind address stays are carried over a reload;
+ * removed ones drain. */
+#ifndef NU_L4_LISTENER_H
+#define NU_L4_LISTENER_H
+
+#include "core/chain.h"
+#include "core/conf/schema.h"
+#include "core/counted.h"
+#include "core/stats.h"
+
+struct nu_clusters;
+struct nu_generation;
+struct nu_worker;
+
+enum nu_listener_stat {
+    NU_LISTENER_CX_TOTAL,
+    NU_LISTENER_CX_ACTIVE,
+    NU_LISTENER_CX_DESTROY,
+    NU_LISTENER_CX_LENGTH_MS,     /* histogram */
+    NU_LISTENER_CX_OVERFLOW,      /* connection_limit of the listener */
+    NU_LISTENER_CX_ACCEPT_PAUSED, /* no descriptors */
+    NU_LISTENER_CX_ACCEPT_FAILED,
+    NU_LISTENER_NO_FILTER_CHAIN_MATCH,
+    NU_LISTENER_PRE_CX_ACTIVE, /* sockets still before their chain: sniffing, PROXY header */
+    NU_LISTENER_PRE_CX_TIMEOUT,
+    NU_LISTENER_SNIFF_TLS_FOUND,
+    NU_LISTENER_SNIFF_TLS_NOT_FOUND,
+    NU_LISTENER_SNIFF_SNI_FOUND,
+    NU_LISTENER_SNIFF_SNI_NOT_FOUND,
+    NU_LISTENER_SNIFF_ALPN_FOUND,
+    NU_LISTENER_SNIFF_ALPN_NOT_FOUND,
+    NU_LISTENER_SNIFF_CLIENT_HELLO_TOO_LARGE,
+    NU_LISTENER_SNIFF_CLIENT_HELLO_BAD,
+    NU_LISTENER_SNIFF_CLOSED,
+    NU_LISTENER_PROXY_FOUND,
+    NU_LISTENER_PROXY_NOT_FOUND,
+    NU_LISTENER_PROXY_BAD,
+    NU_LISTENER_STAT_COUNT
+};
+
+/* The config of one filter chain, pinned by every connection that runs on it. */
+struct nu_chain_conf {
+    struct nu_counted counted; /* first member */
+    struct nu_arena *arena;
+    const char *name;
+    const char *listener;          /* its listener's name */
+    const struct nu_place *places; /* without the socket */
+    unsigned place_count;
+    struct nu_access_log *log; /* NULL = none */
+    void **ext;
+};
+
+/* The schemas, for docs and extensions. */
+extern const struct nu_schema nu_listener_schema;
+extern const struct nu_schema nu_chain_schema;
+
+struct nu_listeners; /* all listeners of a generation */
+
+/* Builds from the `listeners` list: chains, matches, faces, files. Reports mistakes to conf; opens
+ * no socket. */
+enum nu_err nu_listeners_build(struct nu_generation *gen, struct nu_conf *conf,
+                               struct nu_arena *arena, const struct nu_node *list,
+                               struct nu_listeners **out);
+/* Opens the sockets that `old` does not have. On failure reports (nu_conf_error at the bind's
+ * place) and leaves all as it was. */
+enum nu_err nu_listeners_bind(struct nu_listeners *listeners, struct nu_listeners *old,
+                              struct nu_conf *conf);
+/* On a worker: takes the new ones into service, re-aims the kept ones, stops accepting on the
+ * removed ones after emptying their queues. Removed listeners' connections drain. Both may be NULL.
+ */
+void nu_listeners_switch_on(struct nu_worker *worker, struct nu_listeners *next,
+                            struct nu_listeners *old);
+/* On each shard, after the switch: retires what `gone` had. */
+void nu_listeners_retire_on(struct nu_listeners *gone, unsigned shard);
+/* Main, after all shards: frees the table itself (chains go when unpinned). */
+void nu_listeners_free(struct nu_listeners *listeners);
+void nu_listeners_discard(struct nu_listeners *listeners);
+
+/* Every bound address: fn(name, address). */
+void nu_listeners_each(struct nu_listeners *listeners,
+                       void (*fn)(const char *name, const struct nu_addr *bound, void *ctx),
+                       void *ctx);
+size_t nu_listeners_count(const struct nu_listeners *listeners);
+
+/* A listener made by the program, not by a config's list (admin): accepts on the main worker, every
+ * connection gets the one chain given. The address string is as in `bind`. Returned object is freed
+ * with nu_listener_internal_close. */
+struct nu_internal_listener;
+struct nu_internal_listener *nu_listener_internal(struct nu_worker *worker, const char *name,
+                                                  const struct nu_addr *bind,
+                                                  const struct nu_place *places, unsigned count,
+                                                  enum nu_err *err);
+void nu_listener_internal_close(struct nu_internal_listener *listener);
+
+/* On a worker: connections that public listeners brought and that still live. */
+unsigned nu_listener_connections(const struct nu_worker *worker);
+/* On a worker: cuts them all with that cause (drain_timeout). */
+void nu_listener_abort_all(struct nu_worker *worker, enum nu_cause cause);
+
+#endif

@@ -1,0 +1,36 @@
+/* A stream socket as a filter: source of one direction, sink of the other.
+ *
+ * Leftmost in a client's chain, rightmost in a leg. Registered once, edge-triggered; reads into
+ * what is at hand and grows; writes once a turn; relays directly, and by splice when reads come
+ * full (D1). */
+#ifndef NU_L4_SOCK_H
+#define NU_L4_SOCK_H
+
+#include "core/chain.h"
+#include "core/stats.h"
+
+#define NU_SOCK_HIGH (64u * 1024) /* bytes unsent at which a sink holds; it releases at half (B4)  \
+                                   */
+
+/* Counters that a socket's bytes go to. */
+struct nu_meter {
+    struct nu_stats *stats;
+    unsigned rx, tx;
+};
+
+struct nu_sock_conf {
+    int fd;          /* non-blocking; the filter owns it from `open` on */
+    bool connecting; /* connect() is in progress: hold until it is decided */
+    enum nu_side side;
+    const struct nu_meter *meter; /* may be NULL; lives as long as the chain */
+};
+
+extern const struct nu_filter_type nu_sock;
+
+/* From a filter of the same chain (or its owner): counts bytes of the chain's leftmost socket from
+ * now on; what has gone through before is added at once. */
+void nu_sock_set_meter(struct nu_chain *chain, const struct nu_meter *meter);
+/* Bytes read from and written to the wire at the chain's leftmost socket. */
+void nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx);
+
+#endif
