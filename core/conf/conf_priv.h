@@ -46,7 +46,7 @@ struct nu_place {
 void nu_conf_error_at(struct nu_conf *conf, struct nu_place place, const struct nu_node *node,
                       const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* ---- text.c: characters ---- */
+/* Text.c: characters. */
 
 /* Decodes the character at `s`: its length in bytes, or 0 if it is not valid UTF-8. */
 unsigned nu_text_decode(const char *s, size_t len, uint32_t *code);
@@ -65,26 +65,26 @@ void nu_text_advance(const struct nu_conf *conf, size_t from, size_t to, struct 
 /* Refuses NUL bytes, invalid UTF-8 and control characters, with a report. */
 enum nu_err nu_text_check(struct nu_conf *conf);
 
-/* ---- read.c ---- */
+/* Of read.c: */
 
 /* Parses the conf's text into conf->root; reports. */
 enum nu_err nu_conf_read(struct nu_conf *conf);
 /* Parses a schema's default into a node without a place. NULL: malformed. */
 struct nu_node *nu_conf_read_default(struct nu_conf *conf, const char *text);
 
-/* ---- expand.c ---- */
+/* Of expand.c: */
 
 /* `text` with ${} expanded, from the arena; NULL and a report if that cannot be. */
 const char *nu_conf_expand(struct nu_conf *conf, const struct nu_node *node, const char *text,
                            size_t len);
 
-/* ---- yaml_hint.c ---- */
+/* Of yaml_hint.c: */
 
 /* libyaml's words turned into plain ones. `at` is the character that it stumbled over, in_flow:
  * inside [ ] or { }. */
 const char *nu_yaml_hint(const char *problem, const char *context, char at, bool in_flow);
 
-/* ---- units.c ---- */
+/* Of units.c: */
 
 struct nu_unit {
     const char *name;
@@ -98,7 +98,7 @@ enum nu_err nu_unit_parse(const char *text, const struct nu_unit *units, int64_t
 /* What was meant by "15 sec" or "64kb": in buf, or NULL. */
 const char *nu_unit_guess(const char *text, const struct nu_unit *units, char buf[static 32]);
 
-/* ---- values.c ---- */
+/* Of values.c: */
 
 struct nu_value_type {
     const char *shown;  /* on the reference page: "duration" */
@@ -118,7 +118,7 @@ enum nu_err nu_value_parse(struct nu_conf *conf, struct nu_arena *arena,
 /* Bounds as text: "1 to 65535", "at least 1ms"; NULL if there are none to tell. */
 const char *nu_value_range(const struct nu_field *field, char buf[static 96]);
 
-/* ---- schema.c ---- */
+/* Of schema.c: */
 
 /* The field at place `i`, own fields first, then extensions; NULL behind the last. The extension
  * goes to *ext, or NULL. */

@@ -44,8 +44,6 @@ static const char *default_name(const struct nu_field *f)
     return f->flags & NU_REQUIRED ? "required" : f->fallback ? f->fallback : "-";
 }
 
-/* ---- Markdown ---- */
-
 static void put_cell(FILE *out, const char *text)
 {
     for (; *text; text++) {
@@ -76,8 +74,6 @@ static void markdown_head(struct page *p, const struct table *t)
     if (t->schema->fields->key)
         fputs("\n| key | type | default | meaning |\n|---|---|---|---|\n", p->out);
 }
-
-/* ---- text ---- */
 
 /* Words wrapped at the page's width, each line indented. */
 static void put_wrapped(FILE *out, int indent, const char *text)
@@ -115,8 +111,6 @@ static void text_head(struct page *p, const struct table *t)
     if (t->schema->fields->key)
         fputc('\n', p->out);
 }
-
-/* ---- both ---- */
 
 static void add_table(struct page *p, const struct nu_schema *schema, const char *path, int level)
 {

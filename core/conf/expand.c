@@ -35,7 +35,9 @@ static struct nu_place find(struct nu_conf *conf, const struct nu_node *node, co
     if (!hit)
         return place;
     nu_text_advance(conf, at, (size_t)(hit - conf->text), &place);
-    place.span = (uint32_t)raw_len;
+    place.span = 0;
+    for (size_t i = 0; i < raw_len; i++)
+        place.span += ((unsigned char)raw[i] & 0xc0) != 0x80; /* characters, not bytes */
     return place;
 }
 
@@ -43,7 +45,7 @@ static enum nu_err wrong(struct nu_conf *conf, const struct nu_node *node, const
                          size_t len, const char *what)
 {
     int shown = len > 60 ? 60 : (int)len;
-    nu_conf_error_at(conf, find(conf, node, at, len), node, "%.*s%s: %s", shown, at,
+    nu_conf_error_at(conf, find(conf, node, at, len), node, "%.*s%s %s", shown, at,
                      len > 60 ? "..." : "", what);
     return NU_ERR_CONFIG;
 }
@@ -55,7 +57,7 @@ static enum nu_err split(struct nu_conf *conf, const struct nu_node *node, const
     const char *close = memchr(s, '}', (size_t)(end - s));
     *v = (struct variable){.name = s + 2, .len = close ? (size_t)(close - s) + 1 : 0};
     if (!close)
-        return wrong(conf, node, s, 2, "a variable without its \"}\"; write $${ for a plain ${");
+        return wrong(conf, node, s, 2, "lacks its \"}\"; write $${ for a plain ${");
     while (v->name + v->name_len < close && strchr(name_chars, v->name[v->name_len]))
         v->name_len++;
     const char *rest = v->name + v->name_len;
@@ -67,9 +69,9 @@ static enum nu_err split(struct nu_conf *conf, const struct nu_node *node, const
     bool digit = *v->name >= '0' && *v->name <= '9';
     if (v->name_len == 0 || digit || rest != close)
         return wrong(conf, node, s, v->len,
-                     "not a variable: ${NAME} or ${NAME:-default}; write $${ for a plain ${");
+                     "is not a variable: ${NAME} or ${NAME:-default}; write $${ for a plain ${");
     if (v->fallback && memmem(v->fallback, v->fallback_len, "${", 2))
-        return wrong(conf, node, s, v->len, "a variable inside the default of another");
+        return wrong(conf, node, s, v->len, "has a variable inside its default");
     return NU_OK;
 }
 
@@ -93,13 +95,13 @@ static enum nu_err substitute(struct nu_conf *conf, const struct nu_node *node, 
         value = v->fallback;
         len = v->fallback_len;
     } else if (!value) {
-        return wrong(conf, node, s, v->len, "not set in the environment, and has no default");
+        return wrong(conf, node, s, v->len, "is not set in the environment and has no default");
     } else if (!valid_utf8(value)) {
-        return wrong(conf, node, s, v->len, "its value is not UTF-8 text");
+        return wrong(conf, node, s, v->len, "has a value that is not UTF-8 text");
     }
     conf->expanded_bytes += len;
     if (conf->expanded_bytes > NU_CONF_MAX_BYTES)
-        return wrong(conf, node, s, v->len, "the variables make the config too large");
+        return wrong(conf, node, s, v->len, "makes the config too large");
     fwrite(value, 1, len, out);
     return NU_OK;
 }

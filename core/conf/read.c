@@ -300,19 +300,28 @@ static struct nu_place place_at(yaml_mark_t mark)
     return (struct nu_place){(uint32_t)mark.line + 1, (uint32_t)mark.column + 1, 1};
 }
 
+/* Something with two ends, like quotes or brackets, whose start is worth telling. */
+static bool has_start(const yaml_parser_t *p)
+{
+    const char *context = p->context ? p->context : "";
+    return strncmp(context, "while scanning a quoted", 23) == 0 ||
+           strncmp(context, "while parsing a flow", 20) == 0;
+}
+
 /* The parser stopped: its words, at its place; at the file's end, where what is open began. */
 static enum nu_err on_syntax(struct reader *r, const yaml_parser_t *p)
 {
     bool at_end = p->buffer.pointer == p->buffer.last || !*p->buffer.pointer;
+    bool alias = p->context && strncmp(p->context, "while scanning an a", 19) == 0; /* or anchor */
     char stumbled = at_end ? 0 : (char)*p->buffer.pointer;
     const char *words = nu_yaml_hint(p->problem, p->context, stumbled, p->flow_level > 0);
-    if (!p->context || p->context_mark.line == p->problem_mark.line)
-        nu_conf_error_at(r->conf, place_at(p->problem_mark), NULL, "%s", words);
-    else if (at_end)
+    if (alias || (at_end && has_start(p)))
         nu_conf_error_at(r->conf, place_at(p->context_mark), NULL, "%s", words);
-    else
+    else if (has_start(p) && p->context_mark.line != p->problem_mark.line)
         nu_conf_error_at(r->conf, place_at(p->problem_mark), NULL, "%s (it began in line %zu)",
                          words, p->context_mark.line + 1);
+    else
+        nu_conf_error_at(r->conf, place_at(p->problem_mark), NULL, "%s", words);
     return NU_ERR_SYNTAX;
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define TEXT_MAX    1024 /* bytes of one message: values of the file may stand in it */
-#define PATH_MAX_   400  /* bytes of a path: keys may be long and deep */
+#define PATH_SHOWN  400  /* bytes of a path: keys may be long and deep */
 #define SHOWN_CHARS 70   /* characters of the line on either side of the place */
 
 static struct nu_conf_item *add(struct nu_conf *conf, bool warning, struct nu_place place)
@@ -43,8 +43,8 @@ static void addv(struct nu_conf *conf, bool warning, struct nu_place place,
     vsnprintf(text, sizeof text, fmt, ap);
     item->text = nu_arena_strdup(conf->arena, text);
     char *path = nu_node_path(conf->arena, node);
-    if (strlen(path) > PATH_MAX_)
-        memcpy(path + PATH_MAX_ - 3, "...", 4);
+    if (strlen(path) > PATH_SHOWN)
+        memcpy(path + PATH_SHOWN - 3, "...", 4);
     item->path = path;
 }
 

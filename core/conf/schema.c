@@ -100,8 +100,6 @@ const struct nu_node *nu_schema_default(struct nu_conf *conf, const struct nu_no
     return node;
 }
 
-/* ---- what a map may not have, and what it lacks ---- */
-
 static void report_unknown(const struct walk *w, const struct nu_node *child)
 {
     const char *keys[GUESS_KEYS];
@@ -152,8 +150,6 @@ static enum nu_err not_a_map(const struct walk *w)
                    : "a map";
     return nu_value_unexpected(w->conf, w->node, expected);
 }
-
-/* ---- values ---- */
 
 static enum nu_err store_object(struct nu_conf *conf, struct nu_arena *arena,
                                 const struct nu_field *f, const struct nu_node *node, void *out)

@@ -50,8 +50,6 @@ static enum nu_err unexpected(struct nu_conf *conf, const struct nu_node *node, 
     return nu_value_unexpected(conf, node, nu_value_type(type)->expect);
 }
 
-/* ---- numbers ---- */
-
 /* A number of the field's type in its canonical form. */
 static const char *number_str(enum nu_type type, int64_t n, char buf[static 32])
 {
@@ -172,8 +170,6 @@ static char *format_percent(struct nu_arena *arena, const struct nu_field *field
     return nu_arena_printf(arena, "%.9g%%", *(const double *)value * 100);
 }
 
-/* ---- words ---- */
-
 static enum nu_err parse_bool(PARSE_ARGS)
 {
     static const char *const words[] = {"false", "off", "no", "true", "on", "yes"};
@@ -239,8 +235,6 @@ static char *format_string(struct nu_arena *arena, const struct nu_field *field,
     return nu_arena_strdup(arena, *(const char *const *)value);
 }
 
-/* ---- addresses ---- */
-
 /* A relative socket path is relative to the config file; "@name" is an abstract one. */
 static enum nu_err unix_path(struct nu_conf *conf, struct nu_arena *arena,
                              const struct nu_node *node, struct nu_addr *addr)
@@ -280,8 +274,6 @@ static char *format_cidr(struct nu_arena *arena, const struct nu_field *field, c
     return nu_arena_printf(arena, "%s/%u", nu_addr_str_ip(addr, buf), addr->prefix);
 }
 
-/* ---- files ---- */
-
 static enum nu_err parse_path(PARSE_ARGS)
 {
     if (!*node->text)
@@ -305,8 +297,6 @@ static enum nu_err parse_file(PARSE_ARGS)
     nu_conf_error(conf, node, "cannot read %s: %s", path, strerror(folder ? EISDIR : error));
     return NU_ERR_CONFIG;
 }
-
-/* ---- the table ---- */
 
 static const struct nu_value_type types[] = {
     [NU_BOOL] = {"on / off",   "on or off",                                                    sizeof(bool),           parse_bool,    format_bool   },
