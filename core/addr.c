@@ -71,6 +71,8 @@ static enum nu_err parse_ip(struct nu_addr *out, const char *text, size_t len)
     if (inet_pton(AF_INET6, host, bytes) != 1)
         return NU_ERR_SYNTAX;
     set_ip6(out, bytes);
+    if (zone && out->kind != NU_ADDR_IP6)
+        return NU_ERR_SYNTAX; /* IPv4 in IPv6's clothes has no zones */
     if (zone) {
         long id = digits(zone, 65535);
         out->scope = id > 0 ? (uint32_t)id : if_nametoindex(zone);
@@ -128,7 +130,7 @@ enum nu_err nu_addr_parse_cidr(struct nu_addr *out, const char *text)
     size_t len = slash ? (size_t)(slash - text) : strlen(text);
     uint8_t bytes[4];
     char host[INET6_ADDRSTRLEN];
-    if (len >= sizeof host)
+    if (len >= sizeof host || memchr(text, '%', len))
         return NU_ERR_SYNTAX;
     memcpy(host, text, len);
     host[len] = 0;
@@ -139,9 +141,7 @@ enum nu_err nu_addr_parse_cidr(struct nu_addr *out, const char *text)
     bool mapped = !v4 && out->kind == NU_ADDR_IP4;
     if (mapped)
         bits -= 96;
-    struct nu_addr net = *out;
-    net.prefix = (uint8_t)bits;
-    if (bits < 0 || !nu_addr_in(out, &net))
+    if (bits < 0)
         return memset(out, 0, sizeof *out), NU_ERR_SYNTAX;
     for (long bit = bits; bit < (out->kind == NU_ADDR_IP4 ? 32 : 128); bit++)
         if (out->ip[bit / 8] & (0x80 >> bit % 8))
@@ -158,6 +158,8 @@ const char *nu_addr_str_ip(const struct nu_addr *addr, char buf[static NU_ADDR_T
         return buf;
     case NU_ADDR_IP6:
         inet_ntop(AF_INET6, addr->ip, buf, NU_ADDR_TEXT_MAX);
+        if (addr->scope)
+            sprintf(buf + strlen(buf), "%%%u", addr->scope);
         return buf;
     case NU_ADDR_UNIX:
         snprintf(buf, NU_ADDR_TEXT_MAX, "unix:%s", addr->path ? addr->path : "");
@@ -185,6 +187,8 @@ const char *nu_addr_str(const struct nu_addr *addr, char buf[static NU_ADDR_TEXT
 void nu_addr_from_sockaddr(struct nu_addr *out, const struct sockaddr_storage *ss, socklen_t len)
 {
     memset(out, 0, sizeof *out);
+    if (len < sizeof ss->ss_family)
+        return; /* a kernel that knows no address leaves the memory as it was */
     if (ss->ss_family == AF_INET) {
         const struct sockaddr_in *in = (const void *)ss;
         set_ip4(out, &in->sin_addr);
