@@ -4,6 +4,7 @@
 #include "core/assert.h"
 
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,16 +35,18 @@ struct nu_arena {
 
 static struct chunk *chunk_add(struct nu_arena *arena, size_t at_least)
 {
-    size_t cap = arena->next_bytes > at_least ? arena->next_bytes : at_least;
+    bool oversized = at_least > arena->next_bytes;
+    size_t cap = oversized ? at_least : arena->next_bytes;
+    struct chunk **at = &arena->head;
     struct chunk *c = malloc(sizeof *c + cap);
     nu_assert(c != NULL);
-    c->used = 0;
-    c->cap = cap;
-    c->next = arena->head;
-    arena->head = c;
+    if (oversized && *at)
+        at = &(*at)->next; /* it is full at once: the head goes on being filled */
+    *c = (struct chunk){.next = *at, .cap = cap};
+    *at = c;
     arena->total_bytes += sizeof *c + cap;
-    if (arena->next_bytes < CHUNK_MAX)
-        arena->next_bytes *= 2;
+    if (!oversized && arena->next_bytes < CHUNK_MAX)
+        arena->next_bytes = arena->next_bytes > CHUNK_MAX / 2 ? CHUNK_MAX : arena->next_bytes * 2;
     return c;
 }
 
