@@ -175,7 +175,7 @@ void stats_hist_read(struct stats_hist *out, const struct nu_stats *set, unsigne
 
 uint64_t stats_hist_quantile(const struct stats_hist *hist, double q)
 {
-    double rank = q * (double)hist->count;
+    double rank = q * (double)hist->count * (1 - 1e-12); /* 0.07 * 100 is more than 7 */
     uint64_t seen = 0;
     unsigned last = 0;
     for (unsigned i = 0; i < STATS_BUCKETS; i++) {
