@@ -82,7 +82,14 @@ mutants:
 	$(Q)tests/mutants/run
 
 # BENCH holds more arguments, e.g. BENCH='--scenarios tcp --rounds 9'.
-bench: $(BUILD)/nuncio
-	$(Q).ci/deps --check build test
-	$(Q)$(PYTHON) tests/bench/run.py --nuncio $(abspath $(BUILD)/nuncio) $(BENCH)
-	$(Q)$(PYTHON) tests/bench/load_config.py --nuncio $(abspath $(BUILD)/nuncio)
+BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^
+
+bench: $(BUILD)/nuncio $(BENCH_BIN)
+	$(Q).ci/deps --check build test lint
+	$(Q)$(PYTHON) tests/bench/run.py --nuncio $(abspath $(BUILD)/nuncio) --tools $(BUILD)/bench $(BENCH)
+	$(Q)$(PYTHON) tests/bench/load_config.py --nuncio $(abspath $(BUILD)/nuncio) --limit 0.5
+	$(Q)$(PYTHON) tests/bench/round_trip.py --nuncio $(abspath $(BUILD)/nuncio) --tools $(BUILD)/bench

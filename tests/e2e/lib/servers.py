@@ -12,7 +12,7 @@ TRIES = 5  # times another process may snatch a port between choice and bind
 NGINX_MAIN = """
 daemon off; master_process off; pid nginx.pid; error_log stderr notice;
 {modules}
-events {{ worker_connections 2000; }}
+events {{ worker_connections {connections}; }}
 """
 NGINX_HTTP = """
 http {{
@@ -55,15 +55,15 @@ def launch(names, start):
     raise AssertionError(f"no port stayed free for {names}")
 
 
-def nginx(folder, names, http=None, stream=None):
-    """nginx with what http(ports) and stream(ports) give inside those blocks."""
+def nginx(folder, names, http=None, stream=None, connections=2000, prefix=()):
+    """nginx with what http(ports) and stream(ports) give inside those blocks; `prefix` is a command that runs it."""
     def start(ports):
         place = Path(tempfile.mkdtemp(prefix="nginx-", dir=folder))
-        text = NGINX_MAIN.format(modules=f"load_module {STREAM_MODULE};" if stream else "")
+        text = NGINX_MAIN.format(modules=f"load_module {STREAM_MODULE};" if stream else "", connections=connections)
         text += NGINX_HTTP.format(http=http(ports)) if http else ""
         text += f"stream {{\n{stream(ports)}\n}}\n" if stream else ""
         (place / "nginx.conf").write_text(text)
-        return Child("nginx", "-p", place, "-e", "stderr", "-c", place / "nginx.conf")
+        return Child(*prefix, "nginx", "-p", place, "-e", "stderr", "-c", place / "nginx.conf")
     return launch(names, start)
 
 
@@ -76,12 +76,12 @@ def nginx_tls(folder, certs, body=None):
     return nginx(folder, list(certs), http)
 
 
-def haproxy(folder, names, render):
-    """haproxy with what render(ports) gives after the defaults."""
+def haproxy(folder, names, render, prefix=()):
+    """haproxy with what render(ports) gives after the defaults; `prefix` is a command that runs it."""
     def start(ports):
         place = Path(tempfile.mkdtemp(prefix="haproxy-", dir=folder))
         (place / "haproxy.cfg").write_text(HAPROXY_MAIN + render(ports))
-        return Child("haproxy", "-db", "-f", place / "haproxy.cfg")
+        return Child(*prefix, "haproxy", "-db", "-f", place / "haproxy.cfg")
     return launch(names, start)
 
 
