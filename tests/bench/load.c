@@ -20,10 +20,9 @@
 #define TURN_EVENTS   256
 #define MAX_BYTES     ((size_t)1 << 16) /* of a ping; a pull's answer may be longer */
 #define MAX_LATENCIES ((size_t)1 << 22) /* kept for percentiles; later ones only count */
-* /
-#define READ_BYTES ((size_t)1 << 18)
+#define READ_BYTES    ((size_t)1 << 18)
 
-    struct conn {
+struct conn {
     int fd;
     size_t got; /* bytes of the answer */
     double asked_at;
