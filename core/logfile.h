@@ -10,6 +10,7 @@
 #define NU_CORE_LOGFILE_H
 
 #include "core/err.h"
+#include "core/stats.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +20,8 @@
 
 struct nu_logfile;
 
-/* Once, after nu_stats_init with the same number, before any file is opened (main). */
+/* After nu_stats_init with the same number, before any file is opened (main). SIGPIPE has to be
+ * ignored by then. */
 void nu_logfiles_init(unsigned shards);
 
 /* The file of that absolute path ("/dev/stdout" and "/dev/stderr" are the process's own), opened or
@@ -31,7 +33,8 @@ enum nu_err nu_logfile_open(struct nu_logfile **out, const char *path);
 void nu_logfile_put(struct nu_logfile *file);
 const char *nu_logfile_path(const struct nu_logfile *file);
 
-/* Appends one whole line (copied), newline included. The caller holds a reference. */
+/* Appends one whole line (copied), newline included, of at most NU_LOG_LINE_MAX bytes. The caller
+ * holds a reference. */
 void nu_logfile_write(struct nu_logfile *file, unsigned shard, const char *line, size_t len);
 /* True while lines of this shard wait. */
 bool nu_logfile_pending(unsigned shard);
@@ -43,7 +46,7 @@ void nu_logfile_flush_shard(unsigned shard);
  * to the old file, and the log says why. Main thread. */
 unsigned nu_logfile_reopen_all(void);
 
-/* Lines that were dropped since the start, all shards; any thread. */
-long long nu_logfiles_lost(void);
+/* "filesystem": what was buffered, written, lost. */
+extern const struct nu_stat_group nu_logfile_stats;
 
 #endif
