@@ -7,6 +7,7 @@
 
 #include "core/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,10 @@ struct nu_domain_table;
 /* NU_OK if `pattern` is one that nu_domain_add takes, else NU_ERR_SYNTAX and a static reason for
  * the config's error ("label longer than 63 bytes", "an IP address is no host name", ...). */
 enum nu_err nu_domain_check(const char *pattern, size_t len, const char **reason);
+
+/* Whether the text is an IPv4 address, or an IPv6 one with or without brackets: such are never
+ * names, neither in a config nor in SNI. */
+bool nu_domain_is_ip(const char *text, size_t len);
 
 /* An empty table; lives and dies with the arena, or without one is freed by the caller. */
 struct nu_domain_table *nu_domain_new(struct nu_arena *arena);

@@ -12,6 +12,7 @@ struct nu_arena;
 struct nu_strmap;
 
 enum nu_strmap_case { NU_STRMAP_EXACT, NU_STRMAP_FOLD /* A-Z are a-z */ };
+const char *nu_strmap_case_str(enum nu_strmap_case fold);
 
 /* An empty map. With an arena it lives and dies with that and must not be freed; without one the
  * caller frees it. Never NULL. */
@@ -24,7 +25,8 @@ void nu_strmap_free(struct nu_strmap *map);
 void *nu_strmap_put(struct nu_strmap *map, const char *key, size_t len, void *value);
 /* The value, or NULL. Any bytes are a legal key, also none at all. */
 void *nu_strmap_get(const struct nu_strmap *map, const char *key, size_t len);
-/* Removes; returns the value that was there, or NULL. */
+/* Removes; returns the value that was there, or NULL. A key's copy in an arena stays until that
+ * goes, so a map that lives by its changes wants no arena. */
 void *nu_strmap_del(struct nu_strmap *map, const char *key, size_t len);
 /* The same two for NUL-terminated keys. */
 void *nu_strmap_put_str(struct nu_strmap *map, const char *key, void *value);

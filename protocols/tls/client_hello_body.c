@@ -1,16 +1,13 @@
 /* The ClientHello itself (RFC 8446 4.1.2) and the extensions that we look into: the inner half of
  * the reader. Works on one contiguous message, touches each byte a fixed number of times, and
  * keeps offsets only. Every reader returns NULL or the reason why the hello is malformed. */
+#include "core/table/domain.h"
 #include "protocols/tls/client_hello_priv.h"
 
-#include <arpa/inet.h>
-#include <string.h>
-
-#define MESSAGE_HEAD      4
-#define RANDOM_BYTES      32
-#define SESSION_ID_MAX    32
-#define HOST_NAME_MAX_LEN 253 /* text form of the longest DNS name (RFC 1035 2.3.4) */
-#define NAME_TYPE_HOST    0   /* NameType host_name (RFC 6066 3) */
+#define MESSAGE_HEAD   4
+#define RANDOM_BYTES   32
+#define SESSION_ID_MAX 32
+#define NAME_TYPE_HOST 0 /* NameType host_name (RFC 6066 3) */
 
 /* What is left to read of the message or of a part of it. */
 struct cursor {
@@ -87,22 +84,6 @@ static bool read_u16_list(const struct nu_client_hello *ch, struct nu_hello_span
     return true;
 }
 
-/* Digits and dots of an IPv4 address, or an IPv6 one with or without brackets. */
-static bool is_ip_literal(const uint8_t *name, size_t len)
-{
-    char text[INET6_ADDRSTRLEN];
-    uint8_t bytes[16];
-    if (len >= 2 && name[0] == '[' && name[len - 1] == ']') {
-        name++;
-        len -= 2;
-    }
-    if (len >= sizeof text)
-        return false;
-    memcpy(text, name, len);
-    text[len] = 0;
-    return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
-}
-
 /* RFC 6066 3: ASCII without a trailing dot and no IP literals; the latter two occur, so they are
  * told instead of refused. Bytes that no name has would reach logs and headers: refused. */
 static const char *set_host_name(struct nu_client_hello *ch, struct nu_hello_span name)
@@ -117,9 +98,9 @@ static const char *set_host_name(struct nu_client_hello *ch, struct nu_hello_spa
     }
     if (name.len == 0)
         return "empty server name";
-    if (name.len > HOST_NAME_MAX_LEN)
+    if (name.len > NU_DOMAIN_MAX_BYTES)
         return "server name longer than 253 bytes";
-    ch->sni_is_ip = is_ip_literal(text, name.len);
+    ch->sni_is_ip = nu_domain_is_ip((const char *)text, name.len);
     if (!ch->sni_is_ip)
         ch->sni = name;
     return NULL;
