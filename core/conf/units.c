@@ -68,8 +68,8 @@ static const struct {
     {"bytes",   "B"  },
 };
 
-/* Digits and an optional fraction; `fraction` in billionths. Returns what follows, NULL: no number.
- */
+/* Digits and an optional fraction; `fraction` in billionths. Returns what follows, NULL: no number;
+ * *err: one that cannot be had. */
 static const char *number(const char *s, int64_t *whole, int64_t *fraction, enum nu_err *err)
 {
     *whole = *fraction = 0;
@@ -84,8 +84,11 @@ static const char *number(const char *s, int64_t *whole, int64_t *fraction, enum
         return s;
     if (!isdigit((unsigned char)*++s))
         return NULL;
-    for (int64_t place = 100000000; isdigit((unsigned char)*s); s++, place /= 10)
+    for (int64_t place = 100000000; isdigit((unsigned char)*s); s++, place /= 10) {
+        if (place == 0 && *s != '0')
+            *err = NU_ERR_SYNTAX; /* finer than any unit's parts */
         *fraction += (*s - '0') * place;
+    }
     return s;
 }
 

@@ -298,28 +298,36 @@ static enum nu_err parse_file(PARSE_ARGS)
     return NU_ERR_CONFIG;
 }
 
+#define SCALAR(shown, expect, stored, parse, format)                                               \
+    {                                                                                              \
+        shown, expect, sizeof(stored), parse, format                                               \
+    }
+#define OTHER(shown, expect, size)                                                                 \
+    {                                                                                              \
+        shown, expect, size, NULL, NULL                                                            \
+    }
+
 static const struct nu_value_type types[] = {
-    [NU_BOOL] = {"on / off",   "on or off",                                                    sizeof(bool),           parse_bool,    format_bool   },
-    [NU_INT] = {"number",     "a whole number",                                               sizeof(int64_t),        parse_int,     format_number },
-    [NU_PERCENT] = {"percentage", "a percentage like 10% or 0.5%",                                sizeof(double),         parse_percent,
-                 format_percent                                                                                                                     },
-    [NU_DURATION] = {"duration",   "a duration like 250ms, 15s or 1h, 0 = off",                    sizeof(int64_t),
-                 parse_duration,                                                                                                      format_number },
-    [NU_SIZE] = {"size",       "a size like 512, 64KiB or 1MiB",                               sizeof(int64_t),        parse_size,
-                 format_number                                                                                                                      },
-    [NU_RATE] = {"rate",       "a rate like 64KiB/s or 1MiB/s",                                sizeof(int64_t),        parse_rate,
-                 format_number                                                                                                                      },
-    [NU_STRING] = {"string",     "a string",                                                     sizeof(char *),         parse_string,  format_string },
-    [NU_ENUM] = {"choice",     "a choice",                                                     sizeof(int),            parse_enum,    format_enum   },
-    [NU_ADDRESS] = {"address",    "an address like 127.0.0.1:8080, \"[::1]:8080\" or unix:/path",
-                 sizeof(struct nu_addr),                                                                               parse_address, format_address},
-    [NU_CIDR] = {"CIDR",       "a network like 10.0.0.0/8 or 2001:db8::/32",                   sizeof(struct nu_addr),
-                 parse_cidr,                                                                                                          format_cidr   },
-    [NU_FILE] = {"file",       "the path of a file",                                           sizeof(char *),         parse_file,    format_string },
-    [NU_PATH] = {"path",       "the path of a file",                                           sizeof(char *),         parse_path,    format_string },
-    [NU_OBJECT] = {"map",        "a map",                                                        0,                      NULL,          NULL          },
-    [NU_NODE] = {"any",        "a value",                                                      sizeof(void *),         NULL,          NULL          },
-    [NU_CUSTOM] = {"custom",     "a value",                                                      0,                      NULL,          NULL          },
+    [NU_BOOL] = SCALAR("on / off", "on or off", bool, parse_bool, format_bool),
+    [NU_INT] = SCALAR("number", "a whole number", int64_t, parse_int, format_number),
+    [NU_PERCENT] = SCALAR("percentage", "a percentage like 10% or 0.5%", double, parse_percent,
+                          format_percent),
+    [NU_DURATION] = SCALAR("duration", "a duration like 250ms, 15s or 1h, 0 = off", int64_t,
+                           parse_duration, format_number),
+    [NU_SIZE] =
+        SCALAR("size", "a size like 512, 64KiB or 1MiB", int64_t, parse_size, format_number),
+    [NU_RATE] = SCALAR("rate", "a rate like 64KiB/s or 1MiB/s", int64_t, parse_rate, format_number),
+    [NU_STRING] = SCALAR("string", "a string", char *, parse_string, format_string),
+    [NU_ENUM] = SCALAR("choice", "a choice", int, parse_enum, format_enum),
+    [NU_ADDRESS] = SCALAR("address", "an address like 127.0.0.1:8080, \"[::1]:8080\" or unix:/path",
+                          struct nu_addr, parse_address, format_address),
+    [NU_CIDR] = SCALAR("CIDR", "a network like 10.0.0.0/8 or 2001:db8::/32", struct nu_addr,
+                       parse_cidr, format_cidr),
+    [NU_FILE] = SCALAR("file", "the path of a file", char *, parse_file, format_string),
+    [NU_PATH] = SCALAR("path", "the path of a file", char *, parse_path, format_string),
+    [NU_OBJECT] = OTHER("map", "a map", 0),
+    [NU_NODE] = OTHER("any", "a value", sizeof(void *)),
+    [NU_CUSTOM] = OTHER("custom", "a value", 0),
 };
 
 const struct nu_value_type *nu_value_type(enum nu_type type)
