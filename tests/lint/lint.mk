@@ -47,7 +47,7 @@ lint-docs: $(if $(NU_SRC),$(BUILD)/nuncio)
 
 # One checked file, one stamp; the object's own dependencies say when it is stale.
 TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(C_SRC))
-$(TIDY): $(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o .clang-tidy
+$(TIDY): $(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o .clang-tidy tests/.clang-tidy
 	$(call say,TIDY,$<)
 	@mkdir -p $(@D)
 	$(Q)clang-tidy --quiet $< -- $(NU_CPPFLAGS) -std=gnu11 2>$@.log || { cat $@.log; exit 1; }
