@@ -6,11 +6,15 @@
 
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 
 void nu_loop_init(struct nu_loop *loop, unsigned shard)
 {
     *loop = (struct nu_loop){.now_ms = 1, .shard = shard, .epoll_fd = -1};
     loop->blocks = nu_block_pool_new();
+    ssize_t n = getrandom(&loop->random, sizeof loop->random, 0);
+    nu_assert(n == sizeof loop->random);
+    loop->random |= 1;
     nu_list_init(&loop->ready);
     nu_list_init(&loop->flush);
     nu_list_init(&loop->reap);
@@ -73,6 +77,16 @@ void nu_loop_settle(struct nu_loop *loop)
             run_once(&loop->flush);
         reap(loop);
     } while (!nu_list_empty(&loop->flush) || !nu_list_empty(&loop->reap));
+}
+
+uint64_t nu_loop_random(struct nu_loop *loop)
+{
+    uint64_t x = loop->random; /* xorshift64* */
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    loop->random = x;
+    return x * 0x2545f4914f6cdd1du >> 11;
 }
 
 bool nu_loop_pending(const struct nu_loop *loop)

@@ -35,6 +35,7 @@ struct nu_loop {
     struct nu_list chains; /* all that live here */
     unsigned chain_count;
     uint64_t next_id; /* of connections: unique with the shard */
+    uint64_t random;  /* state of nu_loop_random */
     void *owner;      /* the worker */
     void *local;      /* per-worker state of l4 */
 };
@@ -55,6 +56,8 @@ void nu_task_cancel(struct nu_task *task);
 void nu_loop_settle(struct nu_loop *loop);
 /* True if the next turn must not wait. */
 bool nu_loop_pending(const struct nu_loop *loop);
+/* For balancing and jitter, not for secrets; seeded by the system. */
+uint64_t nu_loop_random(struct nu_loop *loop);
 /* For tests: moves the clock, runs due timers, settles until nothing is pending. */
 void nu_loop_advance(struct nu_loop *loop, int64_t ms);
 

@@ -14,11 +14,11 @@
  */
 typedef void nu_leg_ready_fn(struct nu_filter *owner);
 
-/* Opens a leg to `endpoint` and joins it to `owner`, the last filter of its chain. The reference to
- * the endpoint goes over to the leg; the cluster is pinned by it. Never fails here: END(result)
- * comes later, also when no socket could be had. `ready` is called at most once, perhaps before
- * this returns. */
-void nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_endpoint *endpoint,
+/* Opens a leg to `endpoint` and joins it to `owner`, the last filter of its chain. The leg takes
+ * references of its own to endpoint and cluster. False: the cluster is at its max_connections,
+ * nothing was done. True: whatever else goes wrong comes as END(result), also when no socket could
+ * be had. `ready` is called at most once, perhaps before this returns. */
+bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_endpoint *endpoint,
                  nu_leg_ready_fn *ready);
 
 #endif

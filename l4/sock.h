@@ -9,27 +9,29 @@
 #include "core/chain.h"
 #include "core/stats.h"
 
-#define NU_SOCK_HIGH (64u * 1024) /* bytes unsent at which a sink holds; it releases at half (B4)  \
-                                   */
+#define NU_SOCK_HIGH                                                                               \
+    (64u * 1024) /* bytes unsent at which a sink holds; it releases at half (B4)                   \
+                  */
 
-/* Counters that a socket's bytes go to. */
+/* Counters that a socket's bytes go to; stats NULL = none. The set outlives the chain. */
 struct nu_meter {
     struct nu_stats *stats;
-    unsigned rx, tx;
+    uint8_t rx, tx;
 };
 
 struct nu_sock_conf {
-    int fd;          /* non-blocking; the filter owns it from `open` on */
+    int fd; /* non-blocking; the filter owns it from `open` on. Negative: -errno of what could not
+               be had */
     bool connecting; /* connect() is in progress: hold until it is decided */
     enum nu_side side;
-    const struct nu_meter *meter; /* may be NULL; lives as long as the chain */
+    struct nu_meter meter;
 };
 
 extern const struct nu_filter_type nu_sock;
 
 /* From a filter of the same chain (or its owner): counts bytes of the chain's leftmost socket from
  * now on; what has gone through before is added at once. */
-void nu_sock_set_meter(struct nu_chain *chain, const struct nu_meter *meter);
+void nu_sock_set_meter(struct nu_chain *chain, struct nu_meter meter);
 /* Bytes read from and written to the wire at the chain's leftmost socket. */
 void nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx);
 

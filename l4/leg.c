@@ -1,0 +1,198 @@
+/* Legs: the joint filter at their left end, and how they are opened; see leg.h.
+ *
+ * Faces: whatever flows. Sees: nothing, events cross the joint untouched. Stores nothing. It holds
+ * nothing itself: the socket holds until it is connected, handshakes until they are done; the
+ * connect timer here bounds both. `close` parts the joint, so that the owner learns by END(result),
+ * and gives back endpoint and cluster. */
+#include "l4/leg.h"
+
+#include "core/chain_priv.h"
+#include "l4/filters/proxy_protocol_out.h"
+#include "l4/sock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+enum leg_state { LEG_CONNECTING, LEG_READY };
+
+struct leg {
+    struct nu_filter filter;
+    struct nu_joint joint;
+    struct nu_cluster *cluster;
+    struct nu_endpoint *endpoint;
+    nu_leg_ready_fn *ready;
+    int64_t start_ms;
+    enum leg_state state;
+};
+
+struct leg_conf {
+    struct nu_cluster *cluster;
+    struct nu_endpoint *endpoint;
+    nu_leg_ready_fn *ready;
+};
+
+static void count(const struct leg *leg, enum nu_cluster_stat stat, int64_t n)
+{
+    nu_stat_add(leg->cluster->stats, leg->filter.chain->loop->shard, stat, n);
+}
+
+static int64_t age_ms(const struct leg *leg)
+{
+    return leg->filter.chain->loop->now_ms - leg->start_ms;
+}
+
+static void on_connect_timeout(struct nu_filter *f)
+{
+    nu_fail(f, NU_CAUSE_CONNECT_TIMEOUT, NU_SIDE_UPSTREAM, "no connection within %lld ms",
+            (long long)((struct leg *)f)->cluster->connect_timeout_ms);
+}
+
+static enum nu_open leg_open(struct nu_filter *f, const void *conf)
+{
+    const struct leg_conf *c = conf;
+    struct leg *leg = (struct leg *)f;
+    leg->cluster = c->cluster;
+    leg->endpoint = c->endpoint;
+    leg->ready = c->ready;
+    leg->start_ms = f->chain->loop->now_ms;
+    nu_pin(&leg->cluster->counted, f->chain->loop->shard);
+    count(leg, NU_CLUSTER_CX_TOTAL, 1);
+    count(leg, NU_CLUSTER_CX_ACTIVE, 1);
+    atomic_fetch_add_explicit(&leg->endpoint->cx_total, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&leg->endpoint->cx_active, 1, memory_order_relaxed);
+    if (leg->cluster->connect_timeout_ms > 0)
+        nu_timer_set(f, 0, leg->cluster->connect_timeout_ms, on_connect_timeout);
+    return NU_OPEN;
+}
+
+/* Nothing ahead holds any more, for the first time. */
+static void become_ready(struct leg *leg)
+{
+    leg->state = LEG_READY;
+    nu_timer_stop(&leg->filter, 0);
+    nu_stat_record(leg->cluster->stats, leg->filter.chain->loop->shard, NU_CLUSTER_CX_CONNECT_MS,
+                   (uint64_t)age_ms(leg));
+}
+
+static void leg_flow(struct nu_filter *f, enum nu_dir dir, bool go)
+{
+    struct leg *leg = (struct leg *)f;
+    if (dir != NU_FWD || !go || leg->state == LEG_READY)
+        return;
+    become_ready(leg);
+    if (leg->joint.peer)
+        nu_call(leg->joint.peer->self, leg->ready);
+}
+
+static void count_end(const struct leg *leg, struct nu_result result)
+{
+    count(leg, NU_CLUSTER_CX_ACTIVE, -1);
+    count(leg, NU_CLUSTER_CX_DESTROY, 1);
+    if (leg->state == LEG_READY) {
+        nu_stat_record(leg->cluster->stats, leg->filter.chain->loop->shard, NU_CLUSTER_CX_LENGTH_MS,
+                       (uint64_t)age_ms(leg));
+        count(leg,
+              result.side == NU_SIDE_UPSTREAM ? NU_CLUSTER_CX_DESTROY_REMOTE
+                                              : NU_CLUSTER_CX_DESTROY_LOCAL,
+              1);
+        return;
+    }
+    if (result.side != NU_SIDE_UPSTREAM && result.cause != NU_CAUSE_NO_FDS)
+        return; /* the owner went away first */
+    count(leg, NU_CLUSTER_CX_CONNECT_FAIL, 1);
+    if (result.cause == NU_CAUSE_CONNECT_TIMEOUT)
+        count(leg, NU_CLUSTER_CX_CONNECT_TIMEOUT, 1);
+    atomic_fetch_add_explicit(&leg->endpoint->cx_connect_fail, 1, memory_order_relaxed);
+}
+
+static void leg_close(struct nu_filter *f)
+{
+    struct leg *leg = (struct leg *)f;
+    struct nu_result result = nu_chain_result(f->chain);
+    count_end(leg, result);
+    nu_part(&leg->joint, result);
+    atomic_fetch_sub_explicit(&leg->endpoint->cx_active, 1, memory_order_relaxed);
+    if (leg->cluster->max_connections > 0)
+        atomic_fetch_sub_explicit(&leg->cluster->cx_active, 1, memory_order_relaxed);
+    nu_endpoint_unref(leg->endpoint);
+    nu_unpin(&leg->cluster->counted, f->chain->loop->shard);
+}
+
+static const struct nu_filter_type leg_type = {
+    .name = "leg",
+    .doc = "The near end of a connection to a server.",
+    .size = sizeof(struct leg),
+    .face = NU_FACES(NU_SAME, NU_SAME),
+    .flags = NU_F_INTERNAL,
+    .joint = offsetof(struct leg, joint),
+    .open = leg_open,
+    .flow = leg_flow,
+    .close = leg_close,
+};
+
+/* A socket on its way to the address: its descriptor, or -errno. */
+static int connect_to(const struct nu_addr *addr, bool *connecting)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = nu_addr_to_sockaddr(addr, &ss);
+    int one = 1, fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (addr->kind != NU_ADDR_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    *connecting = false;
+    if (connect(fd, (struct sockaddr *)&ss, len) == 0)
+        return fd;
+    if (errno == EINPROGRESS) {
+        *connecting = true;
+        return fd;
+    }
+    int err = errno;
+    close(fd);
+    return -err;
+}
+
+/* Takes a place under max_connections, if there is such a limit; leg_close gives it back. */
+static bool take_place(struct nu_cluster *cluster)
+{
+    if (cluster->max_connections <= 0)
+        return true;
+    int64_t before = atomic_fetch_add_explicit(&cluster->cx_active, 1, memory_order_relaxed);
+    if (before < cluster->max_connections)
+        return true;
+    atomic_fetch_sub_explicit(&cluster->cx_active, 1, memory_order_relaxed);
+    return false;
+}
+
+bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_endpoint *endpoint,
+                 nu_leg_ready_fn *ready)
+{
+    if (!take_place(cluster))
+        return false;
+    struct leg_conf leg_conf = {cluster, nu_endpoint_ref(endpoint), ready};
+    struct nu_sock_conf sock = {
+        .side = NU_SIDE_UPSTREAM,
+        .meter = {cluster->stats, NU_CLUSTER_CX_RX_BYTES, NU_CLUSTER_CX_TX_BYTES},
+    };
+    sock.fd = connect_to(&endpoint->addr, &sock.connecting);
+    struct nu_proxy_out_conf proxy;
+    struct nu_place places[3] = {
+        {&leg_type, &leg_conf}
+    };
+    unsigned n = 1;
+    if (cluster->proxy_header != NU_PROXY_NONE) {
+        nu_proxy_out_conf(&proxy, cluster->proxy_header, owner->chain);
+        places[n++] = (struct nu_place){&nu_filter_proxy_out, &proxy};
+    }
+    places[n++] = (struct nu_place){&nu_sock, &sock};
+    struct nu_chain *chain = nu_chain_new(owner->chain->loop, places, n, NULL, NULL, NULL);
+    struct leg *leg = (struct leg *)nu_chain_end(chain, NU_REV);
+    nu_join(owner, &leg->filter);
+    if (nu_chain_live(chain) && leg->state == LEG_CONNECTING && !nu_blocked(&leg->filter, NU_FWD)) {
+        become_ready(leg); /* connected at once: owner's own callback is on the stack */
+        ready(owner);
+    }
+    return true;
+}

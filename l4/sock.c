@@ -1,0 +1,281 @@
+/* A stream socket as a filter: its life and its reading. Writing is in sock_out.c.
+ *
+ * Faces: bytes towards the chain. Sees: DATA and END of the direction it is the sink of. Stores:
+ * what the kernel would not take, NU_SOCK_HIGH and one read more at most. END makes it flush, then
+ * write its wire form. Holds while connecting (decided by the kernel or the leg's timer) and while
+ * more than NU_SOCK_HIGH is unsent (released by writability at half; the proxy's idle timer bounds
+ * it). `close` closes the descriptor and cancels its tasks. */
+#include "l4/sock_priv.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define READS_A_TURN 8 /* then others have their turn */
+
+static const uint32_t read_bytes[] = {NU_BLOCK_SMALL, NU_BLOCK_MEDIUM, NU_BLOCK_LARGE};
+
+static enum nu_cause fin_cause(const struct sock *s)
+{
+    return s->side == NU_SIDE_CLIENT ? NU_CAUSE_CLIENT_FIN : NU_CAUSE_UPSTREAM_FIN;
+}
+
+static enum nu_cause reset_cause(const struct sock *s)
+{
+    return s->side == NU_SIDE_CLIENT ? NU_CAUSE_CLIENT_RST : NU_CAUSE_UPSTREAM_RST;
+}
+
+/* The wire will bring no more. A reset takes the other direction with it. */
+static void end_read(struct sock *s, bool reset)
+{
+    struct nu_filter *f = &s->filter;
+    s->read_ended = 1;
+    s->mask &= (uint8_t)~SOCK_IN;
+    nu_forward_end(f, s->in, nu_result_of(reset ? reset_cause(s) : fin_cause(s)));
+    if (!reset || s->write == SOCK_DEAD)
+        return;
+    s->write = SOCK_DEAD;
+    sock_out_free(s);
+    nu_drop(f, sock_outdir(s));
+}
+
+bool sock_read_result(struct sock *s, ssize_t n, size_t room)
+{
+    if (n > 0) {
+        sock_took(s, (size_t)n);
+        if ((size_t)n < room && !(s->mask & SOCK_TAIL))
+            s->mask &= (uint8_t)~SOCK_IN;
+        if ((size_t)n == room)
+            s->grow = s->grow < 2 ? s->grow + 1 : 2;
+        else if ((size_t)n < NU_BLOCK_SMALL)
+            s->grow = 0;
+        return true;
+    }
+    if (n < 0 && errno == EINTR)
+        return false;
+    if (n < 0 && errno == EAGAIN)
+        s->mask &= (uint8_t) ~(SOCK_IN | SOCK_TAIL);
+    else
+        end_read(s, n < 0 || (s->mask & SOCK_RESET));
+    return false;
+}
+
+/* The sink is a plain socket with nothing unsent: hand over at once, what it does not take goes the
+ * usual way (D1). */
+static void relay(struct sock *s, struct sock *d)
+{
+    if (s->grow == 2 && sock_splice(s, d))
+        return;
+    struct nu_loop *loop = s->filter.chain->loop;
+    struct nu_block *b = nu_block_get(loop->blocks, read_bytes[s->grow]);
+    ssize_t n = read(s->io.fd, b->data, b->cap);
+    if (sock_read_result(s, n, b->cap)) {
+        ssize_t w = send(d->io.fd, b->data, (size_t)n, MSG_NOSIGNAL);
+        if (w > 0)
+            sock_gave(d, (size_t)w);
+        if (w < n) {
+            if (w >= 0 || errno == EAGAIN)
+                d->mask &= (uint8_t)~SOCK_OUT;
+            struct nu_slice all = nu_block_freeze(b, (size_t)n);
+            struct nu_slice sent = nu_slice_split(&all, w > 0 ? (size_t)w : 0);
+            nu_slice_drop(&sent);
+            nu_forward_data(&s->filter, s->in, all);
+        }
+    }
+    nu_block_unref(b);
+}
+
+/* Through the chain: others see the bytes, or the sink has some unsent. */
+static void take(struct sock *s)
+{
+    struct nu_loop *loop = s->filter.chain->loop;
+    struct nu_block *b = nu_block_get(loop->blocks, read_bytes[s->grow ? 1 : 0]);
+    ssize_t n = read(s->io.fd, b->data, b->cap);
+    if (sock_read_result(s, n, b->cap))
+        nu_forward_data(&s->filter, s->in, nu_block_freeze(b, (size_t)n));
+    nu_block_unref(b);
+}
+
+/* The way ahead is blocked: stay registered and marked, but a peer that is gone is noticed (B5). */
+static void paused(struct sock *s)
+{
+    if (s->mask & SOCK_ERR)
+        nu_fail(&s->filter, reset_cause(s), s->side, "%s", "");
+}
+
+static void pump(struct nu_filter *f)
+{
+    struct sock *s = sock_of(f);
+    for (int turn = 0; s->mask & SOCK_IN && !s->read_ended && nu_chain_live(f->chain); turn++) {
+        if (nu_blocked(f, s->in)) {
+            paused(s);
+            return;
+        }
+        if (turn == READS_A_TURN) {
+            nu_loop_ready(f->chain->loop, &s->read_task);
+            return;
+        }
+        struct nu_filter *sink = nu_direct(f, s->in);
+        struct sock *d = sink ? sock_of(sink) : NULL;
+        if (d && !d->out && d->write == SOCK_OPEN)
+            relay(s, d);
+        else
+            take(s);
+    }
+}
+
+static enum nu_cause connect_cause(int err)
+{
+    switch (err) {
+    case ECONNREFUSED:
+        return NU_CAUSE_REFUSED;
+    case ETIMEDOUT:
+        return NU_CAUSE_CONNECT_TIMEOUT;
+    case EMFILE:
+    case ENFILE:
+        return NU_CAUSE_NO_FDS;
+    default:
+        return NU_CAUSE_UNREACHABLE;
+    }
+}
+
+static void connect_decided(struct sock *s)
+{
+    int err = 0;
+    socklen_t len = sizeof err;
+    if (getsockopt(s->io.fd, SOL_SOCKET, SO_ERROR, &err, &len))
+        err = errno;
+    if (err) {
+        nu_fail(&s->filter, connect_cause(err), NU_SIDE_UPSTREAM, "%s", strerror(err));
+        return;
+    }
+    s->write = SOCK_OPEN;
+    nu_release(&s->filter, NU_FWD);
+}
+
+static void on_ready(struct nu_filter *f)
+{
+    struct sock *s = sock_of(f);
+    if (s->write == SOCK_CONNECTING) {
+        if (!(s->mask & (SOCK_OUT | SOCK_ERR | SOCK_TAIL)))
+            return;
+        connect_decided(s);
+    }
+    if (s->out && s->mask & SOCK_OUT)
+        sock_flush(f);
+    if (s->read_ended && s->mask & SOCK_ERR && s->write != SOCK_DEAD)
+        nu_fail(f, reset_cause(s), s->side, "%s", "");
+    pump(f);
+}
+
+static void sock_ready(struct nu_io *io, uint32_t events)
+{
+    struct sock *s = nu_container(io, struct sock, io);
+    uint8_t mask = 0;
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        mask |= SOCK_IN;
+    if (events & EPOLLOUT)
+        mask |= SOCK_OUT;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        mask |= SOCK_TAIL;
+    if (events & EPOLLERR)
+        mask |= SOCK_ERR;
+    s->mask |= mask;
+    if (io->fd >= 0)
+        nu_call(&s->filter, on_ready);
+}
+
+static void read_again(struct nu_task *task)
+{
+    struct sock *s = nu_container(task, struct sock, read_task);
+    nu_call(&s->filter, pump);
+}
+
+static enum nu_open sock_open(struct nu_filter *f, const void *conf)
+{
+    const struct nu_sock_conf *c = conf;
+    struct sock *s = sock_of(f);
+    s->io = (struct nu_io){sock_ready, c->fd < 0 ? -1 : c->fd};
+    s->read_task.run = read_again;
+    s->in = f->next[NU_REV] ? NU_REV : NU_FWD;
+    s->side = (uint8_t)c->side;
+    s->stats = c->meter.stats;
+    s->meter_rx = c->meter.rx;
+    s->meter_tx = c->meter.tx;
+    s->write = c->connecting ? SOCK_CONNECTING : SOCK_OPEN;
+    s->mask = c->connecting ? 0 : SOCK_OUT;
+    if (c->fd < 0) {
+        nu_fail(f, connect_cause(-c->fd), c->side, "%s", strerror(-c->fd));
+        return NU_REFUSE;
+    }
+    if (nu_io_add(f->chain->loop, &s->io)) {
+        nu_fail(f, NU_CAUSE_INTERNAL, NU_SIDE_LOCAL, "epoll: %s", strerror(errno));
+        return NU_REFUSE;
+    }
+    if (c->connecting)
+        nu_hold(f, NU_FWD);
+    return NU_OPEN;
+}
+
+static void sock_flow(struct nu_filter *f, enum nu_dir dir, bool go)
+{
+    struct sock *s = sock_of(f);
+    if (dir == s->in && go && s->mask & SOCK_IN)
+        nu_loop_ready(f->chain->loop, &s->read_task);
+}
+
+void sock_close_fd(struct sock *s, bool reset)
+{
+    struct linger now = {.l_onoff = 1};
+    if (s->io.fd < 0)
+        return;
+    if (reset)
+        setsockopt(s->io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(s->io.fd);
+    s->io.fd = -1;
+}
+
+static void sock_close(struct nu_filter *f)
+{
+    struct sock *s = sock_of(f);
+    enum nu_how how = nu_chain_result(f->chain).how;
+    bool cut = s->write != SOCK_SHUT || !s->read_ended;
+    nu_task_cancel(&s->read_task);
+    sock_out_free(s);
+    sock_close_fd(s, cut && (how == NU_RESET || how == NU_TRUNCATED));
+}
+
+void nu_sock_set_meter(struct nu_chain *chain, struct nu_meter meter)
+{
+    struct nu_filter *f = nu_chain_end(chain, NU_REV);
+    if (f->type != &nu_sock || !meter.stats)
+        return;
+    struct sock *s = sock_of(f);
+    s->stats = meter.stats;
+    s->meter_rx = meter.rx;
+    s->meter_tx = meter.tx;
+    nu_stat_add(s->stats, chain->loop->shard, s->meter_rx, (int64_t)s->rx);
+    nu_stat_add(s->stats, chain->loop->shard, s->meter_tx, (int64_t)s->tx);
+}
+
+void nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx)
+{
+    struct nu_filter *f = nu_chain_end(chain, NU_REV);
+    bool is_sock = f && f->type == &nu_sock;
+    *rx = is_sock ? sock_of(f)->rx : 0;
+    *tx = is_sock ? sock_of(f)->tx : 0;
+}
+
+const struct nu_filter_type nu_sock = {
+    .name = "sock",
+    .doc = "A stream socket: the end of a client's chain or of a leg.",
+    .size = sizeof(struct sock),
+    .face = NU_FACES(NU_FACE_BYTES, NU_FACE_BYTES),
+    .flags = NU_F_SOCKET | NU_F_INTERNAL,
+    .sees = {NU_SEES(NU_DATA) | NU_SEES(NU_END), NU_SEES(NU_DATA) | NU_SEES(NU_END)},
+    .open = sock_open,
+    .event = sock_event,
+    .flow = sock_flow,
+    .close = sock_close,
+};

@@ -1,0 +1,405 @@
+/* tcp_proxy: the end of a raw TCP chain. It picks an endpoint, opens a leg to it, and tries the
+ * next when that fails.
+ *
+ * Faces: bytes on the left, a joint on the right. Sees: END both ways, so that bytes pass without
+ * it. Stores: nothing; what comes before the leg is ready waits in its queue, and the client's
+ * socket stops reading. END passes; the other direction then lives on under half_close_timeout.
+ * Holds FWD from `open` until the leg is ready (bounded by connect_timeout times connect_attempts)
+ * . `close` parts the joint and gives the endpoints back. */
+#include "l4/tcp_proxy.h"
+
+#include "core/chain_priv.h"
+#include "core/generation.h"
+#include "core/worker.h"
+#include "l4/leg.h"
+#include "l4/sock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESET_GRACE_MS                                                                             \
+    1000                 /* after a cut in one direction the other has this long to end by itself */
+#define ATTEMPTS_MOST 64 /* endpoints tried for one connection */
+
+enum { TIMER_IDLE };
+
+enum tcp_stat {
+    TCP_CX_TOTAL,
+    TCP_CX_NO_ROUTE,
+    TCP_CX_RX_BYTES,
+    TCP_CX_TX_BYTES,
+    TCP_PAUSED_READING,
+    TCP_RESUMED_READING,
+    TCP_IDLE_TIMEOUT,
+    TCP_HALF_CLOSE_TIMEOUT,
+};
+
+static const struct nu_stat_def stat_defs[] = {
+    [TCP_CX_TOTAL] = {"downstream_cx_total",                           NU_COUNTER, NULL,    "Connections the filter took."},
+    [TCP_CX_NO_ROUTE] = {"downstream_cx_no_route",                        NU_COUNTER, NULL,
+                      "Connections for which no endpoint could be picked."                                                },
+    [TCP_CX_RX_BYTES] = {"downstream_cx_rx_bytes_total",                  NU_COUNTER, "bytes",
+                      "Bytes read from clients."                                                                          },
+    [TCP_CX_TX_BYTES] = {"downstream_cx_tx_bytes_total",                  NU_COUNTER, "bytes",
+                      "Bytes written to clients."                                                                         },
+    [TCP_PAUSED_READING] = {"downstream_flow_control_paused_reading_total",  NU_COUNTER, NULL,
+                      "Times reading from a client paused because the server was slow."                                   },
+    [TCP_RESUMED_READING] = {"downstream_flow_control_resumed_reading_total", NU_COUNTER, NULL,
+                      "Times it went on."                                                                                 },
+    [TCP_IDLE_TIMEOUT] = {"idle_timeout",                                  NU_COUNTER, NULL,
+                      "Connections cut because no byte flowed for idle_timeout."                                          },
+    [TCP_HALF_CLOSE_TIMEOUT] = {"half_close_timeout",                            NU_COUNTER, NULL,
+                      "Half-closed connections cut for no byte in half_close_timeout."                                    },
+};
+
+const struct nu_stat_group nu_tcp_proxy_stats =
+    NU_STAT_GROUP("tcp.<name>", "One set for each tcp_proxy name.", stat_defs);
+
+struct weighted {
+    const char *name;
+    int64_t weight;
+    struct nu_cluster *cluster;
+};
+
+struct tcp_proxy_conf {
+    const char *name, *cluster_name;
+    struct nu_vec clusters; /* struct weighted; the one cluster too */
+    int64_t idle_timeout_ms, half_close_timeout_ms, attempts;
+    int64_t weight_sum;
+    struct nu_stats *stats;
+};
+
+struct tcp_proxy {
+    struct nu_filter filter;
+    struct nu_joint joint;
+    const struct tcp_proxy_conf *conf;
+    struct nu_cluster *cluster;
+    struct nu_endpoint *endpoint; /* the one tried or used */
+    struct nu_endpoint **tried;   /* those that failed, in the chain's arena */
+    uint8_t tried_count;
+    bool ready;            /* the leg is up */
+    bool half_closed, cut; /* an END passed; a cut one */
+};
+
+static struct tcp_proxy *self_of(struct nu_filter *f)
+{
+    return (struct tcp_proxy *)f;
+}
+
+static void count(const struct tcp_proxy *tp, enum tcp_stat stat)
+{
+    nu_stat_add(tp->conf->stats, tp->filter.chain->loop->shard, stat, 1);
+}
+
+static void cluster_count(const struct tcp_proxy *tp, enum nu_cluster_stat stat)
+{
+    nu_stat_add(tp->cluster->stats, tp->filter.chain->loop->shard, stat, 1);
+}
+
+/* How long nothing may flow now, 0 = for ever. */
+static int64_t quiet_limit_ms(const struct tcp_proxy *tp)
+{
+    int64_t idle = tp->conf->idle_timeout_ms, half = tp->conf->half_close_timeout_ms;
+    if (tp->cut)
+        return RESET_GRACE_MS;
+    if (tp->half_closed && half > 0 && (idle == 0 || half < idle))
+        return half;
+    return idle;
+}
+
+static void on_quiet(struct nu_filter *f)
+{
+    struct tcp_proxy *tp = self_of(f);
+    int64_t limit = quiet_limit_ms(tp);
+    int64_t quiet = f->chain->loop->now_ms - nu_chain_last_activity(f->chain);
+    if (quiet < limit) {
+        nu_timer_set(f, TIMER_IDLE, limit - quiet, on_quiet);
+        return;
+    }
+    if (tp->cut) {
+        nu_fail(f, nu_chain_result(f->chain).cause, nu_chain_result(f->chain).side, "%s", "");
+    } else if (tp->half_closed && limit != tp->conf->idle_timeout_ms) {
+        count(tp, TCP_HALF_CLOSE_TIMEOUT);
+        nu_fail(f, NU_CAUSE_HALF_CLOSE, NU_SIDE_LOCAL, "no byte for %lld ms", (long long)limit);
+    } else {
+        count(tp, TCP_IDLE_TIMEOUT);
+        nu_fail(f, NU_CAUSE_IDLE, NU_SIDE_LOCAL, "no byte for %lld ms", (long long)limit);
+    }
+}
+
+static void watch_quiet(struct tcp_proxy *tp)
+{
+    int64_t limit = quiet_limit_ms(tp);
+    if (limit > 0)
+        nu_timer_set(&tp->filter, TIMER_IDLE, limit, on_quiet);
+}
+
+static struct nu_cluster *choose_cluster(const struct tcp_proxy_conf *conf, struct nu_loop *loop)
+{
+    const struct weighted *w = conf->clusters.items;
+    int64_t at =
+        conf->clusters.count > 1 ? (int64_t)(nu_loop_random(loop) % (uint64_t)conf->weight_sum) : 0;
+    while (at >= w->weight)
+        at -= w++->weight;
+    return w->cluster;
+}
+
+static void on_leg_ready(struct nu_filter *f)
+{
+    struct tcp_proxy *tp = self_of(f);
+    struct nu_facts *facts = nu_chain_facts(f->chain);
+    tp->ready = true;
+    facts->connect_ms = (uint32_t)(f->chain->loop->now_ms - facts->start_ms + 1);
+    nu_release(f, NU_FWD);
+    watch_quiet(tp);
+}
+
+/* The next endpoint that was not tried; false: none is left, or the cluster's limit says no. */
+static bool try_next(struct tcp_proxy *tp)
+{
+    struct nu_chain *chain = tp->filter.chain;
+    if (tp->tried_count >= tp->conf->attempts)
+        return false;
+    tp->endpoint = nu_cluster_pick(tp->cluster, chain->loop->shard, tp->tried, tp->tried_count);
+    if (!tp->endpoint)
+        return false;
+    struct nu_facts *facts = nu_chain_facts(chain);
+    facts->upstream = &tp->endpoint->addr;
+    facts->attempts++;
+    if (nu_leg_open(&tp->filter, tp->cluster, tp->endpoint, on_leg_ready))
+        return true;
+    cluster_count(tp, NU_CLUSTER_CX_OVERFLOW);
+    nu_fail(&tp->filter, NU_CAUSE_OVERFLOW, NU_SIDE_LOCAL, "cluster %s is at its %lld connections",
+            tp->cluster->name, (long long)tp->cluster->max_connections);
+    return false;
+}
+
+static void remember_tried(struct tcp_proxy *tp)
+{
+    if (!tp->tried)
+        tp->tried = nu_arena_alloc(nu_chain_arena(tp->filter.chain),
+                                   (size_t)tp->conf->attempts * sizeof *tp->tried);
+    tp->tried[tp->tried_count++] = tp->endpoint;
+    tp->endpoint = NULL;
+}
+
+/* A leg ended before it was ready: the next endpoint, or the end. */
+static void leg_failed(struct tcp_proxy *tp, struct nu_result result)
+{
+    char addr[NU_ADDR_TEXT_MAX];
+    nu_addr_str(&tp->endpoint->addr, addr);
+    remember_tried(tp);
+    if (try_next(tp) || nu_chain_ended(tp->filter.chain))
+        return;
+    cluster_count(tp, NU_CLUSTER_CX_CONNECT_ATTEMPTS_EXCEEDED);
+    nu_fail(&tp->filter, result.cause, result.side, "%u tried, last %s", tp->tried_count, addr);
+}
+
+static void tcp_proxy_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    struct tcp_proxy *tp = self_of(f);
+    if (!tp->ready) {
+        nu_assert(dir == NU_REV); /* FWD is held */
+        leg_failed(tp, ev->u.end);
+        return;
+    }
+    tp->half_closed = true;
+    tp->cut = tp->cut || ev->u.end.how != NU_CLEAN;
+    nu_forward(f, dir, ev);
+    watch_quiet(tp);
+}
+
+static void tcp_proxy_flow(struct nu_filter *f, enum nu_dir dir, bool go)
+{
+    struct tcp_proxy *tp = self_of(f);
+    if (dir == NU_FWD && tp->ready)
+        count(tp, go ? TCP_RESUMED_READING : TCP_PAUSED_READING);
+}
+
+static enum nu_open tcp_proxy_open(struct nu_filter *f, const void *conf)
+{
+    struct tcp_proxy *tp = self_of(f);
+    tp->conf = conf;
+    count(tp, TCP_CX_TOTAL);
+    nu_hold(f, NU_FWD);
+    return NU_OPEN;
+}
+
+static void tcp_proxy_start(struct nu_filter *f)
+{
+    struct tcp_proxy *tp = self_of(f);
+    nu_sock_set_meter(f->chain,
+                      (struct nu_meter){tp->conf->stats, TCP_CX_RX_BYTES, TCP_CX_TX_BYTES});
+    tp->cluster = choose_cluster(tp->conf, f->chain->loop);
+    nu_chain_facts(f->chain)->cluster = tp->cluster->name;
+    if (try_next(tp) || nu_chain_ended(f->chain))
+        return;
+    count(tp, TCP_CX_NO_ROUTE);
+    cluster_count(tp, NU_CLUSTER_CX_NONE_HEALTHY);
+    nu_fail(f, NU_CAUSE_NO_ENDPOINT, NU_SIDE_LOCAL, "cluster %s has no endpoint",
+            tp->cluster->name);
+}
+
+static void tcp_proxy_close(struct nu_filter *f)
+{
+    struct tcp_proxy *tp = self_of(f);
+    nu_part(&tp->joint, nu_chain_result(f->chain));
+    for (unsigned i = 0; i < tp->tried_count; i++)
+        nu_endpoint_unref(tp->tried[i]);
+    nu_endpoint_unref(tp->endpoint);
+}
+
+static const struct nu_field weighted_fields[] = {
+    {.key = "name",
+     .type = NU_STRING,
+     .flags = NU_REQUIRED,
+     .offset = offsetof(struct weighted, name),
+     .doc = "A cluster's name."},
+    {.key = "weight",
+     .type = NU_INT,
+     .offset = offsetof(struct weighted, weight),
+     .fallback = "1",
+     .min = 1,
+     .max = 1000000,
+     .doc = "Its share of the connections, in proportion to the sum."},
+    {0              },
+};
+
+static const struct nu_schema weighted_schema = {
+    .name = "weighted cluster",
+    .doc = "One of several clusters.",
+    .size = sizeof(struct weighted),
+    .fields = weighted_fields,
+    .scalar = "name",
+};
+
+static const struct nu_field fields[] = {
+    {.key = "cluster",
+     .type = NU_STRING,
+     .offset = offsetof(struct tcp_proxy_conf, cluster_name),
+     .doc = "The cluster to relay to. Either this or `clusters`."},
+    {.key = "clusters",
+     .type = NU_OBJECT,
+     .flags = NU_LIST,
+     .sub = &weighted_schema,
+     .offset = offsetof(struct tcp_proxy_conf, clusters),
+     .doc = "Several clusters that share the connections by weight."},
+    {.key = "idle_timeout",
+     .type = NU_DURATION,
+     .offset = offsetof(struct tcp_proxy_conf, idle_timeout_ms),
+     .fallback = "1h",
+     .doc = "A connection on which no byte flows for this long is closed; 0 = never."},
+    {.key = "half_close_timeout",
+     .type = NU_DURATION,
+     .offset = offsetof(struct tcp_proxy_conf, half_close_timeout_ms),
+     .fallback = "5m",
+     .doc = "The same once one side has closed its half; 0 = as idle_timeout."},
+    {.key = "connect_attempts",
+     .type = NU_INT,
+     .offset = offsetof(struct tcp_proxy_conf, attempts),
+     .fallback = "5",
+     .min = 1,
+     .max = ATTEMPTS_MOST,
+     .doc = "Endpoints tried for one connection before it is given up."},
+    {.key = "name",
+     .type = NU_STRING,
+     .offset = offsetof(struct tcp_proxy_conf, name),
+     .doc = "Prefix of its stats, tcp.<name>.*; by default the (first) cluster's name."},
+    {0},
+};
+
+static const struct nu_schema schema = {
+    .name = "tcp_proxy",
+    .doc =
+        "Ends a chain: relays bytes to an endpoint of a cluster. When a connect fails it tries the "
+        "next endpoint; FIN and RST of either side reach the other as they are.",
+    .size = sizeof(struct tcp_proxy_conf),
+    .fields = fields,
+    .scalar = "cluster",
+};
+
+/* The one `cluster` becomes a list of one. */
+static enum nu_err make_list(struct tcp_proxy_conf *conf, struct nu_conf *c, struct nu_arena *arena,
+                             const struct nu_node *node)
+{
+    if (!conf->cluster_name == !conf->clusters.count) {
+        nu_conf_error(c, node, "%s",
+                      conf->cluster_name ? "give either \"cluster\" or \"clusters\", not both"
+                                         : "needs \"cluster\", the name of one of the clusters");
+        return NU_ERR_CONFIG;
+    }
+    if (conf->cluster_name) {
+        struct weighted *one = nu_arena_alloc(arena, sizeof *one);
+        *one = (struct weighted){.name = conf->cluster_name, .weight = 1};
+        conf->clusters = (struct nu_vec){one, 1};
+    }
+    return NU_OK;
+}
+
+static void unpin_cluster(void *ctx)
+{
+    struct nu_cluster *cluster = ctx;
+    nu_unpin(&cluster->counted, nu_worker_main()->loop.shard);
+}
+
+static void put_stats(void *ctx)
+{
+    nu_stats_put(ctx);
+}
+
+/* The node that names the i-th cluster, for errors. */
+static const struct nu_node *name_node(const struct nu_node *node, size_t i)
+{
+    const struct nu_node *at = node->kind == NU_NODE_MAP ? nu_node_get(node, "cluster") : node;
+    if (at)
+        return at;
+    at = nu_node_get(node, "clusters");
+    if (at->kind == NU_NODE_LIST)
+        at = at->child[i];
+    return at->kind == NU_NODE_MAP ? nu_node_get(at, "name") : at;
+}
+
+static enum nu_err tcp_proxy_prepare(struct nu_generation *gen, struct nu_conf *c,
+                                     struct nu_arena *arena, const struct nu_node *node,
+                                     void *parsed)
+{
+    struct tcp_proxy_conf *conf = parsed;
+    enum nu_err err = make_list(conf, c, arena, node);
+    struct weighted *w = conf->clusters.items;
+    for (size_t i = 0; !err && i < conf->clusters.count; i++) {
+        w[i].cluster = nu_cluster_find(gen->clusters, w[i].name);
+        if (!w[i].cluster) {
+            const char *const *names = nu_clusters_names(gen->clusters);
+            nu_conf_error(c, name_node(node, i), "no cluster is named \"%s\"", w[i].name);
+            nu_conf_guess(c, nu_did_you_mean(w[i].name, names, nu_clusters_count(gen->clusters)));
+            err = NU_ERR_CONFIG;
+            break;
+        }
+        conf->weight_sum += w[i].weight;
+        nu_pin(&w[i].cluster->counted, nu_worker_main()->loop.shard);
+        nu_arena_on_free(arena, unpin_cluster, w[i].cluster);
+    }
+    if (err)
+        return err;
+    const char *name = conf->name ? conf->name : w[0].name;
+    conf->stats = nu_stats_get(&nu_tcp_proxy_stats, nu_arena_printf(arena, "tcp.%s", name));
+    nu_arena_on_free(arena, put_stats, conf->stats);
+    return NU_OK;
+}
+
+const struct nu_filter_type nu_filter_tcp_proxy = {
+    .name = "tcp_proxy",
+    .doc = "Relays bytes to an endpoint of a cluster.",
+    .size = sizeof(struct tcp_proxy),
+    .face = NU_FACES(NU_FACE_BYTES, NU_FACE_NONE),
+    .joint = offsetof(struct tcp_proxy, joint),
+    .sees = {NU_SEES(NU_END), NU_SEES(NU_END)},
+    .schema = &schema,
+    .prepare = tcp_proxy_prepare,
+    .open = tcp_proxy_open,
+    .start = tcp_proxy_start,
+    .event = tcp_proxy_event,
+    .flow = tcp_proxy_flow,
+    .close = tcp_proxy_close,
+};
