@@ -67,6 +67,7 @@ until_true answers "$DEMO_TLS" || fail "nuncio did not start"
 
 cat <<TXT
 
+Two TLS services run behind it: blue.test on $DEMO_BLUE, green.test on $DEMO_GREEN.
 Try these in another terminal; Ctrl-C here ends everything.
 
   bash -c 'exec 3<>/dev/tcp/127.0.0.1/$DEMO_ECHO; echo hello >&3; head -n 1 <&3'
