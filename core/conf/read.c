@@ -269,7 +269,7 @@ static enum nu_err on_end(struct reader *r, const yaml_event_t *ev)
 {
     struct frame *f = &r->frames[--r->depth];
     size_t count = r->used - f->first;
-    struct nu_node **children = r->stack + f->first;
+    struct nu_node **children = count ? r->stack + f->first : NULL;
     if (f->node->kind == NU_NODE_MAP)
         count = drop_twins(r, children, count);
     f->node->count = (uint32_t)count;
