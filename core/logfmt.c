@@ -1,163 +1,249 @@
-/* Log operators and the writing of lines; see logfmt.h. The compiler is logfmt_compile.c.
- *
- * An operator writes raw bytes at the end of the buffer; only then they are looked at, and where a
- * byte needs it the value is written again in its escaped form. So no operator can forget to. */
+/* The compiler of access log formats: command syntax to an array of steps. Main thread, when a
+ * config is loaded; what a config may write is bounded by what fits a line. */
 #include "core/logfmt_priv.h"
 
 #include "core/assert.h"
+#include "core/conf/tree.h"
 #include "core/escape.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const struct nu_log_op **ops; /* sorted by name; written before threads start */
-static size_t op_count;
+#define TAIL_BYTES 16 /* the mark of a cut line, '}' and newline */
+#define NUMBER_BYTES                                                                               \
+    24                /* kept free for a number behind a long value: a 64-bit one with its sign    \
+                       */
+#define TEXT_BYTES 48 /* the same for a text: an address, or the start of it */
+#define FIXED_MAX  (NU_LOG_LINE_MAX * 3 / 4) /* bytes of a format's own; the rest is for values */
 
-const char *nu_log_value_str(enum nu_log_value value)
-{
-    static const char *const names[] = {"text", "number"};
-    return (unsigned)value < sizeof names / sizeof *names ? names[value] : "?";
-}
+struct builder {
+    struct nu_arena *arena;
+    const char *error;
+    bool json;
+    struct logfmt_step *steps; /* malloc'ed while it grows */
+    size_t count, cap;
+    struct nu_logbuf literal; /* bytes since the last operator */
+};
 
-const char *nu_log_arg_str(enum nu_log_arg arg)
-{
-    static const char *const names[] = {"none", "optional", "required"};
-    return (unsigned)arg < sizeof names / sizeof *names ? names[arg] : "?";
-}
+/* %NAME(ARG):MAX% taken apart. */
+struct command {
+    const char *name, *arg; /* arg NULL: no parentheses */
+    size_t name_len, arg_len;
+    const char *max; /* NULL: none */
+    const char *end; /* behind the closing % */
+};
 
-static int compare_ops(const void *left, const void *right)
+static void step_add(struct builder *b, struct logfmt_step step)
 {
-    const struct nu_log_op *const *a = left, *const *b = right;
-    return strcmp((*a)->name, (*b)->name);
-}
-
-void nu_log_ops_register(const struct nu_log_op *table, size_t count)
-{
-    ops = reallocarray(ops, op_count + count + 1, sizeof *ops);
-    nu_assert(ops != NULL);
-    for (size_t i = 0; i < count; i++) {
-        nu_assert(!logfmt_op_find(table[i].name, strlen(table[i].name)));
-        ops[op_count++] = &table[i];
-        qsort(ops, op_count, sizeof *ops, compare_ops);
+    if (b->count == b->cap) {
+        b->cap = b->cap ? b->cap * 2 : 16;
+        b->steps = reallocarray(b->steps, b->cap, sizeof *b->steps);
+        nu_assert(b->steps != NULL);
     }
+    b->steps[b->count++] = step;
 }
 
-const struct nu_log_op *logfmt_op_find(const char *name, size_t len)
+static void literal_end(struct builder *b)
 {
-    for (size_t i = 0; i < op_count; i++)
-        if (strncmp(ops[i]->name, name, len) == 0 && !ops[i]->name[len])
-            return ops[i];
+    size_t len = b->literal.len;
+    if (len)
+        step_add(b, (struct logfmt_step){.kind = LOGFMT_LITERAL,
+                                         .len = (uint32_t)len,
+                                         .text = nu_arena_strndup(b->arena, b->literal.data, len)});
+    if (b->literal.cut)
+        b->error = "the format is longer than a line may be";
+    nu_logbuf_reset(&b->literal);
+}
+
+/* Behind the name: "%", or ":digits%"; returns behind the closing %, NULL where it is neither. */
+static const char *command_tail(const char *p, const char **max)
+{
+    *max = NULL;
+    if (*p == ':') {
+        *max = ++p;
+        size_t digits = strspn(p, "0123456789");
+        if (!digits)
+            return NULL;
+        p += digits;
+    }
+    return *p == '%' ? p + 1 : NULL;
+}
+
+/* An argument may hold parentheses: it ends at the first one that the command's end follows. */
+static bool command_parse(struct command *out, const char *p)
+{
+    *out = (struct command){.name = p + 1};
+    out->name_len = strspn(out->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    p = out->name + out->name_len;
+    if (!out->name_len)
+        return false;
+    if (*p != '(')
+        return (out->end = command_tail(p, &out->max)) != NULL;
+    out->arg = p + 1;
+    for (p = strchr(p, ')'); p; p = strchr(p + 1, ')')) {
+        out->arg_len = (size_t)(p - out->arg);
+        out->end = command_tail(p + 1, &out->max);
+        if (out->end)
+            return true;
+    }
+    return false;
+}
+
+static const char *unknown_operator(struct builder *b, const struct command *cmd)
+{
+    char *name = nu_arena_strndup(b->arena, cmd->name, cmd->name_len);
+    size_t count;
+    const char **names = logfmt_op_names(&count);
+    const char *guess = nu_did_you_mean(name, names, count);
+    free(names);
+    if (guess)
+        return nu_arena_printf(b->arena, "unknown operator \"%s\", did you mean \"%s\"?", name,
+                               guess);
+    return nu_arena_printf(b->arena, "unknown operator \"%s\"", name);
+}
+
+static const char *check_command(struct builder *b, const struct nu_log_op *op,
+                                 const struct command *cmd)
+{
+    if (cmd->arg && op->arg == NU_LOG_ARG_NONE)
+        return nu_arena_printf(b->arena, "%%%s%% takes no argument", op->name);
+    if ((!cmd->arg || !cmd->arg_len) && op->arg == NU_LOG_ARG_REQUIRED)
+        return nu_arena_printf(b->arena, "%%%s(...)%% needs an argument", op->name);
+    if (cmd->max && op->value == NU_LOG_NUMBER)
+        return nu_arena_printf(b->arena, "%%%s%% is a number, it cannot be cut", op->name);
+    unsigned long max = cmd->max ? strtoul(cmd->max, NULL, 10) : 1;
+    if (max < 1 || max > NU_LOG_LINE_MAX)
+        return nu_arena_printf(b->arena, "the length of %%%s%% must be 1 to %d", op->name,
+                               NU_LOG_LINE_MAX);
     return NULL;
 }
 
-const char **logfmt_op_names(size_t *count)
+static void operator_add(struct builder *b, const struct command *cmd, enum logfmt_step_kind kind)
 {
-    const char **names = calloc(op_count + 1, sizeof *names);
-    nu_assert(names != NULL);
-    for (size_t i = 0; i < op_count; i++)
-        names[i] = ops[i]->name;
-    *count = op_count;
-    return names;
-}
-
-void nu_log_ops_markdown(FILE *out)
-{
-    static const char *const usage[] = {"", "[(ARG)]", "(ARG)"};
-    fputs("| operator | value | meaning |\n|---|---|---|\n", out);
-    for (size_t i = 0; i < op_count; i++)
-        fprintf(out, "| `%%%s%s%%` | %s | %s |\n", ops[i]->name, usage[ops[i]->arg],
-                nu_log_value_str(ops[i]->value), ops[i]->doc);
-}
-
-/* The raw value of the step at the end of the buffer, cut to MAXLEN; false: absent, and gone. */
-static bool raw_value(const struct logfmt_step *step, struct nu_logbuf *out, const void *subject)
-{
-    size_t from = out->len, limit = out->limit;
-    bool cut = out->cut;
-    bool shorten = step->len && from + step->len < limit;
-    if (shorten)
-        out->limit = from + step->len;
-    out->cut = false;
-    bool present = step->op->write(out, subject, step->arg);
-    if (out->cut && step->op->value == NU_LOG_NUMBER)
-        present = false; /* half a number is another one */
-    out->cut = cut || (out->cut && !shorten);
-    out->limit = limit;
-    if (!present)
-        out->len = from;
-    return present;
-}
-
-/* Writes the value from `from` to the end again, escaped, where any of its bytes needs that. */
-static void escape_value(struct nu_logbuf *out, size_t from, bool json)
-{
-    char raw[NU_LOG_LINE_MAX];
-    size_t len = out->len - from;
-    if (!len || nu_escape_plain(out->data + from, len))
+    const struct nu_log_op *op = logfmt_op_find(cmd->name, cmd->name_len);
+    if (!op) {
+        b->error = unknown_operator(b, cmd);
         return;
-    memcpy(raw, out->data + from, len);
-    out->len = from;
-    if (json)
-        nu_escape_json(out, raw, len);
+    }
+    b->error = check_command(b, op, cmd);
+    if (b->error)
+        return;
+    const char *arg = cmd->arg ? nu_arena_strndup(b->arena, cmd->arg, cmd->arg_len) : NULL;
+    struct logfmt_step step = {.kind = kind, .op = op, .arg = arg};
+    step.len = cmd->max ? (uint32_t)strtoul(cmd->max, NULL, 10) : 0;
+    if (op->prepare && op->prepare(b->arena, arg, &step.arg, &b->error) != NU_OK) {
+        b->error =
+            nu_arena_printf(b->arena, "%%%s%%: %s", op->name, b->error ? b->error : "bad argument");
+        return;
+    }
+    literal_end(b);
+    step_add(b, step);
+}
+
+static void literal_add(struct builder *b, const char *text, size_t len)
+{
+    if (b->json)
+        nu_escape_json(&b->literal, text, len);
     else
-        nu_escape_text(out, raw, len);
+        nu_logbuf_add(&b->literal, text, len);
 }
 
-/* A text value that MAXLEN cut inside a UTF-8 sequence loses the rest of it. */
-static void drop_half_sequence(struct nu_logbuf *out, size_t from, uint32_t max)
+/* Literals and commands of one format string, up to `end`. */
+static void compile_string(struct builder *b, const char *p, const char *end)
 {
-    uint32_t code;
-    if (!max || out->len - from < max)
-        return;
-    for (size_t back = 1; back < 4 && back <= out->len - from; back++) {
-        unsigned char c = (unsigned char)out->data[out->len - back];
-        if ((c & 0xc0) == 0x80)
-            continue;
-        if (c >= 0xc0 && !nu_utf8_decode(out->data + out->len - back, back, &code))
-            out->len -= back;
-        return;
-    }
-}
-
-static void write_step(const struct logfmt_step *step, struct nu_logbuf *out, const void *subject)
-{
-    if (step->kind == LOGFMT_LITERAL) {
-        nu_logbuf_add(out, step->text, step->len);
-        return;
-    }
-    bool value = step->kind == LOGFMT_JSON_VALUE, text = step->op->value == NU_LOG_TEXT;
-    size_t start = out->len;
-    size_t room = out->limit;
-    if (value && text) {
-        nu_logbuf_char(out, '"');
-        out->limit--;
-    }
-    size_t from = out->len;
-    bool present = raw_value(step, out, subject);
-    if (present && text) {
-        drop_half_sequence(out, from, step->len);
-        escape_value(out, from, step->kind != LOGFMT_TEXT);
-    }
-    out->limit = room;
-    if (!present) {
-        out->len = start;
-        nu_logbuf_str(out, value ? "null" : "-");
-    } else if (value && text) {
-        nu_logbuf_char(out, '"');
+    enum logfmt_step_kind kind = b->json ? LOGFMT_JSON_PART : LOGFMT_TEXT;
+    while (p < end && !b->error) {
+        const char *percent = memchr(p, '%', (size_t)(end - p));
+        literal_add(b, p, (size_t)((percent ? percent : end) - p));
+        if (!percent)
+            return;
+        struct command cmd = {.end = percent + 2};
+        if (percent[1] == '%') {
+            literal_add(b, "%", 1);
+        } else if (command_parse(&cmd, percent)) {
+            operator_add(b, &cmd, kind);
+        } else {
+            b->error = nu_arena_printf(b->arena,
+                                       "\"%.12s\" is not a command: %%NAME%%, %%NAME(ARG)%% or "
+                                       "%%NAME(ARG):MAXLEN%%; a percent sign is %%%%",
+                                       percent);
+            return;
+        }
+        p = cmd.end;
     }
 }
 
-void nu_logfmt_write(const struct nu_logfmt *format, struct nu_logbuf *out, const void *subject)
+static void compile_field(struct builder *b, const struct nu_logfmt_field *field, bool first)
 {
-    nu_logbuf_reset(out);
-    for (size_t i = 0; i < format->count; i++) {
-        out->limit = NU_LOG_LINE_MAX - format->steps[i].reserve;
-        write_step(&format->steps[i], out, subject);
+    struct command cmd;
+    nu_logbuf_str(&b->literal, first ? "\"" : ",\"");
+    nu_escape_json(&b->literal, field->key, strlen(field->key));
+    nu_logbuf_str(&b->literal, "\":");
+    if (field->format[0] == '%' && command_parse(&cmd, field->format) && !*cmd.end) {
+        operator_add(b, &cmd, LOGFMT_JSON_VALUE);
+        return;
     }
-    out->limit = NU_LOG_LINE_MAX;
-    if (out->cut)
-        nu_logbuf_str(out, format->json ? LOGFMT_CUT_JSON : LOGFMT_CUT_TEXT);
-    if (format->json)
-        nu_logbuf_char(out, '}');
-    nu_logbuf_char(out, '\n');
+    nu_logbuf_char(&b->literal, '"');
+    compile_string(b, field->format, field->format + strlen(field->format));
+    nu_logbuf_char(&b->literal, '"');
+}
+
+static size_t step_reserve(const struct logfmt_step *step)
+{
+    if (step->kind == LOGFMT_LITERAL)
+        return step->len;
+    return step->op->value == NU_LOG_NUMBER ? NUMBER_BYTES : TEXT_BYTES;
+}
+
+/* Ends the work: reserves from back to front, steps into the arena. */
+static enum nu_err finish(struct builder *b, struct nu_logfmt **out, const char **error)
+{
+    size_t reserve = TAIL_BYTES;
+    if (!b->error)
+        literal_end(b);
+    for (size_t i = b->count; i-- > 0;) {
+        b->steps[i].reserve = (uint32_t)reserve;
+        reserve += step_reserve(&b->steps[i]);
+    }
+    if (!b->error && reserve > FIXED_MAX)
+        b->error = "the format is longer than a line may be";
+    if (!b->error) {
+        size_t bytes = b->count * sizeof *b->steps;
+        *out = nu_arena_alloc(b->arena, sizeof **out + bytes);
+        (*out)->json = b->json;
+        (*out)->count = b->count;
+        if (bytes)
+            memcpy((*out)->steps, b->steps, bytes);
+    }
+    free(b->steps);
+    nu_logbuf_free(&b->literal);
+    *error = b->error;
+    return b->error ? NU_ERR_CONFIG : NU_OK;
+}
+
+enum nu_err nu_logfmt_text(struct nu_logfmt **out, struct nu_arena *arena, const char *format,
+                           const char **error)
+{
+    struct builder b = {.arena = arena};
+    const char *end = format + strlen(format);
+    *out = NULL;
+    while (end > format && end[-1] == '\n')
+        end--;
+    compile_string(&b, format, end);
+    return finish(&b, out, error);
+}
+
+enum nu_err nu_logfmt_json(struct nu_logfmt **out, struct nu_arena *arena,
+                           const struct nu_logfmt_field *fields, size_t count, size_t *bad,
+                           const char **error)
+{
+    struct builder b = {.arena = arena, .json = true};
+    *out = NULL;
+    *bad = 0;
+    nu_logbuf_char(&b.literal, '{');
+    for (size_t i = 0; i < count && !b.error; i++) {
+        *bad = i;
+        compile_field(&b, &fields[i], i == 0);
+    }
+    return finish(&b, out, error);
 }

@@ -1,4 +1,4 @@
-/* What the compiler of formats (logfmt_compile.c) hands to the writer (logfmt.c). */
+/* What the compiler of formats (logfmt.c) hands to the writer (logfmt_write.c). */
 #ifndef NU_CORE_LOGFMT_PRIV_H
 #define NU_CORE_LOGFMT_PRIV_H
 
