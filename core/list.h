@@ -3,6 +3,8 @@
 #ifndef NU_CORE_LIST_H
 #define NU_CORE_LIST_H
 
+#include "core/assert.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -42,6 +44,7 @@ static inline void nu_list_add_tail(struct nu_list *head, struct nu_list *node)
 
 static inline void nu_list_del(struct nu_list *node)
 {
+    nu_assert(node->next && node->prev);
     node->prev->next = node->next;
     node->next->prev = node->prev;
     node->next = node->prev = NULL;
