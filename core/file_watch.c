@@ -238,8 +238,9 @@ void nu_watcher_free(struct nu_watcher *watcher)
 {
     if (!watcher)
         return;
-    while (!nu_list_empty(&watcher->watches))
-        nu_watch_del(nu_container(watcher->watches.next, struct nu_watch, link));
+    nu_list_each (it, &watcher->watches) {
+        nu_watch_del(nu_container(it, struct nu_watch, link));
+    }
     close(watcher->fd);
     free(watcher);
 }

@@ -10,8 +10,9 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/folder.h"
+
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/nuncio-watch-XXXXXX";
+static char folder[FOLDER_MAX];
 static struct nu_watcher *watcher;
 static int64_t now_ms;
 static int calls;
@@ -64,8 +65,7 @@ static int settle(void)
 
 static int setup(void **state)
 {
-    strcpy(folder + sizeof folder - 7, "XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    assert_true(folder_make(folder));
     watcher = nu_watcher_new();
     assert_non_null(watcher);
     now_ms = 1000;
@@ -73,15 +73,10 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_it(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     nu_watcher_free(watcher);
-    nftw(folder, remove_it, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(folder);
     return 0;
 }
 

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,8 +26,7 @@
 #define SHARDS 3
 #define LINE   "a line of the log\n"
 
-static char folder[] = "/tmp/nuncio-logfile-XXXXXX";
-static char path[64], other[64];
+static char folder[FOLDER_MAX], path[FOLDER_MAX + 8], other[FOLDER_MAX + 8];
 static int log_lines;
 
 static void count_line(const char *line, void *ctx)
@@ -35,8 +36,7 @@ static void count_line(const char *line, void *ctx)
 
 static int make_folder(void **state)
 {
-    strcpy(folder + sizeof folder - 7, "XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    assert_true(folder_make(folder));
     snprintf(path, sizeof path, "%s/a.log", folder);
     snprintf(other, sizeof other, "%s/b.log", folder);
     nu_log_set_sink(count_line, NULL);
@@ -46,9 +46,7 @@ static int make_folder(void **state)
 
 static int drop_folder(void **state)
 {
-    unlink(path);
-    unlink(other);
-    rmdir(folder);
+    folder_remove(folder);
     nu_log_set_sink(NULL, NULL);
     return 0;
 }
