@@ -15,14 +15,14 @@ FUZZ_SECONDS ?= 10
 
 test:
 	$(Q).ci/deps build test
-	$(Q)$(SUBMAKE) test-parts
+	+$(Q)$(SUBMAKE) test-parts
 
 test-parts:
-	$(Q)$(BUILD_ALL) all
-	$(Q)$(SUBMAKE) test-unit
-	$(Q)$(SUBMAKE) test-corpus
-	$(Q)$(SUBMAKE) test-e2e
-	$(Q)$(SUBMAKE) test-examples
+	+$(Q)$(BUILD_ALL) all
+	+$(Q)$(SUBMAKE) test-unit
+	+$(Q)$(SUBMAKE) test-corpus
+	+$(Q)$(SUBMAKE) test-e2e
+	+$(Q)$(SUBMAKE) test-examples
 
 test-unit: $(UNIT_BIN)
 	$(Q)tests/unit/run --under $(BUILD)/tests --skips tests/SKIPS $(UNIT_BIN)
@@ -40,14 +40,14 @@ test-examples: $(if $(NU_SRC),$(BUILD)/nuncio)
 check-paranoid: export NUNCIO_PARANOID := 1
 check-paranoid:
 	$(Q).ci/deps --check build test
-	$(Q)$(SUBMAKE) BUILD=build/paranoid PARANOID=1 test-e2e
+	+$(Q)$(SUBMAKE) BUILD=build/paranoid PARANOID=1 test-e2e
 
 asan: export ASAN_OPTIONS := detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 asan: export UBSAN_OPTIONS := print_stacktrace=1:halt_on_error=1
 asan: export NUNCIO_SLOW := 3
 asan:
 	$(Q).ci/deps --check build test
-	$(Q)$(SUBMAKE) BUILD=build/asan SAN=address,undefined OPT=-O1 test-parts
+	+$(Q)$(SUBMAKE) BUILD=build/asan SAN=address,undefined OPT=-O1 test-parts
 
 # setarch -R: the thread sanitizer's shadow does not fit every random layout of newer kernels.
 tsan: export TSAN_OPTIONS := halt_on_error=1:second_deadlock_stack=1
@@ -55,15 +55,15 @@ tsan: export NUNCIO_SLOW := 5
 tsan: export E2E := -m threads
 tsan:
 	$(Q).ci/deps --check build test
-	$(Q)$(BUILD_ALL) BUILD=build/tsan SAN=thread OPT=-O1 all
-	$(Q)setarch -R $(SUBMAKE) BUILD=build/tsan SAN=thread OPT=-O1 test-unit
-	$(Q)setarch -R $(SUBMAKE) BUILD=build/tsan SAN=thread OPT=-O1 test-e2e
+	+$(Q)$(BUILD_ALL) BUILD=build/tsan SAN=thread OPT=-O1 all
+	+$(Q)setarch -R $(SUBMAKE) BUILD=build/tsan SAN=thread OPT=-O1 test-unit
+	+$(Q)setarch -R $(SUBMAKE) BUILD=build/tsan SAN=thread OPT=-O1 test-e2e
 
 fuzz: export ASAN_OPTIONS := detect_leaks=1
 fuzz: export UBSAN_OPTIONS := print_stacktrace=1:halt_on_error=1
 fuzz:
 	$(Q).ci/deps --check build lint
-	$(Q)$(BUILD_ALL) BUILD=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined OPT=-O1 fuzzers
+	+$(Q)$(BUILD_ALL) BUILD=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined OPT=-O1 fuzzers
 	$(Q)tests/fuzz/run --seconds $(FUZZ_SECONDS) --keep build/fuzz/findings $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZ_BIN))
 
 .PHONY: fuzzers
@@ -71,8 +71,8 @@ fuzzers: $(FUZZ_BIN)
 
 coverage:
 	$(Q)rm -rf build/coverage/obj
-	$(Q)$(BUILD_ALL) BUILD=build/coverage OPT=-O0 CFLAGS=--coverage corpora
-	$(Q)$(SUBMAKE) BUILD=build/coverage OPT=-O0 CFLAGS=--coverage test-corpus
+	+$(Q)$(BUILD_ALL) BUILD=build/coverage OPT=-O0 CFLAGS=--coverage corpora
+	+$(Q)$(SUBMAKE) BUILD=build/coverage OPT=-O0 CFLAGS=--coverage test-corpus
 	$(Q)$(PYTHON) tests/fuzz/coverage.py --objects build/coverage/obj tests/fuzz/coverage.txt
 
 .PHONY: corpora

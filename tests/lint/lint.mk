@@ -11,7 +11,7 @@ LINT_CPUS := $(shell nproc)
 .PHONY: lint fmt $(LINTS)
 lint:
 	$(Q).ci/deps --check build test lint
-	$(Q)bad=; for l in $(LINTS); do $(SUBMAKE) $$l && echo "$$l: clean" || bad="$$bad $$l"; done; \
+	+$(Q)bad=; for l in $(LINTS); do $(SUBMAKE) $$l && echo "$$l: clean" || bad="$$bad $$l"; done; \
 	  [ -z "$$bad" ] && echo "lint: clean" || { echo "lint: failed:$$bad"; exit 1; }
 
 fmt:
@@ -38,8 +38,8 @@ lint-scripts:
 	$(Q)$(PYTHON) -m pyflakes $$(find tests docs -name '*.py') $$(grep -lIrE --exclude-dir=build '^#!/usr/bin/python3' tests)
 
 lint-compilers:
-	$(Q)$(BUILD_ALL) CC=gcc all
-	$(Q)$(BUILD_ALL) BUILD=build/clang CC=clang all
+	+$(Q)$(BUILD_ALL) CC=gcc all
+	+$(Q)$(BUILD_ALL) BUILD=build/clang CC=clang all
 
 # The generated pages say what this binary says.
 lint-docs: $(if $(NU_SRC),$(BUILD)/nuncio)
@@ -56,7 +56,7 @@ $(TIDY): $(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o .clang-tidy tests/.clang-tidy
 tidy-all: $(TIDY)
 
 lint-tidy:
-	$(Q)$(BUILD_ALL) -k tidy-all
+	+$(Q)$(BUILD_ALL) -k tidy-all
 
 lint-cppcheck:
 	@mkdir -p $(BUILD)/cppcheck
