@@ -7,6 +7,10 @@
 
 void nu_chain_enter(struct nu_chain *chain)
 {
+    if (chain->loop->thread != &nu_loop_here) {
+        nu_assert(chain->loop->thread == NULL); /* R5 */
+        chain->loop->thread = &nu_loop_here;
+    }
     chain->depth++;
     chain->loop->depth++;
 }
@@ -65,32 +69,41 @@ static void note_end(struct nu_filter *f, enum nu_dir dir, const struct nu_ev *e
 static void show_watch(struct nu_filter *f, enum nu_dir dir, const struct nu_ev *ev)
 {
     const struct nu_chain_watch *w = f->chain->watch;
-    if (w)
-        w->fn(f->chain, f, dir, ev, w->ctx);
+    w->fn(f->chain, f, dir, ev, w->ctx);
 }
 
 /* From f's far side on: the next filter, or out of the chain. */
 static void leave_filter(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
+    if (f->chain->watch)
+        show_watch(f, dir, ev);
     if (f->next[dir])
         nu_arrive(f->next[dir], dir, ev);
     else
         nu_joint_cross(f, dir, ev);
 }
 
+/* Passes f by, unless f has ended this direction on its own account: nothing comes after (O2). */
+static void pass_by(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    if (nu_bit(f, NU_B_ENDED, dir)) {
+        nu_ev_free(ev);
+        return;
+    }
+    if (ev->kind == NU_END)
+        note_end(f, dir, ev);
+    leave_filter(f, dir, ev);
+}
+
 /* One event that f may have now: to its callback, or past it. */
 static void hand(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    bool seen = f->sees[dir] & NU_SEES(ev->kind);
-    if (ev->kind == NU_END) {
+    if (ev->kind == NU_END)
         nu_bit_set(f, NU_B_ARRIVED, dir, true);
-        if (!seen)
-            note_end(f, dir, ev);
-    }
-    if (seen)
+    if (f->sees[dir] & NU_SEES(ev->kind))
         f->type->event(f, dir, ev);
     else
-        leave_filter(f, dir, ev);
+        pass_by(f, dir, ev);
 }
 
 /* Delivers what waits at f until it holds, is empty, or the chain is over. f is busy throughout. */
@@ -118,7 +131,7 @@ void nu_unbusy(struct nu_filter *f)
 
 void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    if (!nu_chain_live(f->chain) || nu_bit(f, NU_B_DROP, dir)) {
+    if (f->chain->state > NU_CHAIN_LIVE || nu_bit(f, NU_B_DROP, dir)) {
         nu_ev_free(ev);
         return;
     }
@@ -135,6 +148,7 @@ void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 void nu_forward(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     struct nu_chain *chain = f->chain;
+    nu_assert(f->opened == 2 && chain->state != NU_CHAIN_CLOSING); /* not from open, not in close */
     if (!nu_chain_live(chain)) {
         nu_ev_free(ev);
         return;
@@ -143,8 +157,6 @@ void nu_forward(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     nu_assert(!nu_bit(f, NU_B_ENDED, dir));
     if (ev->kind == NU_END)
         note_end(f, dir, ev);
-    if (chain->watch)
-        show_watch(f, dir, ev);
     leave_filter(f, dir, ev);
 }
 
@@ -163,9 +175,9 @@ void nu_forward_end(struct nu_filter *f, enum nu_dir dir, struct nu_result resul
 void nu_call(struct nu_filter *f, void (*fn)(struct nu_filter *f))
 {
     struct nu_chain *chain = f->chain;
-    if (!nu_chain_live(chain))
+    if (chain->state > NU_CHAIN_LIVE)
         return;
-    nu_assert(!f->busy);
+    nu_assert(!f->busy); /* nor while the chain is being built: answers may not come at once */
     nu_chain_enter(chain);
     f->busy = 1;
     fn(f);
@@ -180,6 +192,7 @@ void nu_narrow(struct nu_filter *f, enum nu_dir dir, uint16_t kinds)
 
 void nu_bypass(struct nu_filter *f)
 {
+    f->bypassed = 1;
     nu_narrow(f, NU_FWD, 0);
     nu_narrow(f, NU_REV, 0);
     nu_release(f, NU_FWD);
@@ -190,7 +203,7 @@ void nu_chain_signal(struct nu_chain *chain, enum nu_signal signal)
 {
     nu_chain_enter(chain);
     for (struct nu_filter *f = chain->end[NU_REV]; f && nu_chain_live(chain); f = f->next[NU_FWD]) {
-        if (!f->type->signal)
+        if (!f->type->signal || f->bypassed)
             continue;
         nu_assert(!f->busy);
         f->busy = 1;
@@ -236,9 +249,14 @@ void nu_timer_set(struct nu_filter *f, unsigned slot, int64_t ms, void (*fn)(str
 
 void nu_timer_stop(struct nu_filter *f, unsigned slot)
 {
-    struct nu_chain_timer *t = timer_find(f, slot);
-    if (t)
-        nu_timer_disarm(&f->chain->loop->timers, &t->base);
+    struct nu_chain_timer **at = &f->chain->timers, *t;
+    while ((t = *at) && (t->filter != f || t->slot != slot))
+        at = &t->next;
+    if (!t)
+        return;
+    *at = t->next;
+    nu_timer_disarm(&f->chain->loop->timers, &t->base);
+    free(t);
 }
 
 void nu_watch(struct nu_chain *chain,
