@@ -167,7 +167,12 @@ static char *format_number(struct nu_arena *arena, const struct nu_field *field,
 
 static char *format_percent(struct nu_arena *arena, const struct nu_field *field, const void *value)
 {
-    return nu_arena_printf(arena, "%.9g%%", *(const double *)value * 100);
+    char *text = nu_arena_printf(arena, "%.6f", *(const double *)value * 100);
+    size_t len = strlen(text);
+    while (text[len - 1] == '0')
+        len--;
+    text[text[len - 1] == '.' ? len - 1 : len] = 0;
+    return nu_arena_printf(arena, "%s%%", text);
 }
 
 static enum nu_err parse_bool(PARSE_ARGS)

@@ -195,6 +195,21 @@ static void files_must_be_readable(void **state)
     }
 }
 
+static void percentages_print_as_they_were_written(void **state)
+{
+    static const char *const rows[] = {"0%", "100%", "10%", "0.5%", "33.333%", "0.000001%"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[40];
+        snprintf(text, sizeof text, "share: %s\n", rows[i]);
+        struct nu_conf *conf = conf_of(text);
+        struct nu_arena *arena = nu_arena_new(1024);
+        const char *printed = nu_schema_print(&sample_schema, conf, arena, nu_conf_root(conf));
+        assert_non_null(strstr(printed, text));
+        nu_arena_free(arena);
+        nu_conf_free(conf);
+    }
+}
+
 static void every_type_has_a_name(void **state)
 {
     for (int t = NU_BOOL; t <= NU_CUSTOM; t++)
@@ -212,6 +227,7 @@ int main(void)
         cmocka_unit_test(long_values_are_cut_between_characters),
         cmocka_unit_test(socket_paths_have_the_kernels_cap),
         cmocka_unit_test(files_must_be_readable),
+        cmocka_unit_test(percentages_print_as_they_were_written),
         cmocka_unit_test(every_type_has_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
