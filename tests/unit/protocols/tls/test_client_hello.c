@@ -1,7 +1,7 @@
 /* The ClientHello reader: fields, splits over segments and records, everything malformed. */
 #include "protocols/tls/client_hello.h"
 
-#include "hello_maker.h"
+#include "tests/unit/protocols/tls/hello_maker.h"
 #include "tests/unit/seeded.h"
 
 #include <setjmp.h>

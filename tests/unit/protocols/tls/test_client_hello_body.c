@@ -1,7 +1,7 @@
 /* What stands in a ClientHello: extensions, names and fields, good and malformed. */
 #include "protocols/tls/client_hello.h"
 
-#include "hello_maker.h"
+#include "tests/unit/protocols/tls/hello_maker.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
