@@ -15,6 +15,11 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#define CUT_GRACE_MS 1000 /* a cut stream's last bytes have this long to leave */
+#define ORPHAN_QUIET_MS                                                                            \
+    (5 * 60 * 1000) /* the owner is gone, and not a byte of the rest can be sent */
+
+enum { TIMER_CONNECT, TIMER_FLUSH };
 enum leg_state { LEG_CONNECTING, LEG_READY };
 
 struct leg {
@@ -63,7 +68,7 @@ static enum nu_open leg_open(struct nu_filter *f, const void *conf)
     atomic_fetch_add_explicit(&leg->endpoint->cx_total, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&leg->endpoint->cx_active, 1, memory_order_relaxed);
     if (leg->cluster->connect_timeout_ms > 0)
-        nu_timer_set(f, 0, leg->cluster->connect_timeout_ms, on_connect_timeout);
+        nu_timer_set(f, TIMER_CONNECT, leg->cluster->connect_timeout_ms, on_connect_timeout);
     return NU_OPEN;
 }
 
@@ -71,7 +76,7 @@ static enum nu_open leg_open(struct nu_filter *f, const void *conf)
 static void become_ready(struct leg *leg)
 {
     leg->state = LEG_READY;
-    nu_timer_stop(&leg->filter, 0);
+    nu_timer_stop(&leg->filter, TIMER_CONNECT);
     nu_stat_record(leg->cluster->stats, leg->filter.chain->loop->shard, NU_CLUSTER_CX_CONNECT_MS,
                    (uint64_t)age_ms(leg));
 }
@@ -84,6 +89,32 @@ static void leg_flow(struct nu_filter *f, enum nu_dir dir, bool go)
     become_ready(leg);
     if (leg->joint.peer)
         nu_call(leg->joint.peer->self, leg->ready);
+}
+
+static void on_cut_grace(struct nu_filter *f)
+{
+    struct nu_result result = nu_chain_result(f->chain);
+    nu_fail(f, result.cause, result.side, "%s", "");
+}
+
+static void on_orphan_check(struct nu_filter *f)
+{
+    int64_t quiet = f->chain->loop->now_ms - nu_chain_last_activity(f->chain);
+    if (!((struct leg *)f)->joint.peer && quiet >= ORPHAN_QUIET_MS)
+        nu_fail(f, NU_CAUSE_HALF_CLOSE, NU_SIDE_LOCAL, "the server takes no more");
+    else
+        nu_timer_set(f, TIMER_FLUSH, ORPHAN_QUIET_MS, on_orphan_check);
+}
+
+/* The owner has said its last. While it lives its own timers watch the rest. */
+static void leg_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    bool cut = ev->u.end.how != NU_CLEAN;
+    nu_forward(f, dir, ev);
+    if (cut)
+        nu_timer_set(f, TIMER_FLUSH, CUT_GRACE_MS, on_cut_grace);
+    else
+        nu_timer_set(f, TIMER_FLUSH, ORPHAN_QUIET_MS, on_orphan_check);
 }
 
 static void count_end(const struct leg *leg, struct nu_result result)
@@ -127,7 +158,9 @@ static const struct nu_filter_type leg_type = {
     .face = NU_FACES(NU_SAME, NU_SAME),
     .flags = NU_F_INTERNAL,
     .joint = offsetof(struct leg, joint),
+    .sees = {NU_SEES(NU_END), 0},
     .open = leg_open,
+    .event = leg_event,
     .flow = leg_flow,
     .close = leg_close,
 };
