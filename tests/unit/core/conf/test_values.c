@@ -80,6 +80,8 @@ static void mistakes_say_what_was_found_and_expected(void **state)
         {"count: ''",                    "count: found \"\", expected a whole number"                             },
         {"count: 0",                     "count: 0 is out of range, expected 1 to 65535"                          },
         {"count: 65536",                 "count: 65536 is out of range, expected 1 to 65535"                      },
+        {"limits: {pending: -1}",
+         "limits.pending: -1 is out of range, expected no negative number"                                        },
         {"count: 99999999999999999999",  "count: 99999999999999999999 is too large"                               },
         {"wait: 15",                     "wait: found \"15\", expected a duration like 250ms, 15s or 1h, 0 = off" },
         {"wait: 15KiB",
