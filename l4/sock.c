@@ -14,8 +14,6 @@
 
 #define READS_A_TURN 8 /* then others have their turn */
 
-static const uint32_t read_bytes[] = {NU_BLOCK_SMALL, NU_BLOCK_MEDIUM, NU_BLOCK_LARGE};
-
 static enum nu_cause fin_cause(const struct sock *s)
 {
     return s->side == NU_SIDE_CLIENT ? NU_CAUSE_CLIENT_FIN : NU_CAUSE_UPSTREAM_FIN;
@@ -47,9 +45,9 @@ bool sock_read_result(struct sock *s, ssize_t n, size_t room)
         if ((size_t)n < room && !(s->mask & SOCK_TAIL))
             s->mask &= (uint8_t)~SOCK_IN;
         if ((size_t)n == room)
-            s->grow = s->grow < 2 ? s->grow + 1 : 2;
+            s->bulk = true;
         else if ((size_t)n < NU_BLOCK_SMALL)
-            s->grow = 0;
+            s->bulk = false;
         return true;
     }
     if (n < 0 && errno == EINTR)
@@ -65,10 +63,10 @@ bool sock_read_result(struct sock *s, ssize_t n, size_t room)
  * usual way (D1). */
 static void relay(struct sock *s, struct sock *d)
 {
-    if (s->grow == 2 && sock_splice(s, d))
+    if (s->bulk && sock_splice(s, d))
         return;
     struct nu_loop *loop = s->filter.chain->loop;
-    struct nu_block *b = nu_block_get(loop->blocks, read_bytes[s->grow]);
+    struct nu_block *b = nu_block_get(loop->blocks, s->bulk ? NU_BLOCK_LARGE : NU_BLOCK_SMALL);
     ssize_t n = read(s->io.fd, b->data, b->cap);
     if (sock_read_result(s, n, b->cap)) {
         ssize_t w = send(d->io.fd, b->data, (size_t)n, MSG_NOSIGNAL);
@@ -90,7 +88,7 @@ static void relay(struct sock *s, struct sock *d)
 static void take(struct sock *s)
 {
     struct nu_loop *loop = s->filter.chain->loop;
-    struct nu_block *b = nu_block_get(loop->blocks, read_bytes[s->grow ? 1 : 0]);
+    struct nu_block *b = nu_block_get(loop->blocks, s->bulk ? NU_BLOCK_MEDIUM : NU_BLOCK_SMALL);
     ssize_t n = read(s->io.fd, b->data, b->cap);
     if (sock_read_result(s, n, b->cap))
         nu_forward_data(&s->filter, s->in, nu_block_freeze(b, (size_t)n));

@@ -32,7 +32,7 @@ struct sock {
     uint8_t mask; /* SOCK_IN ... */
     uint8_t read_ended;
     uint8_t write; /* enum sock_write */
-    uint8_t grow;  /* 0 small, 1 medium, 2 bulk: how the next read goes */
+    bool bulk;     /* a read came full: the next takes more, or is spliced */
 };
 
 static inline struct sock *sock_of(struct nu_filter *f)

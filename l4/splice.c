@@ -88,11 +88,11 @@ bool sock_splice(struct sock *s, struct sock *d)
     }
     if (n <= 0) {
         splice_give_back(p, true);
-        s->grow = 0;
+        s->bulk = false;
         sock_read_result(s, n, SPLICE_CHUNK);
         return true;
     }
-    /* A short splice says nothing about what is left: fragments may have filled the pipe. */
+    /* A short one says nothing about what is left: fragments may have filled the pipe. */
     sock_read_result(s, n, (size_t)n);
     ssize_t w = splice_out(p, d->io.fd, (size_t)n);
     if (w > 0)
