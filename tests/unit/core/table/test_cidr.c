@@ -185,7 +185,9 @@ static void bits_behind_the_prefix_are_ignored(void **state)
     assert_int_equal(nu_addr_parse(&prefix, "10.1.2.3:80", -1), NU_OK);
     prefix.prefix = 8;
     nu_cidr_add(table, &prefix, "ten");
+    add(table, "10.0.0.0/16");
     nu_cidr_seal(table);
+    assert_string_equal(matches(table, "10.0.0.1"), "10.0.0.0/16 ten");
     assert_string_equal(matches(table, "10.200.0.1"), "ten");
     assert_string_equal(matches(table, "11.1.2.3"), "");
     nu_cidr_free(table);

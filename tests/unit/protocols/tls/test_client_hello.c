@@ -230,6 +230,23 @@ static void sixteen_kib_in_records_of_one_byte_are_fine_and_more_is_not(void **s
     assert_null(ch.own);
 }
 
+/* RFC 8446 5.1: legacy_record_version is to be ignored; the first one only tells the protocol. */
+static void versions_of_later_records_are_ignored(void **state)
+{
+    struct nu_client_hello ch;
+    start();
+    put_usual_extensions();
+    put_hello(&msg, exts.data, exts.len);
+    put_record(&wire, 22, msg.data, 10);
+    size_t second = wire.len;
+    put_record(&wire, 22, msg.data + 10, msg.len - 10);
+    wire.data[second + 2] = 9;
+    nu_client_hello_init(&ch);
+    assert_int_equal(nu_client_hello_feed(&ch, wire.data, wire.len), NU_OK);
+    assert_usual(&ch);
+    nu_client_hello_free(&ch);
+}
+
 static void empty_records_are_counted(void **state)
 {
     for (unsigned n = NU_HELLO_MAX_EMPTY_RECORDS - 1; n < NU_HELLO_MAX_EMPTY_RECORDS + 2; n++) {
@@ -292,6 +309,7 @@ int main(void)
         cmocka_unit_test(other_protocols_are_known_within_three_bytes),
         cmocka_unit_test(broken_records_end_it_at_their_last_byte),
         cmocka_unit_test(sixteen_kib_in_records_of_one_byte_are_fine_and_more_is_not),
+        cmocka_unit_test(versions_of_later_records_are_ignored),
         cmocka_unit_test(empty_records_are_counted),
         cmocka_unit_test(damaged_hellos_read_the_same_at_any_cut),
     };
