@@ -9,6 +9,7 @@ from lib.certs import Certs
 from lib.nuncio import Nuncio
 from lib.poll import SLOW
 from lib.ports import RefusingPort
+from lib.scale import PARANOID
 from lib.skips import Skips
 
 SKIPS = Skips(Path(__file__).parent.parent / "SKIPS")
@@ -86,8 +87,18 @@ def pytest_configure(config):
     raise_fd_limit(65536)
 
 
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+def is_last(item):
+    return item.get_closest_marker("last") is not None
+
+
+def pytest_collection_modifyitems(config, items):
+    """What looks back on the run comes last, and only where the run is whole and the chains are as users have them."""
+    whole = not config.option.keyword and not config.option.markexpr and not PARANOID
+    whole = whole and all(Path(arg).is_dir() for arg in config.args)
+    if not whole:
+        config.hook.pytest_deselected(items=[item for item in items if is_last(item)])
+        items[:] = [item for item in items if not is_last(item)]
+    items.sort(key=is_last)
 
 
 @pytest.hookimpl(hookwrapper=True)

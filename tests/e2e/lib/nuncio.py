@@ -30,10 +30,19 @@ def with_defaults(text, **given):
     return text + ("" if text.endswith("\n") else "\n") + "".join(missing)
 
 
+raised = set()  # names of all stats that were seen above zero in this test run
+
+
+def remember(text):
+    """The stats in ctl's answer: whole numbers as int, the rest (histograms) as text; those above zero are noted in `raised`."""
+    rows = (line.partition(": ") for line in text.splitlines())
+    stats = {name: int(value) if re.fullmatch(r"-?\d+", value) else value for name, _, value in rows if value}
+    raised.update(name for name, value in stats.items() if value)
+    return stats
+
+
 class Nuncio(Child):
     """`nuncio run -c FILE`, serving. `config` is a text or a Path (taken as it is); None means the arguments say all."""
-
-    raised = {}  # every stat seen above zero in this test run, name to value; see test_stats
 
     def __init__(self, config=None, *args, workers=None, env=None, ready=True, files=None):
         self.dir = Path(tempfile.mkdtemp(prefix="nu-"))  # short: UNIX socket paths end at 107 bytes
@@ -86,9 +95,8 @@ class Nuncio(Child):
         return done.stdout
 
     def stats(self):
-        """All stats; whole numbers as int, the rest (histograms) as text."""
-        rows = (line.partition(": ") for line in self.ctl("stats").splitlines())
-        return {name: int(value) if re.fullmatch(r"-?\d+", value) else value for name, _, value in rows if name}
+        """All stats by name."""
+        return remember(self.ctl("stats"))
 
     def wait_stat(self, name, value, timeout=10):
         """Waits until the stat has the value; `value` may be a function of what it is."""
@@ -104,15 +112,22 @@ class Nuncio(Child):
 
     # --- what it does
 
-    def reload(self, text=None, by="hup", timeout=10):
-        """Writes the config if given, reloads by signal or ctl, and waits for the outcome; returns its log line or answer."""
+    def reload(self, text=None, by="hup", good=True, timeout=10):
+        """Writes the config if given, reloads by signal or ctl, and waits for the outcome, which must be as `good` says.
+
+        Returns the log line, or ctl's answer. The listeners' new addresses are printed by then.
+        """
         if text is not None:
             self.write(text)
         if by == "ctl":
-            return self.ctl("reload", check=False)
+            answer = self.ctl("reload", check=good)
+            assert answer.startswith("reloaded") == good, answer
+            return answer
         since = len(self.lines)
         self.signal(signal.SIGHUP)
-        return self.wait_line(r".*\b[Rr]eload.*", timeout, since)[0]
+        outcome = self.wait_line(r".*\breload +(done|failed|refused)\b.*", timeout, since)
+        assert (outcome[1] == "done") == good, self.output()
+        return outcome[0]
 
     def connect(self, name, timeout=10):
         """A client socket to the listener."""
@@ -138,18 +153,11 @@ class Nuncio(Child):
 
     # --- how it ends
 
-    def _remember_stats(self):
-        if self.path is None or not self.running():
-            return
-        done = run_nuncio("ctl", "-c", self.path, "stats")
-        for name, _, value in (line.partition(": ") for line in done.stdout.splitlines()):
-            if value.strip() not in ("", "0"):
-                Nuncio.raised[name] = value
-
     def stop(self, code=0):
         """TERM (a second one if the drain takes long); asserts the exit code and that nothing bad was reported."""
         try:
-            self._remember_stats()
+            if self.path is not None and self.running():
+                remember(run_nuncio("ctl", "-c", self.path, "stats").stdout)
             self.signal(signal.SIGTERM)
             try:
                 ended = self.wait(5)
