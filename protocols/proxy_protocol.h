@@ -47,7 +47,9 @@ struct nu_proxy_header {
     struct nu_addr src; /* both NU_ADDR_NONE for LOCAL, UNKNOWN, UNSPEC: use the socket's. */
     struct nu_addr dst; /* UNIX: path is NULL until nu_proxy_keep */
     size_t bytes;       /* what the header took on the wire; what follows is the stream's */
-    struct nu_proxy_bytes tlvs; /* all of them, well-formed; walk with nu_proxy_tlv_next */
+    /* All TLVs, well-formed; walk with nu_proxy_tlv_next. None where LOCAL or UNSPEC carry bytes
+     * that are no TLVs, which the text allows. */
+    struct nu_proxy_bytes tlvs;
     struct nu_proxy_bytes src_path, dst_path; /* UNIX: up to 108 bytes, cut at the first NUL */
     const char *reason;                       /* static text for errors, else NULL */
 };
