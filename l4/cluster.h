@@ -15,12 +15,22 @@ struct nu_generation;
 struct nu_worker;
 struct nu_loop;
 
+/* The endpoints of one priority: neighbours in the set, with a part of the schedule. */
+struct nu_endpoint_group {
+    uint32_t priority;     /* the lower, the sooner */
+    uint32_t first, count; /* in item */
+    uint32_t start, len;   /* in schedule */
+};
+
 /* Immutable once published. */
 struct nu_endpoint_set {
     _Atomic uint32_t refs;
     uint32_t count;
-    uint32_t schedule_len; /* weighted order; each worker starts somewhere else in it */
-    uint32_t *schedule;    /* indexes into item */
+    uint32_t group_count;
+    struct nu_endpoint_group *group; /* by priority, best first */
+    uint32_t schedule_len;           /* weighted order; each worker starts somewhere else in it */
+    uint32_t *schedule;              /* indexes into item */
+    uint32_t *weight;                /* by item */
     struct nu_endpoint *item[];
 };
 
@@ -61,19 +71,23 @@ struct nu_cluster {
     int proxy_header;             /* enum nu_proxy_header: what we send */
     void **ext;                   /* what higher layers add (tls, protocol) */
     _Atomic int64_t cx_active;    /* legs of all workers, against max_connections */
-    struct nu_cluster_view *view; /* by shard */
+    struct nu_cluster_view *view; /* by shard; a cache line each */
 };
 
 /* A worker's own view; touched by its thread only. */
 struct nu_cluster_view {
-    struct nu_endpoint_set *set; /* never NULL; may be empty */
-    uint32_t next;               /* place in the schedule */
+    alignas(64) struct nu_endpoint_set *set; /* never NULL; may be empty */
+    uint32_t next;                           /* place in the schedule */
 };
 
 struct nu_clusters; /* all clusters of a generation */
 
 /* The schema of one cluster, for docs and extensions. */
 extern const struct nu_schema nu_cluster_schema;
+/* The figures of a cluster, "cluster.<name>": enum nu_cluster_stat. */
+extern const struct nu_stat_group nu_cluster_stat_group;
+/* Has them stand on the generated page. Before any config is read. */
+void nu_cluster_register(void);
 
 /* Builds the clusters of a generation from the `clusters` list (NULL: none), reusing those of `old`
  * whose text is the same. Reports mistakes to conf. Nothing runs before nu_clusters_commit. Main

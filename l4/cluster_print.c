@@ -1,0 +1,101 @@
+/* What is shown of clusters: their figures' names, and Envoy's lines of /clusters. Main thread. */
+#include "core/assert.h"
+#include "l4/cluster_priv.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const struct nu_stat_def defs[NU_CLUSTER_STAT_COUNT] = {
+    [NU_CLUSTER_CX_TOTAL] = {"upstream_cx_total",                     NU_COUNTER,   NULL,    "Connections begun." },
+    [NU_CLUSTER_CX_ACTIVE] = {"upstream_cx_active",                    NU_GAUGE,     NULL,    "Connections now."   },
+    [NU_CLUSTER_CX_CONNECT_FAIL] = {"upstream_cx_connect_fail",              NU_COUNTER,   NULL,
+                             "Connections that were refused or could not be made."                                },
+    [NU_CLUSTER_CX_CONNECT_TIMEOUT] = {"upstream_cx_connect_timeout",           NU_COUNTER,   NULL,
+                             "Connections given up at connect_timeout."                                           },
+    [NU_CLUSTER_CX_CONNECT_ATTEMPTS_EXCEEDED] = {"upstream_cx_connect_attempts_exceeded",
+                             NU_COUNTER,                                            NULL,
+                             "Clients for whom the last try failed too."                                          },
+    [NU_CLUSTER_CX_OVERFLOW] = {"upstream_cx_overflow",                  NU_COUNTER,   NULL,
+                             "Clients turned away at limits.connections."                                         },
+    [NU_CLUSTER_CX_NONE_HEALTHY] = {"upstream_cx_none_healthy",              NU_COUNTER,   NULL,
+                             "Clients for whom there was no endpoint at all."                                     },
+    [NU_CLUSTER_CX_DESTROY] = {"upstream_cx_destroy",                   NU_COUNTER,   NULL,    "Connections closed."},
+    [NU_CLUSTER_CX_DESTROY_LOCAL] = {"upstream_cx_destroy_local",             NU_COUNTER,   NULL,
+                             "Connections closed from this side."                                                 },
+    [NU_CLUSTER_CX_DESTROY_REMOTE] = {"upstream_cx_destroy_remote",            NU_COUNTER,   NULL,
+                             "Connections closed by the server."                                                  },
+    [NU_CLUSTER_CX_RX_BYTES] = {"upstream_cx_rx_bytes_total",            NU_COUNTER,   "bytes",
+                             "Received from servers."                                                             },
+    [NU_CLUSTER_CX_TX_BYTES] = {"upstream_cx_tx_bytes_total",            NU_COUNTER,   "bytes",
+                             "Sent to servers."                                                                   },
+    [NU_CLUSTER_CX_CONNECT_MS] = {"upstream_cx_connect_ms",                NU_HISTOGRAM, "ms",
+                             "Time until a connection was ready."                                                 },
+    [NU_CLUSTER_CX_LENGTH_MS] = {"upstream_cx_length_ms",                 NU_HISTOGRAM, "ms",
+                             "Life of a connection."                                                              },
+    [NU_CLUSTER_MEMBERSHIP_TOTAL] = {"membership_total",                      NU_GAUGE,     NULL,
+                             "Endpoints; each address of a host name is one."                                     },
+    [NU_CLUSTER_MEMBERSHIP_HEALTHY] = {"membership_healthy",                    NU_GAUGE,     NULL,
+                             "Endpoints that are used."                                                           },
+    [NU_CLUSTER_MEMBERSHIP_CHANGE] = {"membership_change",                     NU_COUNTER,   NULL,
+                             "Times that the endpoints became others."                                            },
+    [NU_CLUSTER_UPDATE_ATTEMPT] = {"update_attempt",                        NU_COUNTER,   NULL,
+                             "Questions asked for a host name."                                                   },
+    [NU_CLUSTER_UPDATE_SUCCESS] = {"update_success",                        NU_COUNTER,   NULL,
+                             "Questions answered with addresses."                                                 },
+    [NU_CLUSTER_UPDATE_FAILURE] = {"update_failure",                        NU_COUNTER,   NULL,
+                             "Questions that failed; the last good answer is kept."                               },
+    [NU_CLUSTER_UPDATE_EMPTY] = {"update_empty",                          NU_COUNTER,   NULL,
+                             "Answers without an address; the last good one is kept."                             },
+};
+
+const struct nu_stat_group nu_cluster_stat_group =
+    NU_STAT_GROUP("cluster.<name>", "A cluster, of all workers.", defs);
+
+void nu_cluster_register(void)
+{
+    nu_stats_register(&nu_cluster_stat_group);
+}
+
+static void print_limit(FILE *out, const struct nu_cluster *cluster)
+{
+    if (cluster->max_connections)
+        fprintf(out, "%s::default_priority::max_connections::%" PRId64 "\n", cluster->name,
+                cluster->max_connections);
+}
+
+static void print_endpoint(FILE *out, const struct nu_cluster *cluster,
+                           const struct nu_endpoint_set *set, const struct nu_endpoint_group *group,
+                           uint32_t item)
+{
+    struct nu_endpoint *e = set->item[item];
+    struct nu_addr literal;
+    char head[NU_ADDR_TEXT_MAX];
+    const char *name = cluster->name;
+    bool is_name = strncmp(e->host, "unix:", 5) != 0 && nu_addr_parse(&literal, e->host, -1);
+    int host_len = is_name ? (int)strcspn(e->host, ":") : 0;
+    nu_addr_str(&e->addr, head);
+    fprintf(out, "%s::%s::cx_active::%" PRIu64 "\n", name, head, (uint64_t)e->cx_active);
+    fprintf(out, "%s::%s::cx_connect_fail::%" PRIu64 "\n", name, head,
+            (uint64_t)e->cx_connect_fail);
+    fprintf(out, "%s::%s::cx_total::%" PRIu64 "\n", name, head, (uint64_t)e->cx_total);
+    fprintf(out, "%s::%s::hostname::%.*s\n", name, head, host_len, e->host);
+    fprintf(out, "%s::%s::health_flags::healthy\n", name, head);
+    fprintf(out, "%s::%s::weight::%u\n", name, head, set->weight[item]);
+    fprintf(out, "%s::%s::priority::%u\n", name, head, group->priority);
+}
+
+static void print_cluster(FILE *out, const struct nu_cluster *cluster)
+{
+    const struct nu_endpoint_set *set = cl_of(cluster)->set;
+    fprintf(out, "%s::observability_name::%s\n", cluster->name, cluster->name);
+    print_limit(out, cluster);
+    for (uint32_t g = 0; g < set->group_count; g++)
+        for (uint32_t i = 0; i < set->group[g].count; i++)
+            print_endpoint(out, cluster, set, &set->group[g], set->group[g].first + i);
+}
+
+void nu_clusters_print(struct nu_clusters *clusters, FILE *out)
+{
+    for (size_t i = 0; i < nu_clusters_count(clusters); i++)
+        print_cluster(out, nu_cluster_at(clusters, i));
+}
