@@ -29,7 +29,6 @@ const char *nu_side_str(enum nu_side side);
       "no endpoint answered within connect_timeout")                                               \
     X(NO_ENDPOINT, "no_healthy_upstream", "UH", CANCELLED, UPSTREAM,                               \
       "the cluster has no endpoint that can be used")                                              \
-    X(NO_CLUSTER, "cluster_not_found", "NC", CANCELLED, LOCAL, "the cluster is gone")              \
     X(FILTER, "filter_denied", "RBAC", CANCELLED, LOCAL, "a filter denied the connection")         \
     X(LIMIT, "connection_limit", "RL", CANCELLED, LOCAL, "a connection limit was reached")         \
     X(OVERFLOW, "upstream_overflow", "UO", CANCELLED, LOCAL, "the cluster's limit was reached")    \
