@@ -160,7 +160,7 @@ struct nu_slice nu_slice_split(struct nu_slice *s, size_t n)
 
 void nu_slice_keep(struct nu_block_pool *pool, struct nu_slice *s)
 {
-    if (!s->block || s->len >= s->block->cap / 8)
+    if (!s->block || s->len * 8 >= s->block->cap)
         return;
     struct nu_slice copy = nu_slice_copy(pool, s->data, s->len);
     nu_slice_drop(s);

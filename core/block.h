@@ -18,7 +18,7 @@
 struct nu_block_pool;
 
 struct nu_block {
-    struct nu_block_pool *pool; /* NULL: a block made to measure, from malloc */
+    struct nu_block_pool *pool;
     struct nu_block *next_free;
     uint32_t refs;
     uint32_t cap;

@@ -8,6 +8,8 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 
+_Thread_local char nu_loop_here;
+
 void nu_loop_init(struct nu_loop *loop, unsigned shard)
 {
     *loop = (struct nu_loop){.now_ms = 1, .shard = shard, .epoll_fd = -1};
@@ -71,6 +73,7 @@ static void reap(struct nu_loop *loop)
 void nu_loop_settle(struct nu_loop *loop)
 {
     nu_assert(loop->depth == 0);
+    loop->thread = &nu_loop_here;
     run_once(&loop->ready);
     do {
         while (!nu_list_empty(&loop->flush))

@@ -25,10 +25,11 @@ struct nu_io {
 };
 
 struct nu_loop {
-    int64_t now_ms; /* monotonic; stamped once a wake-up */
-    unsigned shard; /* whose stats cells are ours */
-    int epoll_fd;   /* -1 in tests */
-    unsigned depth; /* chains entered and not left */
+    int64_t now_ms;     /* monotonic; stamped once a wake-up */
+    unsigned shard;     /* whose stats cells are ours */
+    int epoll_fd;       /* -1 in tests */
+    unsigned depth;     /* chains entered and not left */
+    const void *thread; /* R5: nu_loop_here of who settled it last, or entered a chain first */
     struct nu_block_pool *blocks;
     struct nu_timers timers;
     struct nu_list ready, flush, reap;
@@ -39,6 +40,9 @@ struct nu_loop {
     void *owner;      /* the worker */
     void *local;      /* per-worker state of l4 */
 };
+
+/* Its address names the calling thread. */
+extern _Thread_local char nu_loop_here;
 
 /* Makes the loop ready for use, with a clock of 1. */
 void nu_loop_init(struct nu_loop *loop, unsigned shard);
@@ -52,7 +56,7 @@ void nu_loop_flush(struct nu_loop *loop, struct nu_task *task);
 void nu_task_cancel(struct nu_task *task);
 
 /* The end of a turn: ready tasks (one pass), flush tasks until none is left, then frees chains that
- * ended. */
+ * ended. The loop and its chains are the calling thread's from now on. */
 void nu_loop_settle(struct nu_loop *loop);
 /* True if the next turn must not wait. */
 bool nu_loop_pending(const struct nu_loop *loop);

@@ -11,11 +11,20 @@ static void put(struct nu_timers *ts, uint32_t at, struct nu_timer *t)
     t->at = at + 1;
 }
 
+/* Among those due together the ones of earlier rounds come first; a wrapped counter only mixes
+ * them. */
+static bool before(const struct nu_timer *a, const struct nu_timer *b)
+{
+    if (a->due_ms != b->due_ms)
+        return a->due_ms < b->due_ms;
+    return (int32_t)(a->round - b->round) < 0;
+}
+
 static void sift_up(struct nu_timers *ts, uint32_t at, struct nu_timer *t)
 {
     while (at > 0) {
         uint32_t parent = (at - 1) / 2;
-        if (ts->heap[parent]->due_ms <= t->due_ms)
+        if (!before(t, ts->heap[parent]))
             break;
         put(ts, at, ts->heap[parent]);
         at = parent;
@@ -29,9 +38,9 @@ static void sift_down(struct nu_timers *ts, uint32_t at, struct nu_timer *t)
         uint32_t child = at * 2 + 1;
         if (child >= ts->count)
             break;
-        if (child + 1 < ts->count && ts->heap[child + 1]->due_ms < ts->heap[child]->due_ms)
+        if (child + 1 < ts->count && before(ts->heap[child + 1], ts->heap[child]))
             child++;
-        if (ts->heap[child]->due_ms >= t->due_ms)
+        if (!before(ts->heap[child], t))
             break;
         put(ts, at, ts->heap[child]);
         at = child;
@@ -43,7 +52,8 @@ void nu_timer_arm(struct nu_timers *ts, struct nu_timer *t, int64_t due_ms)
 {
     nu_assert(t->fn != NULL);
     nu_timer_disarm(ts, t);
-    t->due_ms = due_ms;
+    t->due_ms = due_ms < ts->ran_ms ? ts->ran_ms : due_ms;
+    t->round = ts->round;
     if (ts->count == ts->cap) {
         ts->cap = ts->cap ? ts->cap * 2 : 64;
         ts->heap = realloc(ts->heap, ts->cap * sizeof *ts->heap);
@@ -62,7 +72,7 @@ void nu_timer_disarm(struct nu_timers *ts, struct nu_timer *t)
     struct nu_timer *last = ts->heap[--ts->count];
     if (last == t)
         return;
-    if (at > 0 && ts->heap[(at - 1) / 2]->due_ms > last->due_ms)
+    if (at > 0 && before(last, ts->heap[(at - 1) / 2]))
         sift_up(ts, at, last);
     else
         sift_down(ts, at, last);
@@ -70,9 +80,13 @@ void nu_timer_disarm(struct nu_timers *ts, struct nu_timer *t)
 
 unsigned nu_timers_run(struct nu_timers *ts, int64_t now_ms)
 {
-    unsigned calls = 0, most = ts->count;
-    while (calls < most && ts->count && ts->heap[0]->due_ms <= now_ms) {
+    unsigned calls = 0;
+    ts->round++;
+    ts->ran_ms = now_ms;
+    while (ts->count && ts->heap[0]->due_ms <= now_ms) {
         struct nu_timer *t = ts->heap[0];
+        if (t->round == ts->round)
+            break; /* armed by one of these callbacks; so is all that is behind it */
         nu_timer_disarm(ts, t);
         t->fn(t);
         calls++;

@@ -10,11 +10,14 @@ struct nu_timer {
     int64_t due_ms;
     void (*fn)(struct nu_timer *timer); /* called unarmed; may arm it again or free it */
     uint32_t at;                        /* place in the heap + 1; 0 = not armed */
+    uint32_t round;                     /* the run before which it was armed */
 };
 
 struct nu_timers {
     struct nu_timer **heap;
     uint32_t count, cap;
+    uint32_t round;
+    int64_t ran_ms; /* when they last ran */
 };
 
 static inline bool nu_timer_armed(const struct nu_timer *timer)
@@ -22,7 +25,7 @@ static inline bool nu_timer_armed(const struct nu_timer *timer)
     return timer->at != 0;
 }
 
-/* Arms or moves a timer; a new one must be zeroed but for `fn`. */
+/* Arms or moves a timer; a new one must be zeroed but for `fn`. Due in the past is due now. */
 void nu_timer_arm(struct nu_timers *timers, struct nu_timer *timer, int64_t due_ms);
 /* No call after this returns. Unarmed is fine. */
 void nu_timer_disarm(struct nu_timers *timers, struct nu_timer *timer);
