@@ -41,7 +41,9 @@ static void init_filter(struct nu_filter *f, struct nu_chain *chain,
 static void open_one(struct nu_filter *f, const void *conf)
 {
     f->opened = 1;
-    switch (f->type->open ? f->type->open(f, conf) : NU_OPEN) {
+    enum nu_open answer = f->type->open ? f->type->open(f, conf) : NU_OPEN;
+    f->opened = 2;
+    switch (answer) {
     case NU_OPEN:
         return;
     case NU_PASS:
@@ -67,7 +69,7 @@ static void start_all(struct nu_filter *first, unsigned count)
     struct nu_filter *f = first, *right;
     for (unsigned i = 0; i < count; i++, f = right) {
         right = f->next[NU_FWD]; /* f may insert beside itself; those start themselves */
-        if (f->type->start && nu_chain_live(f->chain))
+        if (f->type->start && !f->bypassed && nu_chain_live(f->chain))
             f->type->start(f);
         nu_unbusy(f);
     }
@@ -134,28 +136,24 @@ struct nu_chain *nu_chain_new(struct nu_loop *loop, const struct nu_place *place
     return chain;
 }
 
-/* A newcomer on `side` of f stands where END may have passed already: it takes that over. */
-static void inherit(struct nu_filter *newcomer, const struct nu_filter *f, enum nu_dir side)
+/* END that has left `before` is past the newcomer, though the next one may still have it queued. */
+static void inherit(struct nu_filter *newcomer, const struct nu_filter *before, enum nu_dir dir)
 {
-    enum nu_dir back = nu_opposite(side);
-    if (nu_bit(f, NU_B_ENDED, side)) {
-        nu_bit_set(newcomer, NU_B_ARRIVED, side, true);
-        nu_bit_set(newcomer, NU_B_ENDED, side, true);
-    }
-    if (nu_bit(f, NU_B_ARRIVED, back)) {
-        nu_bit_set(newcomer, NU_B_ARRIVED, back, true);
-        nu_bit_set(newcomer, NU_B_ENDED, back, true);
+    if (before && nu_bit(before, NU_B_ENDED, dir)) {
+        nu_bit_set(newcomer, NU_B_ARRIVED, dir, true);
+        nu_bit_set(newcomer, NU_B_ENDED, dir, true);
     }
 }
 
-static struct nu_filter *make_apart(struct nu_filter *f, enum nu_dir side,
+static struct nu_filter *make_apart(struct nu_filter *left, struct nu_filter *right,
                                     const struct nu_filter_type *type)
 {
     struct nu_filter *n = calloc(1, type->size);
     nu_assert(n != NULL);
-    init_filter(n, f->chain, type);
+    init_filter(n, left ? left->chain : right->chain, type);
     n->apart = 1;
-    inherit(n, f, side);
+    inherit(n, left, NU_FWD);
+    inherit(n, right, NU_REV);
     return n;
 }
 
@@ -163,6 +161,7 @@ void nu_insert(struct nu_filter *f, enum nu_dir side, const struct nu_place *pla
 {
     struct nu_chain *chain = f->chain;
     struct nu_place more[NU_CHAIN_MAX_FILTERS];
+    nu_assert(f->opened == 2);
     if (!nu_chain_live(chain) || count == 0)
         return;
     if (expand) {
@@ -178,7 +177,7 @@ void nu_insert(struct nu_filter *f, enum nu_dir side, const struct nu_place *pla
     struct nu_filter *right = side == NU_FWD ? f->next[NU_FWD] : f;
     struct nu_filter *first = NULL, *last = left;
     for (unsigned i = 0; i < count; i++) {
-        struct nu_filter *n = make_apart(f, side, places[i].type);
+        struct nu_filter *n = make_apart(left, right, places[i].type);
         if (last)
             link_pair(last, n);
         first = first ? first : n;
@@ -205,9 +204,10 @@ int nu_chain_check(const struct nu_place *places, unsigned count, enum nu_face l
                    struct nu_arena *arena, const char **why)
 {
     enum nu_face now = left;
+    *why = NULL;
     for (unsigned i = 0; i < count; i++) {
         const struct nu_filter_type *type = places[i].type;
-        if (now == NU_FACE_NONE) {
+        if (now == NU_FACE_NONE && i > 0) {
             *why = nu_arena_printf(arena, "nothing can stand behind %s, which ends the chain",
                                    places[i - 1].type->name);
             return (int)i;

@@ -35,8 +35,8 @@ struct nu_chain *nu_chain_new(struct nu_loop *loop, const struct nu_place *place
                               void *owner_ctx);
 
 /* Whether the faces of neighbours fit and the chain ends in a filter that ends one. -1, or the
- * index of the first place that does not fit; `why` gets a sentence from the arena. `left`: what
- * comes in. */
+ * index of the first place that does not fit; `why` gets a sentence from the arena, else NULL.
+ * `left`: what comes in; NONE if the first place is to be a left end. */
 int nu_chain_check(const struct nu_place *places, unsigned count, enum nu_face left,
                    struct nu_arena *arena, const char **why);
 
@@ -50,17 +50,20 @@ void nu_forward_end(struct nu_filter *f, enum nu_dir dir, struct nu_result resul
 /* Events to f in this direction wait until released (B1, B2). Idempotent. */
 void nu_hold(struct nu_filter *f, enum nu_dir dir);
 void nu_release(struct nu_filter *f, enum nu_dir dir);
-/* True if somebody ahead of f in this direction holds or has events waiting. */
-bool nu_blocked(const struct nu_filter *f, enum nu_dir dir);
+/* True if somebody ahead of f in this direction holds or has events waiting. Who is answered true
+ * is told flow(go) later, even if it all clears within this frame (B3). */
+bool nu_blocked(struct nu_filter *f, enum nu_dir dir);
 
-/* From now on everything passes f by; what waits for it goes on first. */
+/* From now on everything passes f by, also flow and signals; what waits for it goes on first. */
 void nu_bypass(struct nu_filter *f);
 /* Lessens what f sees. */
 void nu_narrow(struct nu_filter *f, enum nu_dir dir, uint16_t kinds);
-/* Discards arrivals at f from now on; those beyond get END(CANCELLED), if none was sent. */
+/* Discards arrivals at f from now on; those beyond get END(CANCELLED), if none was sent; those
+ * before it are no longer blocked by what is beyond. A sink is done by it. */
 void nu_drop(struct nu_filter *f, enum nu_dir dir);
-/* Latches why the chain ends, the first time; from now on no callback but close (T2). `text` says
- * more than the cause's name; "" for nothing. */
+/* Latches why the chain ends, the first time; from now on no callback but close (T2). The text says
+ * more than the cause's name; "" for nothing. Never CLEAN: a cause that would be counts as
+ * CANCELLED (O4). */
 void nu_fail(struct nu_filter *f, enum nu_cause cause, enum nu_side side, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* As nu_fail, from outside and with the cause's own side: drain, removal. */
@@ -77,15 +80,15 @@ void nu_insert(struct nu_filter *f, enum nu_dir side, const struct nu_place *pla
 void nu_call(struct nu_filter *f, void (*fn)(struct nu_filter *f));
 
 /* Calls fn once after ms milliseconds, as a callback of f; slot 0 to 7 names the timer, setting it
- * again moves it. The chain owns it. fn NULL or nu_timer_stop: cancels. */
+ * again moves it. The chain owns it. */
 void nu_timer_set(struct nu_filter *f, unsigned slot, int64_t ms, void (*fn)(struct nu_filter *f));
 void nu_timer_stop(struct nu_filter *f, unsigned slot);
 
 /* From outside: tells every filter, left to right. */
 void nu_chain_signal(struct nu_chain *chain, enum nu_signal signal);
 
-/* Looks at every event that is forwarded, before the next filter gets it; may not touch it. NULL
- * ends it. From outside, on the chain's thread. */
+/* Looks at every event as it leaves a filter, forwarded by it or passing it by, before the next one
+ * gets it; may not touch it. NULL ends it. From outside, on the chain's thread. */
 void nu_watch(struct nu_chain *chain,
               void (*fn)(struct nu_chain *, struct nu_filter *from, enum nu_dir,
                          const struct nu_ev *, void *ctx),
@@ -101,14 +104,16 @@ struct nu_joint {
     uint8_t sent; /* how the END went that crossed from here, plus 1; 0 = none did */
 };
 
-/* Ties the last filter of one chain to the first of another, on one loop. Both unjoined. From
- * outside or from a callback of either; what waits at `left` may flow at once. */
+/* Ties the last filter of one chain to the first of another, on one loop. Both unjoined; no END has
+ * left `left` to its own left yet. From outside or from a callback of either; what waits at `left`
+ * may flow at once. */
 void nu_join(struct nu_filter *left, struct nu_filter *right);
 /* To the other half of a joint (R4: assume afterwards that it may be gone). No partner: consumed.
  */
 void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev);
-/* J3: nulls both pointers; the partner gets END(result), or fails if END went that way before. Not
- * joined: nothing. */
+/* J3: nulls both pointers. The partner gets END(result), never CLEAN since what is cut is not
+ * whole; if END(CLEAN) went that way before and the result is a cut, it fails. Not joined: nothing.
+ * What close leaves joined, the chain parts with its own result. */
 void nu_part(struct nu_joint *joint, struct nu_result result);
 
 /* D1: the plain socket at the other end if nobody in between sees DATA, nothing waits and nobody

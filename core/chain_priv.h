@@ -82,8 +82,9 @@ void nu_recount(struct nu_filter *f, enum nu_dir dir);
 /* Tells flow() to those whose way changed, until nothing changes (R3). */
 void nu_tell_flow(struct nu_chain *chain);
 
-/* Latches how the chain ended: the first result, but a cut outranks a clean end. */
-void nu_latch(struct nu_chain *chain, struct nu_result result);
+/* Latches how the chain ended: the first result, but a cut outranks a clean end. False: an earlier
+ * one stays. */
+bool nu_latch(struct nu_chain *chain, struct nu_result result);
 /* T4. Called by the loop when no chain code is on the stack. */
 void nu_chain_reap(struct nu_chain *chain);
 

@@ -30,21 +30,28 @@ void nu_chain_set_state(struct nu_chain *chain, enum nu_chain_state to)
         nu_list_add_tail(&chain->loop->reap, &chain->reap_link);
 }
 
-void nu_latch(struct nu_chain *chain, struct nu_result result)
+bool nu_latch(struct nu_chain *chain, struct nu_result result)
 {
     if (result.cause == NU_CAUSE_NONE)
-        return;
+        return false;
     bool cut = result.how != NU_CLEAN && chain->result.how == NU_CLEAN;
-    if (chain->result.cause == NU_CAUSE_NONE || cut)
-        chain->result = result;
+    if (chain->result.cause != NU_CAUSE_NONE && !cut)
+        return false;
+    chain->result = result;
+    return true;
 }
 
-static void fail(struct nu_chain *chain, struct nu_result result, const char *blamed)
+/* The explanation and the blame belong to the result that stays: an END may have said it before. */
+static void fail(struct nu_chain *chain, struct nu_result result, const char *blamed,
+                 const char *text)
 {
-    if (chain->state > NU_CHAIN_LIVE)
-        return;
-    nu_latch(chain, result);
-    chain->blamed = blamed;
+    if (result.how == NU_CLEAN)
+        result.how = NU_CANCELLED; /* O4: a failure never looks whole */
+    if (nu_latch(chain, result)) {
+        chain->blamed = blamed;
+        if (*text)
+            chain->details = nu_arena_strdup(nu_chain_arena(chain), text);
+    }
     nu_chain_set_state(chain, NU_CHAIN_FAILED);
 }
 
@@ -58,16 +65,15 @@ void nu_fail(struct nu_filter *f, enum nu_cause cause, enum nu_side side, const 
     char text[DETAILS_MAX];
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (n > 0)
-        chain->details = nu_arena_strdup(nu_chain_arena(chain), text);
-    fail(chain, result, f->type->name);
+    fail(chain, result, f->type->name, text);
 }
 
 void nu_chain_abort(struct nu_chain *chain, enum nu_cause cause)
 {
-    fail(chain, nu_result_of(cause), "");
+    if (chain->state <= NU_CHAIN_LIVE)
+        fail(chain, nu_result_of(cause), "", "");
 }
 
 void nu_done(struct nu_filter *f, enum nu_dir dir)
@@ -76,6 +82,8 @@ void nu_done(struct nu_filter *f, enum nu_dir dir)
     if (!nu_chain_live(chain))
         return;
     nu_assert(chain->end[dir] == f);
+    nu_assert(nu_bit(f, NU_B_ARRIVED, dir) || nu_bit(f, NU_B_ENDED, dir) ||
+              nu_bit(f, NU_B_DROP, dir));
     chain->done |= (uint8_t)(1u << dir);
     if (chain->done == 3)
         nu_chain_set_state(chain, NU_CHAIN_FINISHED);
@@ -89,6 +97,7 @@ void nu_drop(struct nu_filter *f, enum nu_dir dir)
     nu_bit_set(f, NU_B_HOLD, dir, false);
     nu_queue_clear(f, dir);
     nu_recount(f, dir);
+    f->chain->dirty = 1; /* what is beyond blocks nobody before it any more */
     bool sink = f->chain->end[dir] == f && !nu_joint_of(f);
     if (sink)
         nu_done(f, dir);
@@ -113,6 +122,8 @@ static void close_filter(struct nu_filter *f)
     if (f->opened && f->type->close)
         f->type->close(f);
     nu_assert(!chain->timers);
+    if (nu_joint_of(f))
+        nu_part(nu_joint_of(f), chain->result); /* what never opened may be joined too */
     nu_queue_clear(f, NU_FWD);
     nu_queue_clear(f, NU_REV);
     if (f->apart)
@@ -130,6 +141,8 @@ void nu_chain_reap(struct nu_chain *chain)
     for (struct nu_filter *f = chain->end[NU_REV], *right; f; f = right) {
         right = f->next[NU_FWD];
         chain->end[NU_REV] = right;
+        if (right)
+            right->next[NU_REV] = f->next[NU_FWD] = NULL;
         close_filter(f);
     }
     nu_list_del(&chain->link);

@@ -73,7 +73,7 @@ enum nu_filter_bit {
     NU_B_HOLD,     /* its own: nu_hold */
     NU_B_FAR_HOLD, /* joint: blocked beyond it, in the partner's chain (J2) */
     NU_B_COUNTED,  /* stands in the chain's count of blocks */
-    NU_B_TOLD,     /* it was told by flow() that the way ahead is blocked */
+    NU_B_TOLD,     /* it knows from flow() or nu_blocked() that the way ahead is blocked */
     NU_B_ENDED,    /* END has left it in this direction (O2) */
     NU_B_ARRIVED,  /* END has been delivered to it */
     NU_B_DROP,     /* arrivals are discarded */
@@ -89,8 +89,9 @@ struct nu_filter {
     uint16_t bits;              /* enum nu_filter_bit, two each */
     uint8_t sees[2];            /* what is left of type->sees */
     uint8_t busy;               /* one of its callbacks is on the stack (R1) */
-    uint8_t opened;
-    uint8_t apart; /* inserted later: its memory is its own */
+    uint8_t opened;             /* 1 while open runs, 2 from then on */
+    uint8_t apart;              /* inserted later: its memory is its own */
+    uint8_t bypassed;           /* hears of nothing but close */
 };
 
 /* For chain code and the few filters that ask about their own state. */

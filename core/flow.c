@@ -19,6 +19,7 @@ void nu_recount(struct nu_filter *f, enum nu_dir dir)
 
 void nu_hold(struct nu_filter *f, enum nu_dir dir)
 {
+    nu_assert(f->chain->state != NU_CHAIN_CLOSING); /* T4 */
     nu_bit_set(f, NU_B_HOLD, dir, true);
     nu_recount(f, dir);
 }
@@ -32,21 +33,28 @@ void nu_release(struct nu_filter *f, enum nu_dir dir)
     nu_recount(f, dir);
 }
 
-bool nu_blocked(const struct nu_filter *f, enum nu_dir dir)
+static bool blocked_ahead(const struct nu_filter *f, enum nu_dir dir)
 {
-    if (f->chain->blocks[dir] == 0)
-        return false;
     if (nu_bit(f, NU_B_FAR_HOLD, dir))
         return true;
-    for (f = f->next[dir]; f; f = f->next[dir])
+    /* who drops takes everything, whatever is beyond */
+    for (f = f->next[dir]; f && !nu_bit(f, NU_B_DROP, dir); f = f->next[dir])
         if (nu_bit(f, NU_B_COUNTED, dir))
             return true;
     return false;
 }
 
+bool nu_blocked(struct nu_filter *f, enum nu_dir dir)
+{
+    if (f->chain->blocks[dir] == 0 || !blocked_ahead(f, dir))
+        return false;
+    nu_bit_set(f, NU_B_TOLD, dir, true);
+    return true;
+}
+
 static void tell_one(struct nu_filter *f, enum nu_dir dir, bool blocked)
 {
-    if (!f->type->flow || nu_bit(f, NU_B_TOLD, dir) == blocked)
+    if (!f->type->flow || f->bypassed || nu_bit(f, NU_B_TOLD, dir) == blocked)
         return;
     nu_bit_set(f, NU_B_TOLD, dir, blocked);
     nu_assert(!f->busy); /* told from the outermost frame only (R3) */
@@ -56,20 +64,21 @@ static void tell_one(struct nu_filter *f, enum nu_dir dir, bool blocked)
 }
 
 /* From the far end back to where the direction starts, so that each hears of all that is ahead of
- * it. */
+ * it. Stops where a callback changed something: what comes next would be told what is no more. */
 static void tell_direction(struct nu_chain *chain, enum nu_dir dir)
 {
     enum nu_dir back = nu_opposite(dir);
     bool blocked = false;
     struct nu_filter *f = chain->end[dir], *first = f;
-    for (; f && nu_chain_live(chain); f = f->next[back]) {
+    for (; f; f = f->next[back]) {
         blocked = blocked || nu_bit(f, NU_B_FAR_HOLD, dir);
         tell_one(f, dir, blocked);
-        blocked = blocked || blocks(f, dir);
+        if (chain->dirty || !nu_chain_live(chain))
+            return;
+        blocked = !nu_bit(f, NU_B_DROP, dir) && (blocked || blocks(f, dir));
         first = f;
     }
-    if (nu_chain_live(chain))
-        nu_joint_tell(first, dir, blocked);
+    nu_joint_tell(first, dir, blocked);
 }
 
 void nu_tell_flow(struct nu_chain *chain)
@@ -77,6 +86,7 @@ void nu_tell_flow(struct nu_chain *chain)
     while (chain->dirty && nu_chain_live(chain)) {
         chain->dirty = 0;
         tell_direction(chain, NU_FWD);
-        tell_direction(chain, NU_REV);
+        if (!chain->dirty)
+            tell_direction(chain, NU_REV);
     }
 }

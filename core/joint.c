@@ -33,6 +33,7 @@ void nu_join(struct nu_filter *left, struct nu_filter *right)
     nu_assert(l && r && !l->peer && !r->peer);
     nu_assert(left->chain->loop == right->chain->loop);
     nu_assert(left->chain->end[NU_FWD] == left && right->chain->end[NU_REV] == right);
+    nu_assert(right->next[NU_FWD] && !nu_bit(left, NU_B_ENDED, NU_REV));
     *l = (struct nu_joint){.self = left, .peer = r};
     *r = (struct nu_joint){.self = right, .peer = l};
     nu_bit_set(left, NU_B_ARRIVED, NU_REV, false); /* an earlier partner's END was its own */
@@ -45,6 +46,9 @@ void nu_join(struct nu_filter *left, struct nu_filter *right)
 
 void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev)
 {
+    nu_assert(!joint->sent);
+    if (ev->kind == NU_END)
+        joint->sent = (uint8_t)(ev->u.end.how + 1);
     if (!joint->peer) {
         nu_ev_free(ev);
         return;
@@ -60,16 +64,33 @@ void nu_joint_cross(struct nu_filter *end, enum nu_dir dir, struct nu_ev *ev)
 {
     struct nu_joint *joint = nu_joint_of(end);
     bool last = ev->kind == NU_END;
-    if (joint) {
-        nu_assert(!joint->sent);
-        if (last)
-            joint->sent = (uint8_t)(ev->u.end.how + 1);
+    if (joint)
         nu_inject(joint, dir, ev);
-    } else {
+    else
         nu_ev_free(ev);
-    }
     if (last)
         nu_done(end, dir);
+}
+
+/* One half lives on without its other half: nothing beyond holds it any more. */
+static void cut_off(struct nu_joint *joint)
+{
+    joint->peer = NULL;
+    set_far_hold(joint->self, outward(joint->self), false);
+}
+
+/* The partner's news, once: END, or failure if a clean END was believed before. */
+static void tell_parted(struct nu_filter *partner, uint8_t sent, struct nu_result result)
+{
+    enum nu_dir dir = nu_opposite(outward(partner));
+    if (!sent) {
+        if (result.how == NU_CLEAN)
+            result.how = NU_TRUNCATED;
+        struct nu_ev ev = nu_ev_end(result);
+        nu_arrive(partner, dir, &ev);
+    } else if (sent == NU_CLEAN + 1 && result.how != NU_CLEAN) {
+        nu_fail(partner, result.cause, result.side, "%s", "");
+    }
 }
 
 void nu_part(struct nu_joint *joint, struct nu_result result)
@@ -77,39 +98,41 @@ void nu_part(struct nu_joint *joint, struct nu_result result)
     struct nu_joint *peer = joint->peer;
     if (!peer)
         return;
-    enum nu_dir dir = nu_opposite(outward(peer->self));
-    joint->peer = peer->peer = NULL;
-    struct nu_filter *partner = peer->self;
-    struct nu_chain *chain = partner->chain;
-    nu_chain_enter(chain);
-    set_far_hold(partner, nu_opposite(dir), false);
-    struct nu_ev ev = nu_ev_end(result);
-    if (!joint->sent)
-        nu_arrive(partner, dir, &ev);
-    else if (joint->sent == NU_CLEAN + 1 && result.how != NU_CLEAN)
-        nu_fail(partner, result.cause, result.side, "%s", "");
-    nu_chain_leave(chain);
+    struct nu_chain *own = joint->self->chain, *other = peer->self->chain;
+    nu_chain_enter(own);
+    nu_chain_enter(other);
+    cut_off(joint);
+    cut_off(peer);
+    tell_parted(peer->self, joint->sent, result);
+    nu_chain_leave(other);
+    nu_chain_leave(own);
+}
+
+/* Whether f, which an event would reach next, stands open in this direction. */
+static bool stands_open(const struct nu_filter *f, enum nu_dir dir)
+{
+    const struct nu_chain *chain = f->chain;
+    return nu_chain_live(chain) && !chain->watch && !chain->blocks[dir] && !f->busy &&
+           !nu_bit(f, NU_B_DROP, dir) && !nu_bit(f, NU_B_ENDED, dir);
 }
 
 struct nu_filter *nu_direct(const struct nu_filter *f, enum nu_dir dir)
 {
+    if (f->chain->watch || f->chain->blocks[dir] || !nu_chain_live(f->chain))
+        return NULL;
     for (;;) {
-        if (f->chain->watch || f->chain->blocks[dir] || !nu_chain_live(f->chain))
-            return NULL;
-        while (f->next[dir]) {
-            f = f->next[dir];
-            if (f->busy || nu_bit(f, NU_B_DROP, dir))
-                return NULL;
-            if (f->type->flags & NU_F_SOCKET)
-                return (struct nu_filter *)f;
-            if (f->sees[dir] & NU_SEES(NU_DATA))
-                return NULL;
-        }
         const struct nu_joint *joint = nu_joint_of(f);
-        if (!joint || !joint->peer)
+        if (f->next[dir])
+            f = f->next[dir];
+        else if (joint && joint->peer)
+            f = joint->peer->self;
+        else
             return NULL;
-        f = joint->peer->self;
-        if (f->busy || (f->sees[dir] & NU_SEES(NU_DATA)))
+        if (!stands_open(f, dir))
+            return NULL;
+        if (f->type->flags & NU_F_SOCKET)
+            return (struct nu_filter *)f;
+        if (f->sees[dir] & NU_SEES(NU_DATA))
             return NULL;
     }
 }
