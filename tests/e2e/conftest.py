@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lib import held
 from lib.certs import Certs
 from lib.nuncio import Nuncio
 from lib.poll import SLOW
@@ -43,6 +44,21 @@ def nuncio(closing):
         child = closing(Nuncio(*args, **more))
         return child
     return start
+
+
+@pytest.fixture
+def tight(nuncio):
+    """Like nuncio(...); when the test's clients are gone, the proxy must come down to the sockets it had at its start."""
+    started = []
+
+    def start(*args, **more):
+        child = nuncio(*args, **more)
+        started.append((child, held.sockets(child)))
+        return child
+
+    yield start
+    for child, base in started:
+        held.wait_sockets(child, base)
 
 
 @pytest.fixture

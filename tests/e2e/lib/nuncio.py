@@ -30,6 +30,8 @@ def with_defaults(text, **given):
     return text + ("" if text.endswith("\n") else "\n") + "".join(missing)
 
 
+NO_VALUES = "No recorded values"  # of a histogram
+
 raised = set()  # names of all stats that were seen above zero in this test run
 
 
@@ -37,7 +39,7 @@ def remember(text):
     """The stats in ctl's answer: whole numbers as int, the rest (histograms) as text; those above zero are noted in `raised`."""
     rows = (line.partition(": ") for line in text.splitlines())
     stats = {name: int(value) if re.fullmatch(r"-?\d+", value) else value for name, _, value in rows if value}
-    raised.update(name for name, value in stats.items() if value)
+    raised.update(name for name, value in stats.items() if value not in (0, NO_VALUES))
     return stats
 
 
