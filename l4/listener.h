@@ -11,8 +11,9 @@
 #include "core/counted.h"
 #include "core/stats.h"
 
-struct nu_clusters;
+struct nu_access_log;
 struct nu_generation;
+struct nu_tally;
 struct nu_worker;
 
 enum nu_listener_stat {
@@ -51,7 +52,11 @@ struct nu_chain_conf {
     unsigned place_count;
     struct nu_access_log *log; /* NULL = none */
     void **ext;
+    struct nu_tally *tally; /* its listener's figures */
 };
+
+/* "listener.<name>": enum nu_listener_stat. */
+extern const struct nu_stat_group nu_listener_stats;
 
 /* The schemas, for docs and extensions. */
 extern const struct nu_schema nu_listener_schema;
@@ -79,7 +84,7 @@ void nu_listeners_retire_on(struct nu_listeners *gone, unsigned shard);
 void nu_listeners_free(struct nu_listeners *listeners);
 void nu_listeners_discard(struct nu_listeners *listeners);
 
-/* Every bound address: fn(name, address). */
+/* Every bound address of those that were bound: fn(name, address). */
 void nu_listeners_each(struct nu_listeners *listeners,
                        void (*fn)(const char *name, const struct nu_addr *bound, void *ctx),
                        void *ctx);

@@ -4,6 +4,7 @@
 
 #include "core/assert.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* One nest of tables. */
@@ -201,6 +202,34 @@ enum nu_err nu_match_build(struct nu_match **out, struct nu_arena *arena,
             break;
         }
     return err;
+}
+
+bool nu_match_is_any(const struct nu_match_rule *rule)
+{
+    for (unsigned i = 0; i < MATCH_LEVELS; i++)
+        if (match_levels[i].count(rule))
+            return false;
+    return true;
+}
+
+const char *nu_match_text(const struct nu_match_rule *rule, struct nu_arena *arena)
+{
+    char all[MATCH_LEVELS * (MATCH_KEY_MAX + 32)] = "";
+    size_t len = 0;
+    for (unsigned i = 0; i < MATCH_LEVELS; i++) {
+        const struct match_level *level = &match_levels[i];
+        size_t count = level->count(rule);
+        struct match_key key;
+        char text[MATCH_KEY_MAX + 1];
+        if (count == 0)
+            continue;
+        level->key(rule, 0, &key);
+        level->text(&key, text, sizeof text);
+        len += (size_t)sprintf(all + len, "%s%s=%s", len ? "," : "", level->name, text);
+        if (count > 1)
+            len += (size_t)sprintf(all + len, "+%zu", count - 1);
+    }
+    return nu_arena_strdup(arena, all);
 }
 
 static void *find(const struct nest *nest, const struct match_node *node, unsigned at,

@@ -14,9 +14,10 @@
 #include "core/facts.h"
 
 #define NU_MATCH_MAX_COMBINATIONS                                                                  \
-    100000                   /* of one rule's values: each takes about 100 bytes of tables */
-#define NU_MATCH_MAX_ALPN 16 /* offered protocols that are looked at; honest clients offer three   \
-                              */
+    100000 /* of one rule's values: each takes about 100 bytes of tables */
+#define NU_MATCH_MAX_ALPN                                                                          \
+    16 /* offered protocols that are looked at; honest clients offer three                         \
+        */
 
 /* What one chain asks for; an empty list asks for nothing. Zeroed: takes every connection. */
 struct nu_match_rule {
@@ -54,6 +55,12 @@ struct nu_match;
 enum nu_err nu_match_build(struct nu_match **out, struct nu_arena *arena,
                            const struct nu_match_rule *rules, void *const *values, size_t count,
                            struct nu_match_clash *clash);
+
+/* True if the rule takes every connection. */
+bool nu_match_is_any(const struct nu_match_rule *rule);
+/* The rule in short, from the arena: the first value of each key, and how many more there are.
+ * "sni=a.test+2,source=10.0.0.0/8"; "" = any. No two rules that don't clash have the same. */
+const char *nu_match_text(const struct nu_match_rule *rule, struct nu_arena *arena);
 
 /* The value of the best rule, or NULL. */
 void *nu_match_find(const struct nu_match *match, const struct nu_match_input *input);

@@ -1,0 +1,24 @@
+/* The config of a filter chain: from a list of filters in a config to places that a chain is built
+ * of. Main thread. */
+#ifndef NU_L4_CHAIN_CONF_H
+#define NU_L4_CHAIN_CONF_H
+
+#include "core/chain.h"
+#include "core/conf/schema.h"
+
+/* In one chain of a config: the chain itself may become three times as long where test filters are
+ * put between (NU_CHAIN_MAX_FILTERS). */
+#define NU_CHAIN_CONF_MAX_FILTERS 20
+
+struct nu_generation;
+
+/* Parses a `filters` list: items are "name" or {name: options}, options by the filter's schema into
+ * the arena, which has to live as long as any chain of these places. Checks that neighbours fit.
+ * Reports every mistake; *out and *count are set on success only. `list` NULL: none was written;
+ * `owner` is where that is reported. */
+enum nu_err nu_chain_conf_filters(struct nu_generation *gen, struct nu_conf *conf,
+                                  struct nu_arena *arena, const struct nu_node *list,
+                                  const struct nu_node *owner, const struct nu_place **out,
+                                  unsigned *count);
+
+#endif

@@ -1,0 +1,235 @@
+/* Binding the listeners of a generation: sockets of the one before are carried over by address, the
+ * others opened, all of it or nothing; then the workers switch. */
+#include "core/assert.h"
+#include "core/log.h"
+#include "core/table/strmap.h"
+#include "core/worker.h"
+#include "l4/listener_priv.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_MAX 512
+
+/* --- binding; main thread --- */
+
+struct binder {
+    struct nu_conf *conf;
+    struct nu_listeners *next;
+    struct nu_strmap *sockets; /* by key: of the old generation, then all */
+    struct nu_strmap *ports;   /* that we listen on ourselves, whatever the address */
+    enum nu_err err;
+};
+
+/* What makes two binds the same socket. Port 0 is a free port of that listener's own. */
+static const char *key_of(const struct listener *l, size_t i, char buf[static KEY_MAX])
+{
+    const struct listener_bind *bind = &l->binds[i];
+    if (bind->addr.kind == NU_ADDR_UNIX || bind->addr.port)
+        snprintf(buf, KEY_MAX, "%s", bind->text);
+    else
+        snprintf(buf, KEY_MAX, "%s %zu %.400s", bind->text, i, l->tally->name);
+    return buf;
+}
+
+static void report(struct binder *b, const struct listener_bind *bind, int error)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s", strerror(error));
+    text[0] = (char)tolower((unsigned char)text[0]);
+    const char *hint = "";
+    if (error == EACCES && bind->addr.kind != NU_ADDR_UNIX && bind->addr.port < 1024)
+        hint = " (ports below 1024 are for root and CAP_NET_BIND_SERVICE)";
+    if (error == EEXIST)
+        hint = ", and is no socket";
+    nu_conf_error(b->conf, bind->node, "%s: %s%s", bind->text, text, hint);
+    b->err = NU_ERR_CONFIG;
+}
+
+static const char *port_text(const struct nu_addr *addr, char buf[static 8])
+{
+    snprintf(buf, 8, "%u", addr->port);
+    return buf;
+}
+
+static void know(struct binder *b, struct listener_socket *socket)
+{
+    char port[8];
+    nu_strmap_put_str(b->sockets, socket->key, socket);
+    if (socket->bound.kind != NU_ADDR_UNIX)
+        nu_strmap_put_str(b->ports, port_text(&socket->bound, port), socket);
+}
+
+static void open_one(struct binder *b, const struct listener *l, size_t i)
+{
+    struct listener_bind *bind = &l->binds[i];
+    char key[KEY_MAX], port[8];
+    bind->socket = nu_strmap_get_str(b->sockets, key_of(l, i, key));
+    if (bind->socket) {
+        bind->socket->refs++;
+        return;
+    }
+    /* Our own socket of another address in the same port would look like somebody else's. */
+    bool alone = !nu_strmap_get_str(b->ports, port_text(&bind->addr, port));
+    bind->socket = nu_listener_socket_open(key, &bind->addr, nu_workers_count(), alone);
+    if (bind->socket)
+        know(b, bind->socket);
+    else
+        report(b, bind, errno);
+}
+
+static void listen_one(struct binder *b, const struct listener *l, size_t i)
+{
+    struct listener_bind *bind = &l->binds[i];
+    if (nu_listener_socket_listen(bind->socket, l->backlog, l->mode))
+        report(b, bind, errno);
+}
+
+static void each_bind(struct binder *b,
+                      void (*fn)(struct binder *, const struct listener *, size_t))
+{
+    for (size_t i = 0; i < b->next->count; i++)
+        for (size_t k = 0; k < b->next->item[i]->bind_count; k++)
+            fn(b, b->next->item[i], k);
+}
+
+static void open_logs(struct binder *b)
+{
+    for (size_t i = 0; i < b->next->count; i++) {
+        struct listener *l = b->next->item[i];
+        if (nu_access_log_open(l->log, b->conf) != NU_OK)
+            b->err = NU_ERR_CONFIG;
+        for (size_t k = 0; k < l->chain_count; k++)
+            if (l->chains[k]->log != l->log &&
+                nu_access_log_open(l->chains[k]->log, b->conf) != NU_OK)
+                b->err = NU_ERR_CONFIG;
+    }
+}
+
+static void take_back(struct binder *b, const struct listener *l, size_t i)
+{
+    if (l->binds[i].socket)
+        nu_listener_socket_put(l->binds[i].socket);
+    l->binds[i].socket = NULL;
+}
+
+/* The sockets are the generation's from now on: it may outlive the listeners. */
+static void hand_over(struct binder *b, const struct listener *l, size_t i)
+{
+    struct nu_listeners *next = b->next;
+    next->sockets =
+        reallocarray(next->sockets, next->socket_count + 1, sizeof(struct listener_socket *));
+    nu_assert(next->sockets != NULL);
+    next->sockets[next->socket_count++] = l->binds[i].socket;
+    atomic_store_explicit(&l->tally->wanted, next->number, memory_order_relaxed);
+}
+
+enum nu_err nu_listeners_bind(struct nu_listeners *listeners, struct nu_listeners *old,
+                              struct nu_conf *conf)
+{
+    struct binder b = {
+        .conf = conf,
+        .next = listeners,
+        .sockets = nu_strmap_new(NULL, NU_STRMAP_EXACT),
+        .ports = nu_strmap_new(NULL, NU_STRMAP_EXACT),
+    };
+    for (size_t i = 0; old && i < old->socket_count; i++)
+        know(&b, old->sockets[i]);
+    each_bind(&b, open_one);
+    if (b.err == NU_OK)
+        open_logs(&b);
+    if (b.err == NU_OK)
+        each_bind(&b, listen_one);
+    each_bind(&b, b.err == NU_OK ? hand_over : take_back);
+    nu_strmap_free(b.sockets);
+    nu_strmap_free(b.ports);
+    return b.err;
+}
+
+void nu_listeners_free(struct nu_listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->socket_count; i++)
+        nu_listener_socket_put(listeners->sockets[i]);
+    free(listeners->sockets);
+    listeners->sockets = NULL;
+    listeners->socket_count = listeners->count = 0;
+}
+
+void nu_listeners_each(struct nu_listeners *listeners,
+                       void (*fn)(const char *name, const struct nu_addr *bound, void *ctx),
+                       void *ctx)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        const struct listener *l = listeners->item[i];
+        for (size_t k = 0; k < l->bind_count; k++)
+            if (l->binds[k].socket)
+                fn(l->tally->name, &l->binds[k].socket->bound, ctx);
+    }
+}
+
+/* --- switching; each worker for itself --- */
+
+static void aim(struct nu_accept_point *point, struct listener *l, struct nu_loop *loop)
+{
+    point->owner = l;
+    point->stats = l->tally->stats;
+    point->accepted = nu_listener_accepted;
+    if (!point->loop && nu_accept_start(point, loop))
+        nu_log(NU_LOG_ERROR, "listener", "cannot accept name=%s error=\"%s\"", l->tally->name,
+               strerror(errno));
+}
+
+static void aim_all(const struct nu_listeners *next, struct nu_loop *loop)
+{
+    for (size_t i = 0; i < next->count; i++) {
+        struct listener *l = next->item[i];
+        for (size_t k = 0; k < l->bind_count; k++)
+            aim(&l->binds[k].socket->points[loop->shard], l, loop);
+    }
+}
+
+/* A point that still aims at its old listener has no new one. */
+static void stop_gone(const struct nu_listeners *old, struct nu_loop *loop)
+{
+    for (size_t i = 0; i < old->count; i++) {
+        const struct listener *l = old->item[i];
+        for (size_t k = 0; k < l->bind_count; k++) {
+            struct nu_accept_point *point = &l->binds[k].socket->points[loop->shard];
+            if (point->owner == l)
+                nu_accept_stop(point, true);
+        }
+    }
+}
+
+static bool any_gone(const struct nu_listeners *old, uint64_t next)
+{
+    for (size_t i = 0; i < old->count; i++)
+        if (atomic_load_explicit(&old->item[i]->tally->wanted, memory_order_relaxed) < next)
+            return true;
+    return false;
+}
+
+void nu_listeners_switch_on(struct nu_worker *worker, struct nu_listeners *next,
+                            struct nu_listeners *old)
+{
+    struct nu_loop *loop = &worker->loop;
+    uint64_t number = next ? next->number : UINT64_MAX;
+    if (loop->shard >= nu_workers_count())
+        return; /* main has no public listeners */
+    if (next)
+        aim_all(next, loop);
+    if (old)
+        stop_gone(old, loop);
+    if (old && any_gone(old, number))
+        nu_listener_drain_gone(loop, number);
+}
+
+void nu_listeners_retire_on(struct nu_listeners *gone, unsigned shard)
+{
+    for (size_t i = 0; i < gone->count; i++)
+        nu_listener_retire_on(gone->item[i], shard);
+    nu_access_log_flush(&nu_worker_at(shard)->loop);
+}

@@ -1,0 +1,275 @@
+/* From the `listeners` list of a config to listeners and their chains. Everything is validated and
+ * nothing is opened. Main thread. */
+#include "core/assert.h"
+#include "core/generation.h"
+#include "core/table/strmap.h"
+#include "core/worker.h"
+#include "l4/chain_conf.h"
+#include "l4/listener_priv.h"
+
+#include <string.h>
+
+#define CHAIN_ARENA_BYTES 512 /* a chain with a tcp_proxy and a match fits */
+
+struct builder {
+    struct nu_generation *gen;
+    struct nu_conf *conf;
+    struct nu_strmap *names; /* of listeners -> struct listener */
+    struct nu_strmap *binds; /* addresses -> node */
+};
+
+/* One listener on its way. */
+struct build {
+    struct builder *all;
+    struct listener *listener;
+    struct listener_raw raw;
+    struct nu_arena *scratch;
+    struct nu_match_rule *rules;  /* of each chain */
+    const struct nu_node **nodes; /* of each chain */
+    struct nu_strmap *names;      /* of chains -> node */
+    enum nu_err err;
+};
+
+/* --- chains --- */
+
+static void name_chain(struct build *b, struct nu_chain_conf *chain, const struct chain_raw *raw,
+                       const struct nu_node *node)
+{
+    const char *match = nu_match_text(&raw->match, b->scratch);
+    chain->name = raw->name ? raw->name
+                  : *match ? nu_arena_printf(chain->arena, "%s/%s", b->listener->tally->name, match)
+                           : chain->listener;
+    const struct nu_node *other = nu_strmap_put_str(b->names, chain->name, (void *)node);
+    if (!other)
+        return;
+    nu_conf_error(b->all->conf, raw->name ? nu_node_get(node, "name") : node,
+                  "the chain in line %u has the name \"%s\" already", other->line, chain->name);
+    b->err = NU_ERR_CONFIG;
+}
+
+/* The parsed chain becomes number chain_count, also when it is wrong: errors of others are to be
+ * found as well. */
+static void add_chain(struct build *b, struct nu_chain_conf *chain, const struct chain_raw *raw,
+                      const struct nu_node *node)
+{
+    struct listener *l = b->listener;
+    b->rules[l->chain_count] = raw->match;
+    b->nodes[l->chain_count] = node;
+    l->chains[l->chain_count++] = chain;
+    chain->ext = raw->ext;
+    chain->log =
+        raw->access_log.items ? nu_access_log_new(&raw->access_log) : nu_access_log_ref(l->log);
+    name_chain(b, chain, raw, node);
+    if (nu_chain_conf_filters(b->all->gen, b->all->conf, chain->arena, raw->filters, node,
+                              &chain->places, &chain->place_count) != NU_OK)
+        b->err = NU_ERR_CONFIG;
+}
+
+static void build_chain(struct build *b, const struct nu_node *node)
+{
+    struct nu_arena *arena = nu_arena_new(CHAIN_ARENA_BYTES);
+    struct nu_chain_conf *chain = nu_chain_conf_new(arena, b->listener->tally);
+    struct chain_raw raw = {0};
+    if (nu_schema_parse(&nu_chain_schema, b->all->conf, arena, node, &raw) == NU_OK) {
+        add_chain(b, chain, &raw, node);
+        return;
+    }
+    b->err = NU_ERR_CONFIG;
+    if (raw.filters && !raw.filters->broken)
+        nu_chain_conf_filters(b->all->gen, b->all->conf, arena, raw.filters, node, &chain->places,
+                              &chain->place_count);
+    nu_chain_conf_free(chain);
+}
+
+/* The listener's own filters are its only chain. */
+static void build_only(struct build *b, const struct nu_node *node)
+{
+    struct nu_arena *arena = nu_arena_new(CHAIN_ARENA_BYTES);
+    struct chain_raw raw = {.filters = b->raw.filters, .ext = b->raw.ext};
+    add_chain(b, nu_chain_conf_new(arena, b->listener->tally), &raw, node);
+}
+
+static void build_chains(struct build *b, const struct nu_node *node)
+{
+    const struct nu_node *const *nodes = b->raw.chains.items;
+    size_t count = b->raw.chains.count ? b->raw.chains.count : 1;
+    b->listener->chains = nu_arena_alloc(b->listener->arena, count * sizeof(void *));
+    b->rules = nu_arena_alloc(b->scratch, count * sizeof *b->rules);
+    b->nodes = nu_arena_alloc(b->scratch, count * sizeof *b->nodes);
+    for (size_t i = 0; i < b->raw.chains.count; i++)
+        build_chain(b, nodes[i]);
+    if (!b->raw.chains.items && (b->raw.filters || b->err == NU_OK))
+        build_only(b, node);
+}
+
+/* --- match --- */
+
+static const struct nu_node *match_node(const struct nu_node *chain)
+{
+    const struct nu_node *match = chain->kind == NU_NODE_MAP ? nu_node_get(chain, "match") : NULL;
+    return match ? match : chain;
+}
+
+static void report_clash(struct build *b, enum nu_err err, const struct nu_match_clash *clash)
+{
+    const struct nu_node *second = match_node(b->nodes[clash->second]);
+    const struct nu_chain_conf *first = b->listener->chains[clash->first];
+    unsigned line = b->nodes[clash->first]->line;
+    b->err = NU_ERR_CONFIG;
+    if (err == NU_ERR_LIMIT)
+        nu_conf_error(b->all->conf, second,
+                      "its values make more than %d combinations; use several chains",
+                      NU_MATCH_MAX_COMBINATIONS);
+    else if (*clash->what)
+        nu_conf_error(b->all->conf, second,
+                      "takes the same connections as chain \"%s\" in line %u: %s", first->name,
+                      line, clash->what);
+    else
+        nu_conf_error(b->all->conf, second,
+                      "takes every connection, as chain \"%s\" in line %u does", first->name, line);
+}
+
+static void build_match(struct build *b)
+{
+    struct listener *l = b->listener;
+    struct nu_match_clash clash;
+    if (b->err != NU_OK)
+        return;
+    enum nu_err err = nu_match_build(&l->match, l->arena, b->rules, (void *const *)l->chains,
+                                     l->chain_count, &clash);
+    if (err != NU_OK)
+        report_clash(b, err, &clash);
+    else if (l->chain_count == 1 && nu_match_is_any(&b->rules[0]))
+        l->only = l->chains[0];
+}
+
+/* --- names and addresses --- */
+
+/* A free name for a listener that has none: several may listen on port 0. */
+static const char *default_name(const struct build *b)
+{
+    const struct listener_bind *first = b->raw.binds.items;
+    if (b->raw.binds.count == 0 || !first->text)
+        return "?"; /* an error was reported */
+    const char *name = first->text;
+    for (unsigned n = 2; first->addr.port == 0 && nu_strmap_get_str(b->all->names, name); n++)
+        name = nu_arena_printf(b->scratch, "%s#%u", first->text, n);
+    return name;
+}
+
+static void name_listener(struct build *b, const struct nu_node *node)
+{
+    const char *name = b->raw.name ? b->raw.name : default_name(b);
+    b->listener->tally = nu_tally_get(name);
+    const struct listener *other = nu_strmap_put_str(b->all->names, name, b->listener);
+    if (!other || b->err != NU_OK)
+        return;
+    const struct nu_node *at = nu_node_get(node, b->raw.name ? "name" : "bind");
+    nu_conf_error(b->all->conf, at, "the listener in line %u has the name \"%s\" already",
+                  other->node->line, name);
+    b->err = NU_ERR_CONFIG;
+}
+
+static void take_binds(struct build *b)
+{
+    struct listener *l = b->listener;
+    l->binds = b->raw.binds.items;
+    l->bind_count = b->raw.binds.count;
+    for (size_t i = 0; i < l->bind_count; i++) {
+        struct listener_bind *bind = &l->binds[i];
+        bool free_port = bind->addr.kind != NU_ADDR_UNIX && bind->addr.port == 0;
+        if (!bind->text || free_port)
+            continue;
+        const struct nu_node *other =
+            nu_strmap_put_str(b->all->binds, bind->text, (void *)bind->node);
+        if (!other)
+            continue;
+        nu_conf_error(b->all->conf, bind->node, "%s is bound in line %u already", bind->text,
+                      other->line);
+        b->err = NU_ERR_CONFIG;
+    }
+}
+
+/* --- a listener --- */
+
+static void take_settings(struct build *b)
+{
+    struct listener *l = b->listener;
+    const struct listener_raw *raw = &b->raw;
+    l->max_connections = raw->max_connections;
+    l->backlog = (int)raw->backlog;
+    l->mode = (int)raw->mode;
+    l->pre = (struct nu_pre_conf){
+        .timeout_ms = raw->sniff_timeout_ms,
+        .proxy = (enum nu_proxy_mode)raw->proxy,
+        .stats = l->tally->stats,
+        .next = nu_listener_next,
+    };
+    if (b->err == NU_OK)
+        l->log = nu_access_log_new(&raw->access_log);
+}
+
+static struct listener *build_listener(struct builder *all, const struct nu_node *node,
+                                       enum nu_err *err)
+{
+    struct build b = {.all = all, .listener = nu_listener_new(nu_workers_count() + 1)};
+    b.scratch = nu_arena_new(4096);
+    b.names = nu_strmap_new(b.scratch, NU_STRMAP_EXACT);
+    b.listener->node = node;
+    b.err = nu_schema_parse(&nu_listener_schema, all->conf, b.listener->arena, node, &b.raw);
+    name_listener(&b, node);
+    take_binds(&b);
+    take_settings(&b);
+    build_chains(&b, node);
+    build_match(&b);
+    nu_arena_free(b.scratch);
+    if (b.err != NU_OK)
+        *err = b.err;
+    return b.listener;
+}
+
+/* --- all --- */
+
+static enum nu_err build_all(struct builder *all, struct nu_arena *arena,
+                             const struct nu_node *list, struct nu_listeners *out)
+{
+    enum nu_err err = NU_OK;
+    if (!list || nu_node_is_null(list) || list->broken)
+        return list && list->broken ? NU_ERR_CONFIG : NU_OK;
+    bool is_list = list->kind == NU_NODE_LIST;
+    size_t count = is_list ? list->count : 1;
+    out->item = nu_arena_alloc(arena, count * sizeof *out->item);
+    for (size_t i = 0; i < count; i++)
+        out->item[out->count++] = build_listener(all, is_list ? list->child[i] : list, &err);
+    return err;
+}
+
+enum nu_err nu_listeners_build(struct nu_generation *gen, struct nu_conf *conf,
+                               struct nu_arena *arena, const struct nu_node *list,
+                               struct nu_listeners **out)
+{
+    struct builder all = {
+        .gen = gen,
+        .conf = conf,
+        .names = nu_strmap_new(NULL, NU_STRMAP_EXACT),
+        .binds = nu_strmap_new(NULL, NU_STRMAP_EXACT),
+    };
+    *out = nu_arena_alloc(arena, sizeof **out);
+    (*out)->number = gen->number;
+    enum nu_err err = build_all(&all, arena, list, *out);
+    nu_strmap_free(all.names);
+    nu_strmap_free(all.binds);
+    return err;
+}
+
+void nu_listeners_discard(struct nu_listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        nu_listener_free(listeners->item[i]);
+    nu_listeners_free(listeners);
+}
+
+size_t nu_listeners_count(const struct nu_listeners *listeners)
+{
+    return listeners->count;
+}

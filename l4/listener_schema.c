@@ -1,0 +1,299 @@
+/* What may stand under `listeners`: the schemas of a listener, a chain and a match, and the values
+ * that only they have. */
+#include "core/table/domain.h"
+#include "l4/listener_priv.h"
+
+#include <string.h>
+
+#define ALPN_MAX 255 /* bytes of a protocol's name (RFC 7301 3.1) */
+
+static struct nu_ext *listener_exts, *chain_exts;
+
+static enum nu_err unexpected(struct nu_conf *conf, const struct nu_node *node, const char *what)
+{
+    if (node->kind == NU_NODE_SCALAR)
+        nu_conf_error(conf, node, "found \"%.60s\", expected %s",
+                      nu_node_is_null(node) ? "nothing" : node->text, what);
+    else
+        nu_conf_error(conf, node, "found a %s, expected %s", nu_node_kind_str(node->kind), what);
+    return NU_ERR_CONFIG;
+}
+
+/* --- bind --- */
+
+#define BIND_EXPECTED                                                                              \
+    "an address to listen on, like 0.0.0.0:80, \"[::]:80\" or unix:/path; port 0 = a free one"
+
+static enum nu_err unix_bind(struct nu_conf *conf, struct nu_arena *arena,
+                             const struct nu_node *node, struct nu_addr *addr)
+{
+    size_t cap = sizeof((struct sockaddr_un *)0)->sun_path;
+    if (*addr->path != '@')
+        addr->path = nu_conf_path(conf, arena, addr->path);
+    if (strlen(addr->path) < cap)
+        return NU_OK;
+    nu_conf_error(conf, node, "the socket's path %s is longer than %zu bytes", addr->path, cap - 1);
+    return NU_ERR_CONFIG;
+}
+
+static enum nu_err parse_bind(struct nu_conf *conf, struct nu_arena *arena,
+                              const struct nu_node *node, void *out)
+{
+    struct listener_bind *bind = out;
+    char text[NU_ADDR_TEXT_MAX];
+    if (node->kind != NU_NODE_SCALAR || nu_node_is_null(node))
+        return unexpected(conf, node, BIND_EXPECTED);
+    if (strncmp(node->text, "udp://", 6) == 0) {
+        nu_conf_error(conf, node, "udp listeners are not in this version");
+        return NU_ERR_CONFIG;
+    }
+    if (nu_addr_parse(&bind->addr, nu_arena_strdup(arena, node->text), -1) != NU_OK)
+        return unexpected(conf, node, BIND_EXPECTED);
+    if (bind->addr.kind == NU_ADDR_UNIX && unix_bind(conf, arena, node, &bind->addr) != NU_OK)
+        return NU_ERR_CONFIG;
+    bind->node = node;
+    bind->text = nu_arena_strdup(arena, nu_addr_str(&bind->addr, text));
+    return NU_OK;
+}
+
+static enum nu_err parse_mode(struct nu_conf *conf, struct nu_arena *arena,
+                              const struct nu_node *node, void *out)
+{
+    int64_t mode = 0;
+    const char *c = node->kind == NU_NODE_SCALAR ? node->text : "";
+    for (; *c >= '0' && *c <= '7' && mode <= 0777; c++)
+        mode = mode * 8 + (*c - '0');
+    if (*c || mode > 0777 || node->kind != NU_NODE_SCALAR || nu_node_is_null(node) || !*node->text)
+        return unexpected(conf, node, "an octal mode like \"0660\"");
+    *(int64_t *)out = mode + 1;
+    return NU_OK;
+}
+
+/* --- match --- */
+
+static enum nu_err parse_sni(struct nu_conf *conf, struct nu_arena *arena,
+                             const struct nu_node *node, void *out)
+{
+    const char *why;
+    if (node->kind != NU_NODE_SCALAR || nu_node_is_null(node))
+        return unexpected(conf, node, "a host name like a.test or \"*.a.test\"");
+    if (nu_domain_check(node->text, strlen(node->text), &why) != NU_OK) {
+        nu_conf_error(conf, node, "\"%.100s\" is no host name to match: %s", node->text, why);
+        return NU_ERR_CONFIG;
+    }
+    *(const char **)out = nu_arena_strdup(arena, node->text);
+    return NU_OK;
+}
+
+static enum nu_err parse_alpn(struct nu_conf *conf, struct nu_arena *arena,
+                              const struct nu_node *node, void *out)
+{
+    if (node->kind != NU_NODE_SCALAR || nu_node_is_null(node) || !*node->text ||
+        strlen(node->text) > ALPN_MAX)
+        return unexpected(conf, node, "a protocol like h2 or http/1.1, of 1 to 255 bytes");
+    *(const char **)out = nu_arena_strdup(arena, node->text);
+    return NU_OK;
+}
+
+static const char *const transports[] = {"any", "plain", "tls", NULL};
+
+#define AT(member) .offset = offsetof(struct nu_match_rule, member)
+static const struct nu_field match_fields[] = {
+    {.key = "sni",
+     .type = NU_CUSTOM,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(sni),
+     .parse = parse_sni,
+     .item = sizeof(char *),
+     .shown = "list of host names",
+     .doc = "Server names that a TLS client asks for: `a.test`, `\"*.b.test\"` for any name below "
+            "b.test, `\"*\"` for any name."},
+    {.key = "alpn",
+     .type = NU_CUSTOM,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(alpn),
+     .parse = parse_alpn,
+     .item = sizeof(char *),
+     .shown = "list of protocols",
+     .doc = "Protocols of which a TLS client offers one."},
+    {.key = "transport",
+     .type = NU_ENUM,
+     AT(transport),
+     .choices = transports,
+     .doc = "Whether the client begins with a TLS ClientHello. Default: any."},
+    {.key = "source",
+     .type = NU_CIDR,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(source),
+     .doc = "Networks that the client is in."},
+    {.key = "source_port",
+     .type = NU_INT,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(source_port),
+     .min = 1,
+     .max = 65535,
+     .doc = "Ports of the client."},
+    {.key = "destination",
+     .type = NU_CIDR,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(destination),
+     .doc = "Networks of the address that the client connected to."},
+    {.key = "destination_port",
+     .type = NU_INT,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(destination_port),
+     .min = 1,
+     .max = 65535,
+     .doc = "Ports that the client connected to."},
+    {0        }
+};
+#undef AT
+
+const struct nu_schema nu_match_schema = {
+    .name = "match",
+    .doc = "Which connections a chain takes: those that fit every key that is given. Of several "
+           "chains that fit the most specific one wins, by destination port, destination, SNI "
+           "(exact, then the longest wildcard), transport, ALPN, source, source port, in this "
+           "order.",
+    .size = sizeof(struct nu_match_rule),
+    .fields = match_fields,
+};
+
+/* --- chain --- */
+
+#define AT(member) .offset = offsetof(struct chain_raw, member)
+static const struct nu_field chain_fields[] = {
+    {.key = "name",
+     .type = NU_STRING,
+     .flags = NU_NONEMPTY,
+     AT(name),
+     .doc = "For logs. Default: the listener's name and the match."},
+    {.key = "match",
+     .type = NU_OBJECT,
+     AT(match),
+     .sub = &nu_match_schema,
+     .doc = "Which connections it takes; without it, all that no other chain takes."},
+    {.key = "tls",                  .type = NU_NODE, .flags = NU_LATER, AT(filters), .doc = "Terminates TLS."},
+    {.key = "filters",
+     .type = NU_NODE,
+     AT(filters),
+     .shown = "list of filters",
+     .doc = "From the client to the server: a filter's name, or `{name: options}`."},
+    {.key = "access_log",
+     .type = NU_OBJECT,
+     .flags = NU_LIST,
+     AT(access_log),
+     .sub = &nu_access_log_schema,
+     .doc = "In place of the listener's; an empty list writes none."},
+    {0}
+};
+#undef AT
+
+const struct nu_schema nu_chain_schema = {
+    .name = "chain",
+    .doc = "A filter chain of a listener.",
+    .size = sizeof(struct chain_raw),
+    .fields = chain_fields,
+    .ext = &chain_exts,
+    .ext_offset = offsetof(struct chain_raw, ext),
+};
+
+/* --- listener --- */
+
+/* Chains of their own, or one that stands right here. */
+static enum nu_err check_listener(struct nu_conf *conf, struct nu_arena *arena,
+                                  const struct nu_node *node, void *out)
+{
+    struct listener_raw *raw = out;
+    if (raw->chains.items && raw->filters) {
+        nu_conf_error_key(conf, raw->filters,
+                          "\"filters\" and \"chains\" exclude each other: filters stand either "
+                          "here or in each chain");
+        return NU_ERR_CONFIG;
+    }
+    raw->mode--; /* stored one higher, so that 0 is absent */
+    return NU_OK;
+}
+
+static const char *const proxy_modes[] = {"off", "require", "optional", NULL};
+
+#define AT(member) .offset = offsetof(struct listener_raw, member)
+static const struct nu_field listener_fields[] = {
+    {.key = "name",
+     .type = NU_STRING,
+     .flags = NU_NONEMPTY,
+     AT(name),
+     .doc = "For stats and logs, unique. Default: its first address."},
+    {.key = "bind",
+     .type = NU_CUSTOM,
+     .flags = NU_REQUIRED | NU_LIST | NU_NONEMPTY,
+     AT(binds),
+     .parse = parse_bind,
+     .item = sizeof(struct listener_bind),
+     .shown = "list of addresses",
+     .doc = "Where it listens: `0.0.0.0:80`, `\"[::]:80\"` (IPv6 only), `unix:/path`. Port 0 is a "
+            "free one, printed at start."},
+    {.key = "mode",
+     .type = NU_CUSTOM,
+     AT(mode),
+     .parse = parse_mode,
+     .shown = "octal",
+     .doc = "Permissions of UNIX sockets, like `\"0660\"`. Default: as the umask has it."},
+    {.key = "backlog",
+     .type = NU_INT,
+     AT(backlog),
+     .fallback = "4096",
+     .min = 1,
+     .max = 65535,
+     .doc = "Connections that may wait to be accepted, for each worker; the kernel's "
+            "net.core.somaxconn caps it."},
+    {.key = "max_connections",
+     .type = NU_INT,
+     AT(max_connections),
+     .fallback = "0",
+     .doc = "Open connections of all workers; more are closed at once. 0 = no limit."},
+    {.key = "proxy_protocol",
+     .type = NU_ENUM,
+     AT(proxy),
+     .fallback = "off",
+     .choices = proxy_modes,
+     .doc = "Whether connections begin with a PROXY header, version 1 or 2. What it says is "
+            "believed: `require` and `optional` are for listeners that only load balancers reach. "
+            "`optional` waits for the client's first bytes."},
+    {.key = "sniff_timeout",
+     .type = NU_DURATION,
+     AT(sniff_timeout_ms),
+     .fallback = "15s",
+     .doc = "How long a PROXY header, and where a match needs it a ClientHello, may take. Then "
+            "the chain that matches without it takes the connection, if there is one."},
+    {.key = "access_log",
+     .type = NU_OBJECT,
+     .flags = NU_LIST,
+     AT(access_log),
+     .sub = &nu_access_log_schema,
+     .doc = "Where ended connections are logged, for all chains without a log of their own."},
+    {.key = "chains",
+     .type = NU_NODE,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(chains),
+     .shown = "list of chains",
+     .doc = "Filter chains and what they match."},
+    {.key = "tls",                                                                  .type = NU_NODE, .flags = NU_LATER, AT(filters), .doc = "Terminates TLS."},
+    {.key = "filters",
+     .type = NU_NODE,
+     AT(filters),
+     .shown = "list of filters",
+     .doc = "The only chain's filters, where there are no `chains`."},
+    {0                                                                    }
+};
+#undef AT
+
+const struct nu_schema nu_listener_schema = {
+    .name = "listener",
+    .doc = "Addresses to accept connections on, and the filter chains that carry them.",
+    .size = sizeof(struct listener_raw),
+    .fields = listener_fields,
+    .ext = &listener_exts,
+    .ext_offset = offsetof(struct listener_raw, ext),
+    .check = check_listener,
+};
