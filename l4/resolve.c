@@ -244,6 +244,7 @@ static void take_addrs(struct nu_query *q, const struct ares_addrinfo *info)
     q->answer.count = sort_addrs(q->addrs, n);
 }
 
+/* c-ares says ECONNREFUSED also where all servers answered SERVFAIL or REFUSED. */
 static struct nu_answer failure(int status)
 {
     static const struct {
@@ -251,15 +252,15 @@ static struct nu_answer failure(int status)
         enum nu_err err;
         const char *text;
     } rows[] = {
-        {ARES_ENOTFOUND,    NU_ERR_MISSING, "no such name"                         },
-        {ARES_ENODATA,      NU_ERR_MISSING, "the name has no addresses"            },
-        {ARES_ETIMEOUT,     NU_ERR_SYSTEM,  "no answer from the name servers"      },
-        {ARES_ESERVFAIL,    NU_ERR_SYSTEM,  "the name servers failed"              },
-        {ARES_EREFUSED,     NU_ERR_SYSTEM,  "the name servers refused to answer"   },
-        {ARES_ECONNREFUSED, NU_ERR_SYSTEM,  "the name servers refuse connections"  },
-        {ARES_EBADRESP,     NU_ERR_SYSTEM,  "the name servers' answer is malformed"},
-        {ARES_EBADNAME,     NU_ERR_MISSING, "the name is malformed"                },
-        {ARES_EFILE,        NU_ERR_SYSTEM,  "a file of the resolver cannot be read"},
+        {ARES_ENOTFOUND,    NU_ERR_MISSING, "no such name"                              },
+        {ARES_ENODATA,      NU_ERR_MISSING, "the name has no addresses"                 },
+        {ARES_ETIMEOUT,     NU_ERR_SYSTEM,  "no answer from the name servers"           },
+        {ARES_ESERVFAIL,    NU_ERR_SYSTEM,  "the name servers failed"                   },
+        {ARES_EREFUSED,     NU_ERR_SYSTEM,  "the name servers refused to answer"        },
+        {ARES_ECONNREFUSED, NU_ERR_SYSTEM,  "the name servers refuse, or fail to answer"},
+        {ARES_EBADRESP,     NU_ERR_SYSTEM,  "the name servers' answer is malformed"     },
+        {ARES_EBADNAME,     NU_ERR_MISSING, "the name is malformed"                     },
+        {ARES_EFILE,        NU_ERR_SYSTEM,  "a file of the resolver cannot be read"     },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].status == status)

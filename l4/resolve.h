@@ -31,7 +31,7 @@ struct nu_answer {
     enum nu_err err;   /* NU_OK; NU_ERR_MISSING: no such name, or no addresses; NU_ERR_SYSTEM */
     const char *error; /* in words; "" with NU_OK */
     bool empty;        /* NU_ERR_MISSING: the name exists, but has no address */
-    bool local;        /* nobody was asked: /etc/hosts, localhost, a literal; has no TTL */
+    bool local;        /* nobody was asked: /etc/hosts, localhost; has no TTL */
     uint32_t ttl_s;    /* the smallest of all records that led here */
     size_t count;
     const struct nu_addr *addrs; /* with the port of the question, sorted, none twice */
@@ -44,8 +44,8 @@ struct nu_resolver *nu_resolver_new(struct nu_loop *loop, const struct nu_resolv
 /* Every query must be answered or cancelled. Not from a callback. NULL is fine. */
 void nu_resolver_free(struct nu_resolver *resolver);
 
-/* Asks for the addresses of `host`. The answer comes in a later turn of the loop, never during this
- * call, once; then the query is gone. The callback may ask and cancel. */
+/* Asks for the addresses of `host`, a name and no literal. The answer comes in a later turn of the
+ * loop, never during this call, once; then the query is gone. The callback may ask and cancel. */
 struct nu_query *nu_resolve(struct nu_resolver *resolver, const char *host, uint16_t port,
                             nu_answer_fn *fn, void *ctx);
 /* No callback after this. NULL is fine. */
