@@ -204,7 +204,8 @@ static enum nu_open sock_open(struct nu_filter *f, const void *conf)
     s->write = c->connecting ? SOCK_CONNECTING : SOCK_OPEN;
     s->mask = c->connecting ? 0 : SOCK_OUT;
     if (c->fd < 0) {
-        nu_fail(f, connect_cause(-c->fd), c->side, "%s", strerror(-c->fd));
+        enum nu_cause cause = connect_cause(-c->fd);
+        nu_fail(f, cause, nu_cause_row(cause)->side, "%s", strerror(-c->fd));
         return NU_REFUSE;
     }
     if (nu_io_add(f->chain->loop, &s->io)) {

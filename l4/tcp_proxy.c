@@ -237,7 +237,7 @@ static void tcp_proxy_start(struct nu_filter *f)
         return;
     count(tp, TCP_CX_NO_ROUTE);
     cluster_count(tp, NU_CLUSTER_CX_NONE_HEALTHY);
-    nu_fail(f, NU_CAUSE_NO_ENDPOINT, NU_SIDE_LOCAL, "cluster %s has no endpoint",
+    nu_fail(f, NU_CAUSE_NO_ENDPOINT, NU_SIDE_UPSTREAM, "cluster %s has no endpoint",
             tp->cluster->name);
 }
 
