@@ -68,8 +68,9 @@ static void wait_for_descriptors(struct nu_accept_point *point, int error)
     if (!p->since_ms) {
         p->since_ms = point->loop->now_ms;
         count(point, NU_LISTENER_CX_ACCEPT_PAUSED);
-        nu_log(NU_LOG_WARN, "listener", "accepting paused: no descriptors error=\"%s\" worker=%u",
-               strerror(error), point->loop->shard);
+        nu_log_limited(NU_LOG_WARN, "listener",
+                       "accepting paused: no descriptors error=\"%s\" worker=%u", strerror(error),
+                       point->loop->shard);
     }
     if (!nu_list_linked(&point->paused))
         nu_list_add_tail(&p->points, &point->paused);
@@ -77,13 +78,14 @@ static void wait_for_descriptors(struct nu_accept_point *point, int error)
         nu_timer_arm(&point->loop->timers, &p->timer, point->loop->now_ms + NU_ACCEPT_PAUSE_MS);
 }
 
+/* A queue was emptied: that is over only then, or every connection that closes would say so. */
 static void pause_over(struct nu_loop *loop)
 {
     struct pause *p = pauses[loop->shard];
     if (!p || !p->since_ms)
         return;
-    nu_log(NU_LOG_INFO, "listener", "accepting again paused_ms=%lld worker=%u",
-           (long long)(loop->now_ms - p->since_ms), loop->shard);
+    nu_log_limited(NU_LOG_INFO, "listener", "accepting again paused_ms=%lld worker=%u",
+                   (long long)(loop->now_ms - p->since_ms), loop->shard);
     p->since_ms = 0;
 }
 
@@ -107,8 +109,10 @@ static bool is_shortage(int error)
 /* After accept failed: true if the next one may succeed. */
 static bool go_on_after(struct nu_accept_point *point, int error)
 {
-    if (error == EAGAIN || error == EWOULDBLOCK)
+    if (error == EAGAIN || error == EWOULDBLOCK) {
+        pause_over(point->loop);
         return false;
+    }
     if (is_shortage(error)) {
         wait_for_descriptors(point, error);
         return false;
@@ -129,7 +133,6 @@ static bool accept_one(struct nu_accept_point *point)
     int fd = accept4(point->io.fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return go_on_after(point, errno);
-    pause_over(point->loop);
     nu_addr_from_sockaddr(&peer, &ss, len);
     point->accepted(point, fd, &peer);
     return true;

@@ -24,7 +24,7 @@ struct nu_pre_conf {
 };
 
 /* Bytes kept until somebody knows what they are, in one block that grows by doubling: a peer that
- * sends them one by one costs linear time, and memory that is at most twice what it sent. */
+ * sends them one by one costs linear time, and memory in proportion to what it sent. */
 struct nu_kept {
     struct nu_block *block; /* NULL = none */
 };

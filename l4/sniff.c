@@ -1,7 +1,7 @@
 /* The ClientHello sniffer; see sniff.h.
  *
  * Faces: bytes. Sees: DATA and END from the client, until it has decided. Stores: the bytes up to
- * the hello's end, at most NU_HELLO_MAX_WIRE_BYTES and one read, in a block of at most twice that.
+ * the hello's end, at most NU_HELLO_MAX_WIRE_BYTES and one read.
  * END: decides without sniffed facts, then hands on bytes and END. Holds: never, the parser's caps
  * end it, and the timer of sniff_timeout. `close` frees parser and bytes. */
 #include "l4/sniff.h"
@@ -177,7 +177,7 @@ static void on_end(struct nu_filter *f, const struct nu_ev *ev)
     if (ev->u.end.how == NU_CLEAN)
         go_on_without(f, cause, ev);
     else /* nobody is left to serve */
-        nu_fail(f, cause, ev->u.end.side, "before its ClientHello was whole");
+        nu_fail(f, cause, ev->u.end.side, "%s", "");
 }
 
 static void on_timeout(struct nu_filter *f)

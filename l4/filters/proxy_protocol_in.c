@@ -133,10 +133,10 @@ static void on_data(struct nu_filter *f, struct nu_ev *ev)
 static void on_end(struct nu_filter *f, const struct nu_ev *ev)
 {
     enum nu_cause cause = ev->u.end.cause ? ev->u.end.cause : NU_CAUSE_CLIENT_FIN;
-    if (nu_kept_len(&now_of(f)->kept))
+    if (ev->u.end.how == NU_CLEAN && nu_kept_len(&now_of(f)->kept))
         cause = NU_CAUSE_BAD_PROXY; /* in the middle of a header */
     if (ev->u.end.how != NU_CLEAN)
-        nu_fail(f, ev->u.end.cause, ev->u.end.side, "before its PROXY header was whole");
+        nu_fail(f, cause, ev->u.end.side, "%s", "");
     else if (not_found(f, cause, "closed before the PROXY header was whole"))
         nu_forward_end(f, NU_FWD, ev->u.end);
 }
