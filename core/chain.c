@@ -137,6 +137,8 @@ void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     }
     nu_assert(!nu_bit(f, NU_B_ARRIVED, dir));
     if (f->busy || f->queue[dir] || nu_bit(f, NU_B_HOLD, dir)) {
+        if (nu_bit(f, NU_B_HOLD, dir))
+            nu_ev_keep(f->chain->loop->blocks, ev); /* waits longer than this frame */
         enqueue(f, dir, ev);
         return;
     }

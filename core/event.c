@@ -30,6 +30,13 @@ void nu_ev_free(struct nu_ev *ev)
         nu_slice_drop(s);
 }
 
+void nu_ev_keep(struct nu_block_pool *pool, struct nu_ev *ev)
+{
+    struct nu_slice *s = payload(ev);
+    if (s)
+        nu_slice_keep(pool, s);
+}
+
 size_t nu_ev_bytes(const struct nu_ev *ev)
 {
     struct nu_slice *s = payload((struct nu_ev *)ev);

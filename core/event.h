@@ -62,6 +62,8 @@ static inline struct nu_ev nu_ev_end(struct nu_result result)
 
 /* Gives back what the event holds. */
 void nu_ev_free(struct nu_ev *ev);
+/* E6 for an event that will wait: its payload is copied out where it is little of its block. */
+void nu_ev_keep(struct nu_block_pool *pool, struct nu_ev *ev);
 /* Bytes of payload in it. */
 size_t nu_ev_bytes(const struct nu_ev *ev);
 

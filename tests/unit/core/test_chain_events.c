@@ -153,6 +153,27 @@ static void test_E6_small_rest_is_copied_out(void **state)
     nu_slice_drop(&small);
 }
 
+/* A little of a large block, as a short read brings it. */
+static void say_short_read(struct nu_filter *f)
+{
+    struct nu_block *b = nu_block_get(kit->loop.blocks, NU_BLOCK_SMALL);
+    memset(b->data, 'r', 5);
+    nu_forward_data(f, NU_FWD, nu_block_freeze(b, 5));
+    nu_block_unref(b);
+}
+
+/* What waits for a release pins no more than its bytes. */
+static void test_E6_what_is_held_back_is_copied_out(void **state)
+{
+    kit_chain(3);
+    nu_outside_hold(kit->a[1].self, NU_FWD, true);
+    nu_call(kit->a[0].self, say_short_read);
+    nu_call(kit->a[0].self, say_short_read);
+    assert_int_equal(lent(), 10);
+    nu_outside_hold(kit->a[1].self, NU_FWD, false);
+    assert_diary("a:stop> b>rrrrr c>rrrrr b>rrrrr c>rrrrr a:go>");
+}
+
 /* Has a speak again while what came before still waits at b. */
 static void have_more_said(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
@@ -322,6 +343,7 @@ int main(void)
         KIT_TEST(test_E4_heads_are_lent),
         KIT_TEST(test_E5_chain_owns_queues_and_timers),
         KIT_TEST(test_E6_small_rest_is_copied_out),
+        KIT_TEST(test_E6_what_is_held_back_is_copied_out),
         KIT_TEST(test_O1_fifo),
         KIT_TEST(test_O1_arrivals_while_draining),
         KIT_TEST(test_O2_once_and_nothing_behind),
