@@ -27,14 +27,17 @@ struct nu_endpoint nu_endpoint_idle(void)
     return (struct nu_endpoint){.window = UINT64_MAX};
 }
 
-/* Bytes depend on their place alone, so that loss, doubling and reordering all change the hash. */
+/* Bytes depend on their place alone, so that loss, doubling and reordering all show. */
+static uint8_t byte_at(uint64_t at)
+{
+    return (uint8_t)(at * 31 + (at >> 8) * 7 + (at >> 16));
+}
+
 static struct nu_slice make_data(struct end *e, size_t len)
 {
     struct nu_block *b = nu_block_get(nu_filter_loop(&e->f)->blocks, len);
-    for (size_t i = 0; i < len; i++) {
-        uint64_t at = e->ep->sent + i;
-        b->data[i] = (uint8_t)(at * 31 + (at >> 8) * 7 + (at >> 16));
-    }
+    for (size_t i = 0; i < len; i++)
+        b->data[i] = byte_at(e->ep->sent + i);
     struct nu_slice s = nu_block_freeze(b, len);
     nu_block_unref(b);
     return s;
@@ -80,6 +83,8 @@ static void put_out(struct end *e, size_t n)
     struct nu_endpoint *ep = e->ep;
     struct piece *p = e->first;
     ep->got_hash = nu_test_hash(ep->got_hash, p->data.data, n);
+    for (size_t i = 0; i < n; i++)
+        ep->wrong += p->data.data[i] != byte_at(ep->got + i);
     ep->got += n;
     ep->window -= n;
     ep->waiting -= n;

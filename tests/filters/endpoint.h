@@ -22,6 +22,7 @@ struct nu_endpoint {
     size_t high_water; /* bytes; 0 = 4000 */
     uint64_t waiting, most_waiting;
     uint64_t got, got_hash; /* written */
+    uint64_t wrong;         /* bytes that do not belong where they came */
     unsigned writes;        /* flushes that wrote something */
     bool got_end, done;
     struct nu_result result; /* the END that came */

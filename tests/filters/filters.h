@@ -42,6 +42,26 @@ struct nu_fail_conf {
 };
 extern const struct nu_filter_type nu_fail_at;
 
+/* Passes all on until event number `at` of either direction, then does one thing, once. */
+enum nu_mischief {
+    NU_MISCHIEF_HOLD,   /* holds that direction for `ms`, again and again `times` */
+    NU_MISCHIEF_INSERT, /* inserts `places` on `side` */
+    NU_MISCHIEF_BYPASS,
+    NU_MISCHIEF_DROP,
+    NU_MISCHIEF_END, /* ends that direction itself, then drops it */
+    NU_MISCHIEF_FAIL,
+    NU_MISCHIEFS
+};
+struct nu_mischief_conf {
+    enum nu_mischief what;
+    unsigned at, times;
+    int64_t ms;
+    enum nu_dir side;
+    const struct nu_place *places;
+    unsigned count;
+};
+extern const struct nu_filter_type nu_mischief;
+
 /* Counts and hashes what passes, per direction, into the test's own struct, which outlives it. */
 struct nu_check_report {
     uint64_t bytes[2], hash[2];
