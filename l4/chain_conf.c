@@ -29,6 +29,19 @@ static const struct nu_node *no_options(const struct reader *r, const struct nu_
     return none;
 }
 
+/* Most likely options that lack their indentation. */
+static void report_many(const struct reader *r, const struct nu_node *node)
+{
+    if (nu_node_is_null(node->child[0]))
+        nu_conf_error_key(r->conf, node->child[1],
+                          "\"%s\" stands beside \"%s\": a filter's options are indented below its "
+                          "name",
+                          node->child[1]->key, node->child[0]->key);
+    else
+        nu_conf_error(r->conf, node, "found %u keys, expected one: a filter's name and its options",
+                      node->count);
+}
+
 static enum nu_err read_item(const struct reader *r, const struct nu_node *node, struct item *out)
 {
     bool map = node->kind == NU_NODE_MAP;
@@ -42,8 +55,7 @@ static enum nu_err read_item(const struct reader *r, const struct nu_node *node,
         out->name = node->text;
         out->options = no_options(r, node);
     } else if (map && node->count > 1) {
-        nu_conf_error(r->conf, node, "found %u keys, expected one: a filter's name and its options",
-                      node->count);
+        report_many(r, node);
         return NU_ERR_CONFIG;
     } else {
         nu_conf_error(r->conf, node, "expected a filter: a name, or {name: options}");

@@ -40,8 +40,8 @@ static void name_chain(struct build *b, struct nu_chain_conf *chain, const struc
                   : *match ? nu_arena_printf(chain->arena, "%s/%s", b->listener->tally->name, match)
                            : chain->listener;
     const struct nu_node *other = nu_strmap_put_str(b->names, chain->name, (void *)node);
-    if (!other)
-        return;
+    if (!other || (!raw->name && !nu_node_get(other, "name")))
+        return; /* two default names are equal because the matches are: that is said elsewhere */
     nu_conf_error(b->all->conf, raw->name ? nu_node_get(node, "name") : node,
                   "the chain in line %u has the name \"%s\" already", other->line, chain->name);
     b->err = NU_ERR_CONFIG;
