@@ -1,6 +1,7 @@
 """What a process holds: its descriptors by kind, and its memory at most."""
 import os
 import re
+import resource
 from pathlib import Path
 
 from lib.poll import eventually
@@ -31,5 +32,10 @@ def reset_peak(child):
     Path(f"/proc/{child.pid}/clear_refs").write_text("5")
 
 
-def highest_fd(child):
-    return max(int(fd) for fd in os.listdir(f"/proc/{child.pid}/fd"))
+def limit_fds(child, count):
+    """Lets it open `count` more, seen from now; returns what takes the limit back."""
+    before = resource.prlimit(child.pid, resource.RLIMIT_NOFILE)
+    used = {int(fd) for fd in os.listdir(f"/proc/{child.pid}/fd")}
+    free = [fd for fd in range(len(used) + count + 1) if fd not in used]
+    resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (free[count], before[1]))
+    return lambda: resource.prlimit(child.pid, resource.RLIMIT_NOFILE, before)

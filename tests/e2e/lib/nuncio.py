@@ -32,6 +32,7 @@ def with_defaults(text, **given):
 
 NO_VALUES = "No recorded values"  # of a histogram
 
+EMPTY_HISTOGRAM = "No recorded values"
 raised = set()  # names of all stats that were seen above zero in this test run
 
 
