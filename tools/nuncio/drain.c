@@ -1,0 +1,136 @@
+/* The way out: stop accepting, wait for connections to end by themselves, cut those left at
+ * drain_timeout (or at the second TERM), take the generation apart on every worker, end the loop.
+ *
+ * Main thread; what runs on workers is named *_here. Each stage is a round over all workers whose
+ * end starts the next. */
+#include "tools/nuncio/server.h"
+
+#include "core/log.h"
+#include "core/logfile.h"
+#include "core/worker.h"
+#include "l4/cluster.h"
+#include "l4/listener.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define LOOK_MS        10 /* between two counts of connections while draining */
+#define RELEASE_ROUNDS 4  /* turns of main's loop: more than any chain of releases is long */
+#define CUT_MS         2000 /* for connections that were cut to be gone: a turn of a worker suffices */
+
+static struct {
+    struct nu_server *server;
+    struct nu_waiter count;
+    struct nu_timer look, deadline;
+    int64_t give_up_ms; /* 0 = not cut yet */
+    unsigned rounds;
+} drain;
+
+static int64_t now_ms(void)
+{
+    return nu_worker_main()->loop.now_ms;
+}
+
+static void arm(struct nu_timer *timer, int64_t ms)
+{
+    nu_timer_arm(&nu_worker_main()->loop.timers, timer, now_ms() + ms);
+}
+
+/* What is released by a post may release more by another: chains let go of their clusters. */
+static void stop_after_posts(struct nu_worker *worker, void *arg)
+{
+    if (++drain.rounds < RELEASE_ROUNDS)
+        nu_worker_post(worker, stop_after_posts, NULL);
+    else
+        nu_worker_stop(worker);
+}
+
+static void retired(void *ctx)
+{
+    struct nu_generation *gen = drain.server->now;
+    drain.server->now = NULL;
+    nu_load_free(gen);
+    nu_server_set_state(drain.server, NU_SERVER_STOPPED);
+    stop_after_posts(nu_worker_main(), NULL);
+}
+
+static void retire_here(struct nu_worker *worker, void *arg)
+{
+    struct nu_generation *gen = arg;
+    nu_listeners_retire_on(gen->listeners, worker->loop.shard);
+    nu_clusters_retire_on(gen->clusters, NULL, worker->loop.shard);
+    nu_logfile_flush_shard(worker->loop.shard);
+}
+
+static void finish(void)
+{
+    struct nu_timers *timers = &nu_worker_main()->loop.timers;
+    nu_timer_disarm(timers, &drain.look);
+    nu_timer_disarm(timers, &drain.deadline);
+    nu_log(NU_LOG_INFO, "server", "drained");
+    nu_workers_all(retire_here, drain.server->now, retired, NULL);
+}
+
+static void count_again(struct nu_timer *timer)
+{
+    nu_census(&drain.count);
+}
+
+static void counted(struct nu_waiter *waiter, bool ok, const char *text)
+{
+    if (strcmp(text, "0") == 0) {
+        finish();
+        return;
+    }
+    /* A connection that cannot be cut is a bug; ending all the same beats hanging. */
+    if (drain.give_up_ms && now_ms() > drain.give_up_ms) {
+        nu_log(NU_LOG_ERROR, "server", "connections survived their end count=%s", text);
+        _exit(0);
+    }
+    arm(&drain.look, LOOK_MS);
+}
+
+static void abort_here(struct nu_worker *worker, void *arg)
+{
+    nu_listener_abort_all(worker, NU_CAUSE_DRAIN);
+}
+
+static void cut(struct nu_timer *timer)
+{
+    if (drain.give_up_ms)
+        return;
+    drain.give_up_ms = now_ms() + CUT_MS;
+    nu_workers_all(abort_here, NULL, NULL, NULL);
+}
+
+static void accepts_no_more(void *ctx)
+{
+    nu_census(&drain.count);
+}
+
+static void stop_accepting_here(struct nu_worker *worker, void *arg)
+{
+    nu_listeners_switch_on(worker, NULL, arg);
+}
+
+static void begin(struct nu_server *server, int64_t timeout_ms)
+{
+    nu_server_set_state(server, NU_SERVER_DRAINING);
+    nu_log(NU_LOG_INFO, "server", "draining timeout_ms=%lld", (long long)timeout_ms);
+    drain.server = server;
+    drain.count.told = counted;
+    drain.look.fn = count_again;
+    drain.deadline.fn = cut;
+    nu_workers_all(stop_accepting_here, server->now->listeners, accepts_no_more, NULL);
+    arm(&drain.deadline, timeout_ms);
+}
+
+void nu_drain(struct nu_server *server, bool at_once)
+{
+    if (server->state == NU_SERVER_STARTING || nu_reload_busy())
+        server->wish = at_once || server->wish ? NU_DRAIN_AT_ONCE : NU_DRAIN_GENTLY;
+    else if (server->state == NU_SERVER_LIVE)
+        begin(server, at_once ? 0 : server->now->drain_timeout_ms);
+    else if (server->state == NU_SERVER_DRAINING)
+        cut(NULL);
+}

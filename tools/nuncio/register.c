@@ -1,0 +1,47 @@
+/* The composition root: filters, log operators and stats of all layers. What other versions of the
+ * project know and this one does not is named here, too, so that configs are told so. */
+#include "tools/nuncio/register.h"
+
+#include "core/logfile.h"
+#include "core/registry.h"
+#include "l4/access_log.h"
+#include "l4/cluster.h"
+#include "l4/filters/filters.h"
+#include "l4/listener.h"
+#include "l4/tcp_proxy.h"
+#include "tools/nuncio/server.h"
+
+#include <stddef.h>
+
+static const struct nu_filter_type *const filters[] = {
+    &nu_filter_echo,     &nu_filter_tcp_proxy,        &nu_filter_ip_filter,
+    &nu_filter_throttle, &nu_filter_connection_limit,
+};
+
+static const char *const later[] = {
+    "http",       "udp_proxy",    "tap",   "header_edit", "cors",      "local_rate_limit",
+    "basic_auth", "buffer",       "fault", "compress",    "websocket", "decompress",
+    "csrf",       "health_check",
+};
+
+extern const struct nu_stat_group nu_tcp_proxy_stats; /* of l4/tcp_proxy.c */
+
+static const struct nu_stat_group *const stats[] = {
+    &nu_listener_stats,
+    &nu_tcp_proxy_stats,
+    &nu_logfile_stats,
+    &nu_server_stats,
+};
+
+void nu_register_all(void)
+{
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
+        nu_registry_add(filters[i]);
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        nu_registry_add_later(later[i]);
+    for (size_t i = 0; i < sizeof stats / sizeof *stats; i++)
+        nu_stats_register(stats[i]);
+    nu_cluster_register();
+    nu_l4_filters_register();
+    nu_log_ops_l4();
+}

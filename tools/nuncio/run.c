@@ -1,0 +1,186 @@
+/* `nuncio run`: sets up the process, brings up the first generation, runs the main loop until the
+ * last connection is gone, takes everything down. */
+#include "tools/nuncio/admin.h"
+#include "tools/nuncio/command.h"
+#include "tools/nuncio/quick.h"
+#include "tools/nuncio/root.h"
+#include "tools/nuncio/server.h"
+
+#include "core/logfile.h"
+#include "core/worker.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+enum { OPT_FROM = 256, OPT_TO, OPT_EMIT, OPT_TLS_CERT, OPT_TLS_KEY };
+
+unsigned nu_worker_wish(int64_t workers)
+{
+    cpu_set_t *set = CPU_ALLOC(CPU_SETSIZE * 8);
+    size_t size = CPU_ALLOC_SIZE(CPU_SETSIZE * 8);
+    int cpus = 1;
+    if (workers == 0 && set && sched_getaffinity(0, size, set) == 0)
+        cpus = CPU_COUNT_S(size, set);
+    CPU_FREE(set);
+    if (workers == 0)
+        workers = cpus < NU_MAX_WORKERS ? cpus : NU_MAX_WORKERS;
+    return (unsigned)workers;
+}
+
+static void prepare_process(void)
+{
+    struct rlimit files;
+    signal(SIGPIPE, SIG_IGN); /* told by write's error instead */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* Threads inherit the mask: signals are the main thread's. */
+static void start_workers(void)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    nu_workers_start();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static enum nu_exit refuse(struct nu_generation *gen)
+{
+    fputs(nu_conf_report(gen->conf), stderr);
+    nu_load_discard(gen, NULL);
+    return NU_EXIT_FAILED;
+}
+
+static void run_to_the_end(struct nu_server *server)
+{
+    nu_signals_start(server);
+    start_workers();
+    nu_worker_run(nu_worker_main());
+    nu_workers_join();
+    nu_signals_stop();
+}
+
+static enum nu_exit serve(const struct nu_source *source)
+{
+    struct nu_server server = {.state = NU_SERVER_STARTING, .source = *source};
+    enum nu_exit code = NU_EXIT_OK;
+    prepare_process();
+    struct nu_generation *gen = nu_load_open(source);
+    unsigned workers = nu_worker_wish(gen->workers);
+    nu_workers_init(workers);
+    nu_logfiles_init(workers + 1);
+    server.stats = nu_stats_get(&nu_server_stats, "server");
+    server.started_ms = nu_worker_main()->loop.now_ms;
+    nu_load_build(gen, NULL);
+    if (nu_reload_first(&server, gen) == NU_OK)
+        run_to_the_end(&server);
+    else
+        code = refuse(gen);
+    nu_admin_end(&server);
+    nu_workers_free();
+    nu_stats_put(server.stats);
+    return code;
+}
+
+static enum nu_exit serve_quick(struct nu_quick *quick, bool emit)
+{
+    const char *text = nu_quick_config(quick);
+    if (!text)
+        return NU_EXIT_USAGE;
+    if (!emit)
+        return serve(&(struct nu_source){.text = text});
+    fputs(text, stdout);
+    return NU_EXIT_OK;
+}
+
+/* What the command line asked for. */
+struct wish {
+    const char *path;
+    struct nu_quick *quick;
+    bool emit;
+};
+
+/* NU_EXIT_OK: go on. */
+static enum nu_exit take_option(struct nu_args *args, int id, struct wish *wish)
+{
+    switch (id) {
+    case NU_ARG_LEAVE:
+        return args->leave;
+    case NU_ARG_OPERAND:
+        return nu_usage_error(args, "what is \"%s\"? A file is given by -c FILE", args->value);
+    case 'c':
+        wish->path = args->value;
+        return NU_EXIT_OK;
+    case OPT_FROM:
+        return nu_quick_from(wish->quick, args->value) ? NU_EXIT_OK : NU_EXIT_USAGE;
+    case OPT_TO:
+        return nu_quick_to(wish->quick, args->value) ? NU_EXIT_OK : NU_EXIT_USAGE;
+    case OPT_EMIT:
+        wish->emit = true;
+        return NU_EXIT_OK;
+    default:
+        return nu_usage_error(args, "--tls-cert and --tls-key are not in this version");
+    }
+}
+
+static enum nu_exit fulfil(const struct nu_args *args, const struct wish *wish)
+{
+    bool quick = nu_quick_used(wish->quick);
+    if (wish->path && (quick || wish->emit))
+        return nu_usage_error(args, "either -c FILE, or --from, --to and --emit");
+    if (wish->path)
+        return serve(&(struct nu_source){.path = wish->path});
+    if (quick)
+        return serve_quick(wish->quick, wish->emit);
+    return nu_usage_error(args, "which config? -c FILE, or --from ADDRESS --to ADDRESS");
+}
+
+static enum nu_exit run_run(struct nu_args *args)
+{
+    struct wish wish = {.quick = nu_quick_new()};
+    enum nu_exit code = NU_EXIT_OK;
+    int id = 0;
+    while (code == NU_EXIT_OK && id != NU_ARG_LEAVE && (id = nu_args_next(args)) != NU_ARG_END)
+        code = take_option(args, id, &wish);
+    if (code == NU_EXIT_OK && id != NU_ARG_LEAVE)
+        code = fulfil(args, &wish);
+    nu_quick_free(wish.quick);
+    return code;
+}
+
+static const struct nu_option options[] = {
+    {"config",   "FILE", 'c', "the config file, YAML or JSON"},
+    {"from",       "ADDRESS", OPT_FROM,
+     "without a file: listen on [tcp://][HOST]:PORT or unix:PATH;\nthe host is 127.0.0.1 unless "
+     "given"},
+    {"to",          "ADDRESS", OPT_TO,
+     "where connections to the --from before it go: [tcp://]HOST:PORT;\nseveral share the load. "
+     "sni:NAME=ADDRESS: only TLS connections\nthat ask for NAME (or for *.NAME)"},
+    {"emit",NULL, OPT_EMIT, "print the config file that says the same as --from and --to"},
+    {"tls-cert",    "FILE", OPT_TLS_CERT, NULL},
+    {"tls-key",       "FILE", OPT_TLS_KEY, NULL},
+    {0   }
+};
+
+const struct nu_command nu_command_run = {
+    .name = "run",
+    .summary = "serve, in the foreground",
+    .usage = "run -c FILE\nrun --from ADDRESS --to ADDRESS [--to ADDRESS]... [--from ...] [--emit]",
+    .help = "Examples:\n"
+            "  nuncio run -c edge.yaml\n"
+            "  nuncio run --from 127.0.0.1:8080 --to tcp://127.0.0.1:9000\n"
+            "  nuncio run --from :8443 --to 'sni:a.test=tcp://127.0.0.1:9443' --to "
+            "'sni:*.b.test=tcp://127.0.0.1:9444'\n"
+            "\n"
+            "Prints `listening NAME ADDRESS` for each listener and `ready: ...` on stderr when it "
+            "serves.\n"
+            "Signals: HUP reloads the file, TERM drains and exits, a second TERM exits now, USR1 "
+            "reopens logs.\n",
+    .options = options,
+    .run = run_run,
+};

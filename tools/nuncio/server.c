@@ -1,0 +1,78 @@
+/* What the process knows about itself: its state, and the stats that say so. */
+#include "tools/nuncio/server.h"
+
+#include "core/assert.h"
+#include "core/log.h"
+#include "core/worker.h"
+
+#include <malloc.h>
+
+static const struct nu_stat_def defs[] = {
+    [NU_SERVER_LIVE_GAUGE] = {"live",              NU_GAUGE,   NULL,    "1 while it accepts, 0 from drain on"      },
+    [NU_SERVER_STATE] = {"state",             NU_GAUGE,   NULL,    "0 live, 1 draining, 2 stopped, 3 starting"},
+    [NU_SERVER_UPTIME] = {"uptime",            NU_GAUGE,   "s",     "seconds since it began to serve"          },
+    [NU_SERVER_CONCURRENCY] = {"concurrency",       NU_GAUGE,   NULL,    "worker threads"                           },
+    [NU_SERVER_TOTAL_CONNECTIONS] = {"total_connections", NU_GAUGE,   NULL,
+                              "client connections now, of all listeners"                                           },
+    [NU_SERVER_MEMORY_ALLOCATED] = {"memory_allocated",  NU_GAUGE,   "bytes",
+                              "in use by the program, as the allocator counts"                                     },
+    [NU_SERVER_GENERATION] = {"generation",        NU_GAUGE,   NULL,
+                              "number of the config that serves; the first is 1"                                   },
+    [NU_SERVER_RELOAD_TOTAL] = {"reload_total",      NU_COUNTER, NULL,    "reloads that were tried"                  },
+    [NU_SERVER_RELOAD_FAILED] = {"reload_failed",     NU_COUNTER, NULL,
+                              "reloads that changed nothing, because the config is wrong"                          },
+};
+const struct nu_stat_group nu_server_stats = NU_STAT_GROUP("server", "The process.", defs);
+
+const char *nu_server_state_str(enum nu_server_state state)
+{
+    static const char *const names[] = {"live", "draining", "stopped", "starting"};
+    return (unsigned)state < sizeof names / sizeof *names ? names[state] : "?";
+}
+
+static const uint8_t edges[] = {
+    [NU_SERVER_STARTING] = 1 << NU_SERVER_LIVE,
+    [NU_SERVER_LIVE] = 1 << NU_SERVER_DRAINING,
+    [NU_SERVER_DRAINING] = 1 << NU_SERVER_STOPPED,
+    [NU_SERVER_STOPPED] = 0,
+};
+
+static void gauge(struct nu_server *server, enum nu_server_stat stat, int64_t value)
+{
+    nu_stat_set(server->stats, nu_worker_main()->loop.shard, stat, value);
+}
+
+void nu_server_set_state(struct nu_server *server, enum nu_server_state to)
+{
+    nu_assert(edges[server->state] >> to & 1);
+    nu_log(NU_LOG_DEBUG, "server", "state from=%s to=%s", nu_server_state_str(server->state),
+           nu_server_state_str(to));
+    server->state = to;
+}
+
+void nu_server_refresh(struct nu_server *server, uint64_t connections)
+{
+    int64_t up_ms = nu_worker_main()->loop.now_ms - server->started_ms;
+    gauge(server, NU_SERVER_LIVE_GAUGE, server->state == NU_SERVER_LIVE);
+    gauge(server, NU_SERVER_STATE, server->state);
+    gauge(server, NU_SERVER_UPTIME, up_ms / 1000);
+    gauge(server, NU_SERVER_CONCURRENCY, nu_workers_count());
+    gauge(server, NU_SERVER_TOTAL_CONNECTIONS, (int64_t)connections);
+    gauge(server, NU_SERVER_MEMORY_ALLOCATED, (int64_t)mallinfo2().uordblks);
+    gauge(server, NU_SERVER_GENERATION, server->now ? (int64_t)server->now->number : 0);
+}
+
+void nu_waiter_cancel(struct nu_waiter *waiter)
+{
+    if (nu_list_linked(&waiter->link))
+        nu_list_del(&waiter->link);
+}
+
+void nu_waiters_tell(struct nu_list *waiters, bool ok, const char *text)
+{
+    struct nu_list *link;
+    while ((link = nu_list_pop(waiters))) {
+        struct nu_waiter *waiter = nu_container(link, struct nu_waiter, link);
+        waiter->told(waiter, ok, text);
+    }
+}
