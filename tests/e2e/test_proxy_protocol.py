@@ -207,6 +207,17 @@ def test_no_header_in_time(nuncio, peer):
     assert proxy.stats()["listener.edge.downstream_pre_cx_timeout"] == 2
 
 
+def test_a_header_in_time_ends_the_waiting(nuncio, peer):
+    proxy = edge(nuncio, peer, sniff_timeout="100ms")
+    with proxy.connect("edge") as named:
+        named.sendall(v2(CLIENT, SERVICE))
+        assert taker(named) == "echo"
+        with proxy.connect("edge") as silent:
+            assert taker(silent) in ("fin", "rst")
+        named.sendall(b"more")
+        assert echoed(named, b"more")
+
+
 def test_optional_goes_on_without_one_after_a_while(nuncio, peer):
     proxy = edge(nuncio, peer, "optional", sniff_timeout="100ms")
     with proxy.connect("edge") as client:

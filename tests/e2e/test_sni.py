@@ -152,6 +152,7 @@ def test_what_is_unknown_is_passed_over(nuncio, peer):
     with proxy.connect("edge") as client:
         client.sendall(record(odd, version=0x0303) + b"behind")
         assert taker(client) == "a" and echoed(client, record(odd, version=0x0303) + b"behind")
+    assert [row["alpn"] for row in rows(proxy)] == ["h2"]
 
 
 @pytest.mark.parametrize("plain", [b"GET / HTTP/1.1\r\n\r\n", b"\x16", b"\x16\x03\x09ssh", b"\x80\x2e\x01\x03\x01", b"\0", b"\x15\x03\x01"],
@@ -317,6 +318,20 @@ def test_after_sniff_timeout_nobody_takes_it(nuncio, peer, said):
     assert row["duration_ms"] >= 100 and row["bytes_received"] == len(said)
 
 
+def test_a_hello_in_time_ends_the_waiting(nuncio, peer):
+    """Who said its name before lives on when the time of one that came later is over."""
+    proxy = fork(nuncio, peer, {"a": {"sni": "a.test"}}, sniff_timeout="100ms")
+    with proxy.connect("edge") as named:
+        named.sendall(hello("a.test"))
+        assert taker(named) == "a"
+        with proxy.connect("edge") as silent:
+            assert taker(silent) in ("fin", "rst")
+        assert echoed(named, hello("a.test"))
+        named.sendall(b"more")
+        assert echoed(named, b"more")
+    assert proxy.stats()["listener.edge.downstream_pre_cx_timeout"] == 1
+
+
 def test_no_chain_fits(nuncio, peer):
     proxy = fork(nuncio, peer, {"a": {"sni": "a.test"}, "b": {"sni": "b.test", "alpn": "h2"}})
     for first in (hello("x.test"), hello("b.test", "h3"), hello(), b"GET / HTTP/1.0\r\n\r\n"):
@@ -368,7 +383,7 @@ def test_a_hello_and_the_end_at_once(nuncio, peer):
 # --- many names
 
 LABEL = "x" * 40
-ROUNDS, EACH = 7, 150
+ROUNDS, EACH = 41, 25
 
 
 def many_names(nuncio, count):
@@ -390,7 +405,8 @@ def cpu_of(proxy, count):
 
 
 def test_10_000_names_cost_what_ten_do(nuncio):
+    """Rounds in turn, so that whatever else the machine does falls on both; the median of their ratios."""
     few, many = many_names(nuncio, 10), many_names(nuncio, 10000)
     cpu_of(few, 10), cpu_of(many, 10000)
     ratios = sorted(cpu_of(many, 10000) / cpu_of(few, 10) for _ in range(ROUNDS))
-    assert ratios[ROUNDS // 2] < 1.5, ratios
+    assert ratios[ROUNDS // 2] < 1.3, ratios
