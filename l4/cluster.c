@@ -168,8 +168,10 @@ static bool has(struct nu_clusters *clusters, const struct nu_cluster *cluster)
 void nu_clusters_discard(struct nu_clusters *clusters, struct nu_clusters *old)
 {
     for (size_t i = 0; i < nu_clusters_count(clusters); i++)
-        if (!has(old, clusters->item[i]))
+        if (!has(old, clusters->item[i])) {
+            nu_assert(nu_counted_pins(&clusters->item[i]->counted) == 0);
             release(&clusters->item[i]->counted);
+        }
     if (clusters)
         clusters->count = 0;
 }

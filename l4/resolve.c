@@ -11,8 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
-#define RESOLV_CONF    "/etc/resolv.conf"
-#define CHECK_EVERY_MS 1000 /* looks at resolv.conf, before a question */
+#define RESOLV_CONF "/etc/resolv.conf"
 
 /* A c-ares channel. One that was made from an outdated resolv.conf answers what it was asked, then
  * goes. */
@@ -61,13 +60,13 @@ struct nu_resolver {
     struct nu_task pump;
     struct nu_timer timer;
     unsigned inflight;
-    int64_t checked_ms;
     struct stat seen; /* resolv.conf when `current` was made */
 };
 
 static void rearm(struct nu_resolver *r)
 {
     int64_t soonest = -1;
+    /* NOLINTNEXTLINE: the analyzer does not see that what is freed was unlinked before */
     nu_list_each (it, &r->channels) {
         struct channel *ch = nu_container(it, struct channel, link);
         struct timeval tv, *due = ares_timeout(ch->ares, NULL, &tv);
@@ -166,8 +165,11 @@ static struct channel *channel_new(struct nu_resolver *r)
                              .tries = r->conf.tries ? r->conf.tries : NU_RESOLVE_TRIES,
                              .lookups = (char[]){"fb"}, /* files, then DNS */
                              .sock_state_cb = socket_state,
-                             .sock_state_cb_data = ch};
+                             .sock_state_cb_data = ch,
+                             .resolvconf_path = (char *)r->conf.resolv_conf};
     int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
+    if (r->conf.resolv_conf)
+        mask |= ARES_OPT_RESOLVCONF;
     if (r->conf.servers)
         mask |= ARES_OPT_DOMAINS; /* none: a test's server knows no search list */
     if (ares_init_options(&ch->ares, &o, mask) != ARES_SUCCESS) {
@@ -186,16 +188,18 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+static const char *resolv_conf(const struct nu_resolver *r)
+{
+    return r->conf.resolv_conf ? r->conf.resolv_conf : RESOLV_CONF;
+}
+
 /* A new channel where there is none, or resolv.conf is another one. c-ares reads /etc/hosts anew
  * for each question by itself. */
 static void refresh(struct nu_resolver *r)
 {
-    if (r->current && r->loop->now_ms - r->checked_ms < CHECK_EVERY_MS)
-        return;
     struct stat now = {0};
-    if (stat(RESOLV_CONF, &now) != 0)
+    if (stat(resolv_conf(r), &now) != 0)
         now = (struct stat){0};
-    r->checked_ms = r->loop->now_ms;
     if (r->current && same_file(&now, &r->seen))
         return;
     r->seen = now;

@@ -21,9 +21,10 @@ struct nu_query;
 #define NU_RESOLVE_TRIES      3    /* rounds: with one server 14 s in all */
 
 struct nu_resolver_conf {
-    const char *servers; /* "127.0.0.1:5353,...": instead of /etc/resolv.conf; NULL = that */
-    int timeout_ms;      /* 0 = the default above */
-    int tries;           /* 0 = the default above */
+    const char *servers;     /* "127.0.0.1:5353,...": instead of resolv.conf's; NULL = those */
+    const char *resolv_conf; /* read again when it is another file; NULL = /etc/resolv.conf */
+    int timeout_ms;          /* 0 = the default above */
+    int tries;               /* 0 = the default above */
 };
 
 /* Borrowed during the callback. */

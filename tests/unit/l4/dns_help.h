@@ -37,6 +37,7 @@ struct dns {
     char address[32]; /* "127.0.0.1:PORT" */
     struct dns_row *rows;
     unsigned asked; /* questions, A and AAAA apart */
+    unsigned from;  /* port that the last one came from */
 };
 
 struct dns_out {
@@ -120,6 +121,7 @@ static inline void dns_answer(struct dns *dns, const uint8_t *question, size_t l
     unsigned type = question[12 + name_len] << 8 | question[13 + name_len];
     const struct dns_row *row = dns_find(dns, name);
     dns->asked++;
+    dns->from = ntohs(from->sin_port);
     if (row && row->silent)
         return;
     dns_put(&out, question, 12 + name_len + 4);

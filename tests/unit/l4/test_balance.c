@@ -88,7 +88,7 @@ static void many_heavy_ones_are_scaled_down(void **state)
 /* A set of endpoints 10.0.0.1, .2, ... from "priority:weight" pairs. */
 static struct nu_endpoint_set *set_of(const uint32_t (*pairs)[2], uint32_t count)
 {
-    struct cl_member *members = calloc(count, sizeof *members);
+    struct cl_member *members = calloc(count + 1, sizeof *members);
     for (uint32_t i = 0; i < count; i++) {
         struct nu_addr addr = {
             .kind = NU_ADDR_IP4, .ip = {10, 0, (uint8_t)(i >> 8), (uint8_t)i}

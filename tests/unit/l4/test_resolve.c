@@ -69,7 +69,8 @@ static void start(struct world *w, int timeout_ms)
 {
     nu_workers_init(0);
     w->dns = dns_start(rows);
-    struct nu_resolver_conf conf = {w->dns.address, timeout_ms, 2};
+    struct nu_resolver_conf conf = {
+        .servers = w->dns.address, .timeout_ms = timeout_ms, .tries = 2};
     w->resolver = nu_resolver_new(&nu_worker_main()->loop, &conf);
     event_base_loop(nu_worker_main()->base, EVLOOP_NONBLOCK);
 }
@@ -240,6 +241,55 @@ static void many_wait_for_their_turn(void **state)
     stop(&w);
 }
 
+static void write_resolv_conf(const char *path)
+{
+    char next[64]; /* renamed over the old one: another inode, whatever the clock says */
+    snprintf(next, sizeof next, "%s.next", path);
+    FILE *out = fopen(next, "w");
+    fputs("nameserver 127.0.0.1\n", out);
+    fclose(out);
+    assert_int_equal(rename(next, path), 0);
+}
+
+/* The port that a channel asks from, while something is asked on it. */
+static unsigned port_asking(struct world *w)
+{
+    struct heard h;
+    ask(w, "a.test", &h);
+    until_heard(w, &h);
+    return w->dns.from;
+}
+
+/* Another resolv.conf: a new channel from then on; what was asked on the old one is answered
+ * there. */
+static void another_resolv_conf_is_noticed(void **state)
+{
+    char folder[] = "/tmp/nuncio-resolve-XXXXXX", path[64];
+    struct dns_row *silent = dns_find(&(struct dns){.rows = rows}, "silent.test");
+    struct heard before;
+    struct world w = {.dns = dns_start(rows)};
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/resolv.conf", folder);
+    write_resolv_conf(path);
+    struct nu_resolver_conf conf = {w.dns.address, path, 50, 10};
+    nu_workers_init(0);
+    w.resolver = nu_resolver_new(&nu_worker_main()->loop, &conf);
+    ask(&w, "silent.test", &before);
+    unsigned port = port_asking(&w);
+    assert_int_equal(port_asking(&w), port);
+    write_resolv_conf(path);
+    assert_int_not_equal(port_asking(&w), port);
+    assert_int_equal(before.times, 0);
+    silent->silent = false;
+    silent->a[0] = "10.0.0.5";
+    until_heard(&w, &before);
+    assert_string_equal(before.addrs, "10.0.0.5:80");
+    assert_int_equal(w.dns.from, port);
+    silent->silent = true;
+    assert_true(unlink(path) == 0 && rmdir(folder) == 0);
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +300,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_query_says_nothing),
         cmocka_unit_test(freeing_lets_go_of_what_is_still_asked),
         cmocka_unit_test(many_wait_for_their_turn),
+        cmocka_unit_test(another_resolv_conf_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
