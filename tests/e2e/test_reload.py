@@ -1,4 +1,4 @@
-"""Changes while it runs: HUP, TERM, INT, USR1."""
+"""The life of a process: start, HUP, USR1, TERM, INT."""
 import itertools
 import os
 import pty
@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,15 @@ def swap(one, text):
 def echoes(peer):
     """Three servers that say a, b, c first."""
     return [peer(Echo, name) for name in (b"a", b"b", b"c")]
+
+
+# --- the start
+
+def test_one_worker_per_cpu_and_all_descriptors_allowed(nuncio, echoes):
+    one = nuncio(config(listeners=[proxy("c")], clusters=[cluster(echoes[0])], workers=0))
+    assert one.wait_ready() == (1, len(os.sched_getaffinity(0)))
+    limit = re.search(r"^Max open files +(\d+) +(\d+)", Path(f"/proc/{one.pid}/limits").read_text(), re.M)
+    assert limit[1] == limit[2]
 
 
 # --- what changes, and what does not

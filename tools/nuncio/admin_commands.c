@@ -15,17 +15,6 @@
 
 #define WHY_MAX 512 /* bytes of a reason for not being ready */
 
-static int64_t rss_bytes(void)
-{
-    long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file && fscanf(file, "%*d %lld", &pages) != 1) /* NOLINT(cert-err34-c): the kernel's own */
-        pages = 0;
-    if (file)
-        fclose(file);
-    return pages * sysconf(_SC_PAGESIZE);
-}
-
 static void run_stats(const struct nu_admin_request *r)
 {
     nu_server_refresh(r->server, r->connections);
@@ -91,7 +80,7 @@ static void run_server_info(const struct nu_admin_request *r)
     fprintf(r->out, "config: %s\n", server->source.path ? server->source.path : "command line");
     fprintf(r->out, "workers: %u\n", nu_workers_count());
     fprintf(r->out, "connections: %" PRIu64 "\n", r->connections);
-    fprintf(r->out, "rss: %" PRId64 "\n", rss_bytes());
+    fprintf(r->out, "rss: %" PRId64 "\n", nu_server_rss());
 }
 
 static void run_memory(const struct nu_admin_request *r)
@@ -100,7 +89,7 @@ static void run_memory(const struct nu_admin_request *r)
     fprintf(r->out, "allocated: %zu\n", info.uordblks + info.hblkhd);
     fprintf(r->out, "free: %zu\n", info.fordblks);
     fprintf(r->out, "heap_size: %zu\n", info.arena + info.hblkhd);
-    fprintf(r->out, "rss: %" PRId64 "\n", rss_bytes());
+    fprintf(r->out, "rss: %" PRId64 "\n", nu_server_rss());
 }
 
 static void run_log_level(const struct nu_admin_request *r)

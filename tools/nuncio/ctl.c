@@ -7,6 +7,7 @@
 #include "core/assert.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,14 @@ struct ctl {
     char line[NU_ADMIN_LINE_MAX];
 };
 
-static enum nu_exit fail(const char *fmt, const char *what, const char *why)
+static enum nu_exit fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static enum nu_exit fail(const char *fmt, ...)
 {
+    va_list ap;
     fputs("nuncio ctl: ", stderr);
-    fprintf(stderr, fmt, what, why); /* NOLINT: both callers' formats take two strings */
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
     fputc('\n', stderr);
     return NU_EXIT_FAILED;
 }
@@ -62,8 +67,7 @@ static enum nu_exit print_answer(FILE *in)
     free(line);
     if (ended)
         return code;
-    fputs("nuncio ctl: the connection was closed before the answer's end\n", stderr);
-    return NU_EXIT_FAILED;
+    return fail("the connection was closed before the answer's end");
 }
 
 static enum nu_exit converse(const char *address, const struct nu_addr *addr, const char *command)
@@ -87,9 +91,9 @@ static enum nu_exit ask(const char *address, const char *command)
     struct nu_addr addr;
     enum nu_err err = nu_admin_address(address, &addr);
     if (err == NU_ERR_SYNTAX)
-        return fail("%s is not an address%s: write unix:/path or 127.0.0.1:9901", address, "");
+        return fail("%s is not an address: write unix:/path or 127.0.0.1:9901", address);
     if (err)
-        return fail("%s is neither a loopback address nor a UNIX socket%s", address, "");
+        return fail("%s is neither a loopback address nor a UNIX socket", address);
     return converse(address, &addr, command);
 }
 
@@ -103,7 +107,7 @@ static enum nu_exit ask_by_config(const char *path, const char *command)
     if (nu_root_admin(conf, arena, &address) != NU_OK)
         fputs(nu_conf_report(conf), stderr);
     else if (!address)
-        fail("%s has no admin address%s: add the line \"admin: on\"", path, "");
+        fail("%s has no admin address: add the line \"admin: on\"", path);
     else
         code = ask(address, command);
     nu_arena_free(arena);

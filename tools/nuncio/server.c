@@ -5,22 +5,23 @@
 #include "core/log.h"
 #include "core/worker.h"
 
-#include <malloc.h>
+#include <stdio.h>
+#include <unistd.h>
 
 static const struct nu_stat_def defs[] = {
-    [NU_SERVER_LIVE_GAUGE] = {"live",              NU_GAUGE,   NULL,    "1 while it accepts, 0 from drain on"      },
-    [NU_SERVER_STATE] = {"state",             NU_GAUGE,   NULL,    "0 live, 1 draining, 2 stopped, 3 starting"},
-    [NU_SERVER_UPTIME] = {"uptime",            NU_GAUGE,   "s",     "seconds since it began to serve"          },
-    [NU_SERVER_CONCURRENCY] = {"concurrency",       NU_GAUGE,   NULL,    "worker threads"                           },
-    [NU_SERVER_TOTAL_CONNECTIONS] = {"total_connections", NU_GAUGE,   NULL,
-                              "client connections now, of all listeners"                                           },
-    [NU_SERVER_MEMORY_ALLOCATED] = {"memory_allocated",  NU_GAUGE,   "bytes",
-                              "in use by the program, as the allocator counts"                                     },
-    [NU_SERVER_GENERATION] = {"generation",        NU_GAUGE,   NULL,
-                              "number of the config that serves; the first is 1"                                   },
-    [NU_SERVER_RELOAD_TOTAL] = {"reload_total",      NU_COUNTER, NULL,    "reloads that were tried"                  },
-    [NU_SERVER_RELOAD_FAILED] = {"reload_failed",     NU_COUNTER, NULL,
-                              "reloads that changed nothing, because the config is wrong"                          },
+    [NU_SERVER_LIVE_GAUGE] = {"live",                 NU_GAUGE,   NULL,    "1 while it accepts, 0 from drain on"      },
+    [NU_SERVER_STATE] = {"state",                NU_GAUGE,   NULL,    "0 live, 1 draining, 2 stopped, 3 starting"},
+    [NU_SERVER_UPTIME] = {"uptime",               NU_GAUGE,   "s",     "seconds since it began to serve"          },
+    [NU_SERVER_CONCURRENCY] = {"concurrency",          NU_GAUGE,   NULL,    "worker threads"                           },
+    [NU_SERVER_TOTAL_CONNECTIONS] = {"total_connections",    NU_GAUGE,   NULL,
+                              "client connections now, of all listeners"                                              },
+    [NU_SERVER_MEMORY_PHYSICAL] = {"memory_physical_size", NU_GAUGE,   "bytes",
+                              "resident memory, as the kernel counts"                                                 },
+    [NU_SERVER_GENERATION] = {"generation",           NU_GAUGE,   NULL,
+                              "number of the config that serves; the first is 1"                                      },
+    [NU_SERVER_RELOAD_TOTAL] = {"reload_total",         NU_COUNTER, NULL,    "reloads that were tried"                  },
+    [NU_SERVER_RELOAD_FAILED] = {"reload_failed",        NU_COUNTER, NULL,
+                              "reloads that changed nothing, because the config is wrong"                             },
 };
 const struct nu_stat_group nu_server_stats = NU_STAT_GROUP("server", "The process.", defs);
 
@@ -36,6 +37,17 @@ static const uint8_t edges[] = {
     [NU_SERVER_DRAINING] = 1 << NU_SERVER_STOPPED,
     [NU_SERVER_STOPPED] = 0,
 };
+
+int64_t nu_server_rss(void)
+{
+    long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file && fscanf(file, "%*d %lld", &pages) != 1) /* NOLINT(cert-err34-c): the kernel's own */
+        pages = 0;
+    if (file)
+        fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
 
 static void gauge(struct nu_server *server, enum nu_server_stat stat, int64_t value)
 {
@@ -58,7 +70,7 @@ void nu_server_refresh(struct nu_server *server, uint64_t connections)
     gauge(server, NU_SERVER_UPTIME, up_ms / 1000);
     gauge(server, NU_SERVER_CONCURRENCY, nu_workers_count());
     gauge(server, NU_SERVER_TOTAL_CONNECTIONS, (int64_t)connections);
-    gauge(server, NU_SERVER_MEMORY_ALLOCATED, (int64_t)mallinfo2().uordblks);
+    gauge(server, NU_SERVER_MEMORY_PHYSICAL, nu_server_rss());
     gauge(server, NU_SERVER_GENERATION, server->now ? (int64_t)server->now->number : 0);
 }
 

@@ -23,7 +23,7 @@ enum nu_server_stat {
     NU_SERVER_UPTIME,
     NU_SERVER_CONCURRENCY,
     NU_SERVER_TOTAL_CONNECTIONS,
-    NU_SERVER_MEMORY_ALLOCATED,
+    NU_SERVER_MEMORY_PHYSICAL,
     NU_SERVER_GENERATION,
     NU_SERVER_RELOAD_TOTAL,
     NU_SERVER_RELOAD_FAILED,
@@ -65,6 +65,8 @@ void nu_waiters_tell(struct nu_list *waiters, bool ok, const char *text);
 
 /* Checks the edge, logs it. */
 void nu_server_set_state(struct nu_server *server, enum nu_server_state to);
+/* Bytes of resident memory. */
+int64_t nu_server_rss(void);
 /* Brings gauges up to date before somebody reads them; `connections` as counted just now. */
 void nu_server_refresh(struct nu_server *server, uint64_t connections);
 
