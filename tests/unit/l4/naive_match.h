@@ -37,6 +37,8 @@ static inline int naive_prefix(const struct nu_vec *prefixes, const struct nu_ad
 static inline int naive_pattern(const char *pattern, const struct nu_match_name *name)
 {
     size_t len = strlen(pattern);
+    if (pattern[len - 1] == '.')
+        len--;
     if (strcmp(pattern, "*") == 0)
         return 1;
     if (pattern[0] != '*')
