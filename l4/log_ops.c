@@ -207,11 +207,6 @@ static bool upstream_port(OP_ARGS)
     return put_port(out, addr ? addr->port : 0);
 }
 
-static bool upstream_local_port(OP_ARGS)
-{
-    return put_port(out, facts_of(subject)->upstream_local_port);
-}
-
 static bool attempts(OP_ARGS)
 {
     nu_logbuf_u64(out, facts_of(subject)->attempts);
@@ -324,7 +319,6 @@ static const struct nu_log_op ops[] = {
     TEXT("UPSTREAM_REMOTE_ADDRESS", upstream, "The same."),
     TEXT("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", upstream_ip, "The same without the port."),
     NUMBER("UPSTREAM_REMOTE_PORT", upstream_port, "The endpoint's port."),
-    NUMBER("UPSTREAM_LOCAL_PORT", upstream_local_port, "Our port towards the endpoint."),
     NUMBER("UPSTREAM_REQUEST_ATTEMPT_COUNT", attempts, "Endpoints tried."),
     TEXT("RESPONSE_FLAGS", flags, "Envoy's flag for how it ended; absent when nothing was wrong."),
     TEXT("CLOSE_CAUSE", cause, "Why it ended: a name from the table of causes."),

@@ -58,7 +58,6 @@ static void start(bool known)
         .cluster = "blue",
         .upstream = &upstream,
         .connect_ms = 5 + 1,
-        .upstream_local_port = 4242,
         .attempts = 2,
     };
     if (!known)
@@ -139,7 +138,6 @@ static const struct row rows[] = {
     {"UPSTREAM_REMOTE_ADDRESS",                       "192.0.2.9:443",                               "-"                       },
     {"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",          "192.0.2.9",                                   "-"                       },
     {"UPSTREAM_REMOTE_PORT",                          "443",                                         "-"                       },
-    {"UPSTREAM_LOCAL_PORT",                           "4242",                                        "-"                       },
     {"UPSTREAM_REQUEST_ATTEMPT_COUNT",                "2",                                           "0"                       },
     {"RESPONSE_FLAGS",                                "RBAC",                                        "-"                       },
     {"CLOSE_CAUSE",                                   "filter_denied",                               "-"                       },
