@@ -113,11 +113,11 @@ static bool go_on_after(struct nu_accept_point *point, int error)
         pause_over(point->loop);
         return false;
     }
+    count(point, NU_LISTENER_CX_ACCEPT_FAILED);
     if (is_shortage(error)) {
         wait_for_descriptors(point, error);
         return false;
     }
-    count(point, NU_LISTENER_CX_ACCEPT_FAILED);
     if (is_of_connection(error))
         return true;
     nu_log_limited(NU_LOG_ERROR, "listener", "accept failed error=\"%s\"", strerror(error));

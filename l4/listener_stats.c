@@ -25,7 +25,8 @@ static const struct nu_stat_def defs[NU_LISTENER_STAT_COUNT] = {
                                              "Times a worker stopped accepting because descriptors "
                                              "or memory ran out"),
     [NU_LISTENER_CX_ACCEPT_FAILED] =
-        COUNTER("downstream_cx_accept_failed", "Connections lost before they could be accepted"),
+        COUNTER("downstream_cx_accept_failed",
+                "Accepts that failed: no descriptors, or the connection was gone"),
     [NU_LISTENER_NO_FILTER_CHAIN_MATCH] =
         COUNTER("no_filter_chain_match", "Connections closed because no chain matches"),
     [NU_LISTENER_PRE_CX_ACTIVE] = {"downstream_pre_cx_active", NU_GAUGE,     NULL,

@@ -156,6 +156,7 @@ static void pauses_without_descriptors(void **state)
         nu_loop_advance(&loop, NU_ACCEPT_PAUSE_MS);
     assert_int_equal(server_count, 0);
     assert_int_equal(stat_of(NU_LISTENER_CX_ACCEPT_PAUSED), 1); /* one episode */
+    assert_int_equal(stat_of(NU_LISTENER_CX_ACCEPT_FAILED), 6); /* of so many tries */
     assert_int_equal(log_lines, 1);
     setrlimit(RLIMIT_NOFILE, &before);
     nu_loop_advance(&loop, NU_ACCEPT_PAUSE_MS - 1);
