@@ -3,11 +3,12 @@
 That each checks clean is tests/examples; the demo has test_demo.py.
 """
 import re
+import time
 
 import pytest
 
 from lib import clients, servers
-from lib.fork import taker
+from lib.fork import echoed, taker
 from lib.hello import hello
 from lib.nuncio import ROOT
 from lib.peers import Echo
@@ -80,3 +81,17 @@ def test_example_tcp_balance(example, peer, tmp_path):
     one.close(), two.close()
     assert [took() for _ in range(4)] == ["spare"] * 4
     assert f"db::{spare.address}::cx_total::4" in proxy.ctl("clusters")
+
+
+def test_example_throttle_and_limits(example, tmp_path):
+    proxy = example("throttle-and-limits", ECHO_PORT=0, ADMIN=f"unix:{tmp_path}/a")
+    with proxy.connect("echo") as held, proxy.connect("echo") as slow:
+        held.sendall(b"x")
+        assert echoed(held, b"x")
+        began, size = time.monotonic(), 160 << 10
+        slow.sendall(bytes(size))
+        assert echoed(slow, bytes(size)) and time.monotonic() - began > 0.3  # 96 KiB over the burst, at 256 KiB a second
+        with proxy.connect("echo") as third:
+            assert taker(third) in ("fin", "rst")
+    proxy.wait_line(r"cause=connection_limit ")
+    eventually(lambda: command("sh", "-c", bash_line("throttle-and-limits", port7007=proxy.port("echo"))).stdout == "hello\n")
