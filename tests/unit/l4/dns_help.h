@@ -115,7 +115,7 @@ static inline struct dns_row *dns_find(struct dns *dns, const char *name)
 static inline void dns_answer(struct dns *dns, const uint8_t *question, size_t len,
                               const struct sockaddr_in *from)
 {
-    char name[256];
+    char name[256] = "";
     struct dns_out out = {.len = 0};
     size_t name_len = dns_read_name(question + 12, name);
     unsigned type = question[12 + name_len] << 8 | question[13 + name_len];
@@ -141,7 +141,7 @@ static inline void dns_answer(struct dns *dns, const uint8_t *question, size_t l
 static inline void dns_serve(struct dns *dns, int wait_ms)
 {
     uint8_t buf[512];
-    struct sockaddr_in from;
+    struct sockaddr_in from = {0};
     socklen_t from_len = sizeof from;
     poll(&(struct pollfd){.fd = dns->fd, .events = POLLIN}, 1, wait_ms);
     ssize_t n;
