@@ -389,3 +389,30 @@ def test_usr1_reopens_logs(nuncio, echoes):
     one.wait_line("log +reopened failed=0")
     visit()
     assert len(one.file_lines("access.log")) == 1 and len(one.file_lines("access.log.1")) == 1
+
+
+def test_a_log_that_cannot_be_reopened_goes_on(nuncio, echoes):
+    """The old file gets the lines until the folder is back."""
+    logs = [{"path": "logs/a.log"}]
+    text = config(listeners=[proxy("c", access_log=logs)], clusters=[cluster(echoes[0])])
+    with pytest.raises(AssertionError, match="No such file or directory"):
+        nuncio(text)
+    one = nuncio(text.replace("logs/a.log", "a.log"))
+    (one.dir / "logs").mkdir()
+    one.reload(text)
+    (one.dir / "logs").rename(one.dir / "gone")
+    one.signal(signal.SIGUSR1)
+    one.wait_line("log +reopened failed=1")
+    with one.connect("edge") as sock:
+        assert says(sock) == b"a"
+    assert one.file_lines("gone/a.log") and one.stats()["filesystem.reopen_failed"] == 1
+
+
+def test_a_full_disk_costs_lines_not_traffic(nuncio, echoes):
+    one = nuncio(config(listeners=[proxy("c", access_log=[{"path": "/dev/full"}])], clusters=[cluster(echoes[0])]))
+    for _ in range(3):
+        with one.connect("edge") as sock:
+            assert says(sock) == b"a" and carries(sock)
+    stats = one.wait_stat("filesystem.lines_lost", lambda lost: lost > 0)
+    assert stats["filesystem.write_failed"] > 0
+    one.wait_line("/dev/full.*No space left|No space left.*/dev/full")
