@@ -2,6 +2,7 @@
 #include "l4/resolve.h"
 
 #include "core/worker.h"
+#include "tests/unit/folder.h"
 #include "tests/unit/l4/dns_help.h"
 
 #include <event2/event.h>
@@ -243,7 +244,8 @@ static void many_wait_for_their_turn(void **state)
 
 static void write_resolv_conf(const char *path)
 {
-    char next[64]; /* renamed over the old one: another inode, whatever the clock says */
+    char next[FOLDER_MAX +
+              32]; /* renamed over the old one: another inode, whatever the clock says */
     snprintf(next, sizeof next, "%s.next", path);
     FILE *out = fopen(next, "w");
     fputs("nameserver 127.0.0.1\n", out);
@@ -264,11 +266,11 @@ static unsigned port_asking(struct world *w)
  * there. */
 static void another_resolv_conf_is_noticed(void **state)
 {
-    char folder[] = "/tmp/nuncio-resolve-XXXXXX", path[64];
+    char folder[FOLDER_MAX], path[FOLDER_MAX + 16];
     struct dns_row *silent = dns_find(&(struct dns){.rows = rows}, "silent.test");
     struct heard before;
     struct world w = {.dns = dns_start(rows)};
-    assert_non_null(mkdtemp(folder));
+    assert_true(folder_make(folder));
     snprintf(path, sizeof path, "%s/resolv.conf", folder);
     write_resolv_conf(path);
     struct nu_resolver_conf conf = {w.dns.address, path, 50, 10};
@@ -286,7 +288,7 @@ static void another_resolv_conf_is_noticed(void **state)
     assert_string_equal(before.addrs, "10.0.0.5:80");
     assert_int_equal(w.dns.from, port);
     silent->silent = true;
-    assert_true(unlink(path) == 0 && rmdir(folder) == 0);
+    folder_remove(folder);
     stop(&w);
 }
 
