@@ -9,19 +9,19 @@
 #include <unistd.h>
 
 static const struct nu_stat_def defs[] = {
-    [NU_SERVER_LIVE_GAUGE] = {"live",                 NU_GAUGE,   NULL,    "1 while it accepts, 0 from drain on"      },
-    [NU_SERVER_STATE] = {"state",                NU_GAUGE,   NULL,    "0 live, 1 draining, 2 stopped, 3 starting"},
-    [NU_SERVER_UPTIME] = {"uptime",               NU_GAUGE,   "s",     "seconds since it began to serve"          },
-    [NU_SERVER_CONCURRENCY] = {"concurrency",          NU_GAUGE,   NULL,    "worker threads"                           },
+    [NU_SERVER_LIVE_GAUGE] = {"live",                 NU_GAUGE,   NULL,    "1 while it accepts, 0 from drain on."      },
+    [NU_SERVER_STATE] = {"state",                NU_GAUGE,   NULL,    "0 live, 1 draining, 2 stopped, 3 starting."},
+    [NU_SERVER_UPTIME] = {"uptime",               NU_GAUGE,   "s",     "Since the start."                          },
+    [NU_SERVER_CONCURRENCY] = {"concurrency",          NU_GAUGE,   NULL,    "Worker threads."                           },
     [NU_SERVER_TOTAL_CONNECTIONS] = {"total_connections",    NU_GAUGE,   NULL,
-                              "client connections now, of all listeners"                                              },
+                              "Client connections now, of all listeners."                                              },
     [NU_SERVER_MEMORY_PHYSICAL] = {"memory_physical_size", NU_GAUGE,   "bytes",
-                              "resident memory, as the kernel counts"                                                 },
+                              "Resident memory, as the kernel counts."                                                 },
     [NU_SERVER_GENERATION] = {"generation",           NU_GAUGE,   NULL,
-                              "number of the config that serves; the first is 1"                                      },
-    [NU_SERVER_RELOAD_TOTAL] = {"reload_total",         NU_COUNTER, NULL,    "reloads that were tried"                  },
+                              "Number of the config that serves; the first is 1."                                      },
+    [NU_SERVER_RELOAD_TOTAL] = {"reload_total",         NU_COUNTER, NULL,    "Reloads that were tried."                  },
     [NU_SERVER_RELOAD_FAILED] = {"reload_failed",        NU_COUNTER, NULL,
-                              "reloads that changed nothing, because the config is wrong"                             },
+                              "Reloads that changed nothing, because the config is wrong."                             },
 };
 const struct nu_stat_group nu_server_stats = NU_STAT_GROUP("server", "The process.", defs);
 
