@@ -6,7 +6,7 @@
  * and gives back endpoint and cluster. */
 #include "l4/leg.h"
 
-#include "core/chain_priv.h"
+#include "core/assert.h"
 #include "l4/filters/proxy_protocol_out.h"
 #include "l4/sock.h"
 
@@ -40,12 +40,12 @@ struct leg_conf {
 
 static void count(const struct leg *leg, enum nu_cluster_stat stat, int64_t n)
 {
-    nu_stat_add(leg->cluster->stats, leg->filter.chain->loop->shard, stat, n);
+    nu_stat_add(leg->cluster->stats, nu_filter_loop(&leg->filter)->shard, stat, n);
 }
 
 static int64_t age_ms(const struct leg *leg)
 {
-    return leg->filter.chain->loop->now_ms - leg->start_ms;
+    return nu_filter_loop(&leg->filter)->now_ms - leg->start_ms;
 }
 
 static void on_connect_timeout(struct nu_filter *f)
@@ -61,8 +61,8 @@ static enum nu_open leg_open(struct nu_filter *f, const void *conf)
     leg->cluster = c->cluster;
     leg->endpoint = c->endpoint;
     leg->ready = c->ready;
-    leg->start_ms = f->chain->loop->now_ms;
-    nu_pin(&leg->cluster->counted, f->chain->loop->shard);
+    leg->start_ms = nu_filter_loop(f)->now_ms;
+    nu_pin(&leg->cluster->counted, nu_filter_loop(f)->shard);
     count(leg, NU_CLUSTER_CX_TOTAL, 1);
     count(leg, NU_CLUSTER_CX_ACTIVE, 1);
     atomic_fetch_add_explicit(&leg->endpoint->cx_total, 1, memory_order_relaxed);
@@ -77,8 +77,8 @@ static void become_ready(struct leg *leg)
 {
     leg->state = LEG_READY;
     nu_timer_stop(&leg->filter, TIMER_CONNECT);
-    nu_stat_record(leg->cluster->stats, leg->filter.chain->loop->shard, NU_CLUSTER_CX_CONNECT_MS,
-                   (uint64_t)age_ms(leg));
+    nu_stat_record(leg->cluster->stats, nu_filter_loop(&leg->filter)->shard,
+                   NU_CLUSTER_CX_CONNECT_MS, (uint64_t)age_ms(leg));
 }
 
 static void leg_flow(struct nu_filter *f, enum nu_dir dir, bool go)
@@ -99,7 +99,7 @@ static void on_cut_grace(struct nu_filter *f)
 
 static void on_orphan_check(struct nu_filter *f)
 {
-    int64_t quiet = f->chain->loop->now_ms - nu_chain_last_activity(f->chain);
+    int64_t quiet = nu_filter_loop(f)->now_ms - nu_chain_last_activity(f->chain);
     if (!((struct leg *)f)->joint.peer && quiet >= ORPHAN_QUIET_MS)
         nu_fail(f, NU_CAUSE_HALF_CLOSE, NU_SIDE_LOCAL, "the server takes no more");
     else
@@ -122,8 +122,8 @@ static void count_end(const struct leg *leg, struct nu_result result)
     count(leg, NU_CLUSTER_CX_ACTIVE, -1);
     count(leg, NU_CLUSTER_CX_DESTROY, 1);
     if (leg->state == LEG_READY) {
-        nu_stat_record(leg->cluster->stats, leg->filter.chain->loop->shard, NU_CLUSTER_CX_LENGTH_MS,
-                       (uint64_t)age_ms(leg));
+        nu_stat_record(leg->cluster->stats, nu_filter_loop(&leg->filter)->shard,
+                       NU_CLUSTER_CX_LENGTH_MS, (uint64_t)age_ms(leg));
         count(leg,
               result.side == NU_SIDE_UPSTREAM ? NU_CLUSTER_CX_DESTROY_REMOTE
                                               : NU_CLUSTER_CX_DESTROY_LOCAL,
@@ -148,7 +148,7 @@ static void leg_close(struct nu_filter *f)
     if (leg->cluster->max_connections > 0)
         atomic_fetch_sub_explicit(&leg->cluster->cx_active, 1, memory_order_relaxed);
     nu_endpoint_unref(leg->endpoint);
-    nu_unpin(&leg->cluster->counted, f->chain->loop->shard);
+    nu_unpin(&leg->cluster->counted, nu_filter_loop(f)->shard);
 }
 
 static const struct nu_filter_type leg_type = {
@@ -220,10 +220,11 @@ bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_
         places[n++] = (struct nu_place){&nu_filter_proxy_out, &proxy};
     }
     places[n++] = (struct nu_place){&nu_sock, &sock};
-    struct nu_chain *chain = nu_chain_new(owner->chain->loop, places, n, NULL, NULL, NULL);
+    struct nu_chain *chain = nu_chain_new(nu_filter_loop(owner), places, n, NULL, NULL, NULL);
     struct leg *leg = (struct leg *)nu_chain_end(chain, NU_REV);
     nu_join(owner, &leg->filter);
-    if (nu_chain_live(chain) && leg->state == LEG_CONNECTING && !nu_blocked(&leg->filter, NU_FWD)) {
+    if (!nu_chain_ended(chain) && leg->state == LEG_CONNECTING &&
+        !nu_blocked(&leg->filter, NU_FWD)) {
         become_ready(leg); /* connected at once: owner's own callback is on the stack */
         ready(owner);
     }

@@ -65,7 +65,7 @@ static void relay(struct sock *s, struct sock *d)
 {
     if (s->bulk && sock_splice(s, d))
         return;
-    struct nu_loop *loop = s->filter.chain->loop;
+    struct nu_loop *loop = nu_filter_loop(&s->filter);
     struct nu_block *b = nu_block_get(loop->blocks, s->bulk ? NU_BLOCK_LARGE : NU_BLOCK_SMALL);
     ssize_t n = read(s->io.fd, b->data, b->cap);
     if (sock_read_result(s, n, b->cap)) {
@@ -87,7 +87,7 @@ static void relay(struct sock *s, struct sock *d)
 /* Through the chain: others see the bytes, or the sink has some unsent. */
 static void take(struct sock *s)
 {
-    struct nu_loop *loop = s->filter.chain->loop;
+    struct nu_loop *loop = nu_filter_loop(&s->filter);
     struct nu_block *b = nu_block_get(loop->blocks, s->bulk ? NU_BLOCK_MEDIUM : NU_BLOCK_SMALL);
     ssize_t n = read(s->io.fd, b->data, b->cap);
     if (sock_read_result(s, n, b->cap))
@@ -105,13 +105,13 @@ static void paused(struct sock *s)
 static void pump(struct nu_filter *f)
 {
     struct sock *s = sock_of(f);
-    for (int turn = 0; s->mask & SOCK_IN && !s->read_ended && nu_chain_live(f->chain); turn++) {
+    for (int turn = 0; s->mask & SOCK_IN && !s->read_ended && !nu_chain_ended(f->chain); turn++) {
         if (nu_blocked(f, s->in)) {
             paused(s);
             return;
         }
         if (turn == READS_A_TURN) {
-            nu_loop_ready(f->chain->loop, &s->read_task);
+            nu_loop_ready(nu_filter_loop(f), &s->read_task);
             return;
         }
         struct nu_filter *sink = nu_direct(f, s->in);
@@ -159,6 +159,9 @@ static void on_ready(struct nu_filter *f)
         if (!(s->mask & (SOCK_OUT | SOCK_ERR | SOCK_TAIL)))
             return;
         connect_decided(s);
+        if (s->mask & SOCK_IN) /* who holds the other end hears first that it is connected */
+            nu_loop_ready(nu_filter_loop(f), &s->read_task);
+        return;
     }
     if (s->out && s->mask & SOCK_OUT)
         sock_flush(f);
@@ -208,7 +211,7 @@ static enum nu_open sock_open(struct nu_filter *f, const void *conf)
         nu_fail(f, cause, nu_cause_row(cause)->side, "%s", strerror(-c->fd));
         return NU_REFUSE;
     }
-    if (nu_io_add(f->chain->loop, &s->io)) {
+    if (nu_io_add(nu_filter_loop(f), &s->io)) {
         nu_fail(f, NU_CAUSE_INTERNAL, NU_SIDE_LOCAL, "epoll: %s", strerror(errno));
         return NU_REFUSE;
     }
@@ -221,7 +224,7 @@ static void sock_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 {
     struct sock *s = sock_of(f);
     if (dir == s->in && go && s->mask & SOCK_IN)
-        nu_loop_ready(f->chain->loop, &s->read_task);
+        nu_loop_ready(nu_filter_loop(f), &s->read_task);
 }
 
 void sock_close_fd(struct sock *s, bool reset)
@@ -254,8 +257,8 @@ void nu_sock_set_meter(struct nu_chain *chain, struct nu_meter meter)
     s->stats = meter.stats;
     s->meter_rx = meter.rx;
     s->meter_tx = meter.tx;
-    nu_stat_add(s->stats, chain->loop->shard, s->meter_rx, (int64_t)s->rx);
-    nu_stat_add(s->stats, chain->loop->shard, s->meter_tx, (int64_t)s->tx);
+    nu_stat_add(s->stats, nu_chain_loop(chain)->shard, s->meter_rx, (int64_t)s->rx);
+    nu_stat_add(s->stats, nu_chain_loop(chain)->shard, s->meter_tx, (int64_t)s->tx);
 }
 
 void nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx)

@@ -130,7 +130,7 @@ void sock_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
         if (out->bytes > NU_SOCK_HIGH)
             nu_hold(f, dir);
     }
-    nu_loop_flush(f->chain->loop, &out->flush);
+    nu_loop_flush(nu_filter_loop(f), &out->flush);
 }
 
 void sock_write_failed(struct sock *s)
@@ -141,7 +141,7 @@ void sock_write_failed(struct sock *s)
     sock_out_free(s);
     nu_drop(f, sock_outdir(s));
     if (!s->read_ended)
-        nu_loop_ready(f->chain->loop, &s->read_task);
+        nu_loop_ready(nu_filter_loop(f), &s->read_task);
 }
 
 /* True if the socket may take more. */
@@ -226,7 +226,7 @@ void sock_flush(struct nu_filter *f)
         else
             sock_out_free(s);
     } else {
-        compact(out, f->chain->loop->blocks);
+        compact(out, nu_filter_loop(f)->blocks);
     }
     if (!s->out || (!s->out->piped && s->out->bytes <= NU_SOCK_HIGH / 2))
         nu_release(f, sock_outdir(s));

@@ -3,7 +3,8 @@
 #ifndef NU_L4_SOCK_PRIV_H
 #define NU_L4_SOCK_PRIV_H
 
-#include "core/chain_priv.h"
+#include "core/assert.h"
+#include "core/chain.h"
 #include "l4/sock.h"
 
 struct sock_out;
@@ -49,7 +50,7 @@ static inline void sock_took(struct sock *s, size_t n)
 {
     s->rx += n;
     if (s->stats)
-        nu_stat_add(s->stats, s->filter.chain->loop->shard, s->meter_rx, (int64_t)n);
+        nu_stat_add(s->stats, nu_filter_loop(&s->filter)->shard, s->meter_rx, (int64_t)n);
     nu_chain_touch(s->filter.chain);
 }
 
@@ -57,7 +58,7 @@ static inline void sock_gave(struct sock *s, size_t n)
 {
     s->tx += n;
     if (s->stats)
-        nu_stat_add(s->stats, s->filter.chain->loop->shard, s->meter_tx, (int64_t)n);
+        nu_stat_add(s->stats, nu_filter_loop(&s->filter)->shard, s->meter_tx, (int64_t)n);
     nu_chain_touch(s->filter.chain);
 }
 

@@ -8,7 +8,7 @@
  * . `close` parts the joint and gives the endpoints back. */
 #include "l4/tcp_proxy.h"
 
-#include "core/chain_priv.h"
+#include "core/assert.h"
 #include "core/generation.h"
 #include "core/worker.h"
 #include "l4/leg.h"
@@ -79,6 +79,7 @@ struct tcp_proxy {
     struct nu_endpoint **tried;   /* those that failed, in the chain's arena */
     uint8_t tried_count;
     bool ready;            /* the leg is up */
+    bool paused;           /* the server is slower than the client */
     bool half_closed, cut; /* an END passed; a cut one */
 };
 
@@ -89,12 +90,12 @@ static struct tcp_proxy *self_of(struct nu_filter *f)
 
 static void count(const struct tcp_proxy *tp, enum tcp_stat stat)
 {
-    nu_stat_add(tp->conf->stats, tp->filter.chain->loop->shard, stat, 1);
+    nu_stat_add(tp->conf->stats, nu_filter_loop(&tp->filter)->shard, stat, 1);
 }
 
 static void cluster_count(const struct tcp_proxy *tp, enum nu_cluster_stat stat)
 {
-    nu_stat_add(tp->cluster->stats, tp->filter.chain->loop->shard, stat, 1);
+    nu_stat_add(tp->cluster->stats, nu_filter_loop(&tp->filter)->shard, stat, 1);
 }
 
 /* How long nothing may flow now, 0 = for ever. */
@@ -112,7 +113,7 @@ static void on_quiet(struct nu_filter *f)
 {
     struct tcp_proxy *tp = self_of(f);
     int64_t limit = quiet_limit_ms(tp);
-    int64_t quiet = f->chain->loop->now_ms - nu_chain_last_activity(f->chain);
+    int64_t quiet = nu_filter_loop(f)->now_ms - nu_chain_last_activity(f->chain);
     if (quiet < limit) {
         nu_timer_set(f, TIMER_IDLE, limit - quiet, on_quiet);
         return;
@@ -150,7 +151,7 @@ static void on_leg_ready(struct nu_filter *f)
     struct tcp_proxy *tp = self_of(f);
     struct nu_facts *facts = nu_chain_facts(f->chain);
     tp->ready = true;
-    facts->connect_ms = (uint32_t)(f->chain->loop->now_ms - facts->start_ms + 1);
+    facts->connect_ms = (uint32_t)(nu_filter_loop(f)->now_ms - facts->start_ms + 1);
     nu_release(f, NU_FWD);
     watch_quiet(tp);
 }
@@ -161,7 +162,8 @@ static bool try_next(struct tcp_proxy *tp)
     struct nu_chain *chain = tp->filter.chain;
     if (tp->tried_count >= tp->conf->attempts)
         return false;
-    tp->endpoint = nu_cluster_pick(tp->cluster, chain->loop->shard, tp->tried, tp->tried_count);
+    tp->endpoint =
+        nu_cluster_pick(tp->cluster, nu_chain_loop(chain)->shard, tp->tried, tp->tried_count);
     if (!tp->endpoint)
         return false;
     struct nu_facts *facts = nu_chain_facts(chain);
@@ -213,8 +215,10 @@ static void tcp_proxy_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
 static void tcp_proxy_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 {
     struct tcp_proxy *tp = self_of(f);
-    if (dir == NU_FWD && tp->ready)
-        count(tp, go ? TCP_RESUMED_READING : TCP_PAUSED_READING);
+    if (dir != NU_FWD || !tp->ready || tp->paused == !go)
+        return;
+    tp->paused = !go;
+    count(tp, go ? TCP_RESUMED_READING : TCP_PAUSED_READING);
 }
 
 static enum nu_open tcp_proxy_open(struct nu_filter *f, const void *conf)
@@ -231,7 +235,7 @@ static void tcp_proxy_start(struct nu_filter *f)
     struct tcp_proxy *tp = self_of(f);
     nu_sock_set_meter(f->chain,
                       (struct nu_meter){tp->conf->stats, TCP_CX_RX_BYTES, TCP_CX_TX_BYTES});
-    tp->cluster = choose_cluster(tp->conf, f->chain->loop);
+    tp->cluster = choose_cluster(tp->conf, nu_filter_loop(f));
     nu_chain_facts(f->chain)->cluster = tp->cluster->name;
     if (try_next(tp) || nu_chain_ended(f->chain))
         return;
