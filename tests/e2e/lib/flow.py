@@ -1,0 +1,65 @@
+"""Bulk data that can be checked: blocks that carry their number, summed on both ends."""
+import select
+import struct
+import time
+import zlib
+
+from lib.peers import Server
+from lib.poll import SLOW
+
+BLOCK = bytearray(i * 7919 >> 3 & 255 for i in range(1 << 20))
+
+
+def block(number):
+    """1 MiB unlike any other."""
+    struct.pack_into("<Q", BLOCK, 0, number)
+    return BLOCK
+
+
+def payload(size):
+    """`size` bytes of such blocks."""
+    return b"".join(bytes(block(n)) for n in range((size >> 20) + 1))[:size]
+
+
+class PacedSink(Server):
+    """Reads only what allow() has granted in all; `total` and `crc` are the newest connection's, `ended` with its FIN."""
+
+    def __init__(self, **more):
+        self.granted = self.total = self.crc = 0
+        self.ended = False
+        super().__init__(**more)
+
+    def allow(self, count):
+        self.granted += count
+
+    def serve(self, conn):
+        self.total, self.crc, self.ended = 0, 0, False
+        buffer = memoryview(bytearray(1 << 20))
+        while not self.ended and not self.closing:
+            left = min(self.granted - self.total, len(buffer))
+            if left == 0:
+                select.select([], [], [], 0.002)
+                continue
+            count = conn.recv_into(buffer, left)
+            self.crc = zlib.crc32(buffer[:count], self.crc)
+            self.total += count
+            self.ended = count == 0
+
+
+def send_until_stuck(client, data, quiet=0.05):
+    """Sends what the way takes: how many bytes went before it took none for `quiet` seconds."""
+    view, sent = memoryview(data), 0
+    client.setblocking(False)
+    while sent < len(data) and select.select([], [client], [], quiet * SLOW)[1]:
+        try:
+            sent += client.send(view[sent:])
+        except BlockingIOError:
+            continue
+    client.settimeout(10 * SLOW)
+    return sent
+
+
+def seconds(fn, *args):
+    """What fn gives, and how long it took."""
+    began = time.monotonic()
+    return fn(*args), time.monotonic() - began
