@@ -16,6 +16,7 @@ from lib.nuncio import run_nuncio
 from lib.peers import Echo, Hang
 from lib.poll import eventually
 from lib.ports import free_port
+from lib.process import command
 from lib.tools import threads
 
 ECHO = "listeners: [{{name: edge, bind: {bind}, filters: [echo]}}]\n"
@@ -88,6 +89,12 @@ def test_the_same_port_again_at_once(nuncio):
     first.stop()
     first.stop = first.close = lambda: None
     assert says(echo_on(nuncio, address).address("edge"))
+
+
+def test_the_queue_is_as_long_as_asked(nuncio):
+    proxy = nuncio("listeners: [{name: edge, bind: '127.0.0.1:0', backlog: 7, filters: [echo]}]\n", workers=2)
+    rows = command("ss", "-Hltn", f"sport = :{proxy.port('edge')}").stdout.splitlines()
+    assert [row.split()[2] for row in rows] == ["7", "7"]
 
 
 def test_a_listener_counts(nuncio):

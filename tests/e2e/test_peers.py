@@ -30,7 +30,8 @@ def test_iperf3(nuncio, peer, workers, direction):
     end = json.loads(done.stdout)["end"]
     assert done.returncode == 0, done.stdout
     assert sum(end[key]["bytes"] for key in end if key.startswith("sum_sent")) >= size
-    assert all(end[key]["bytes"] > 0 for key in end if key.startswith("sum_received"))
+    if size > MIB:  # iperf3 ends a smaller one before the other side has counted anything
+        assert all(end[key]["bytes"] > 0 for key in end if key.startswith("sum_received"))
     assert proxy.wait_stat("listener.edge.downstream_cx_active", 0)["cluster.server.upstream_cx_active"] == 0
 
 

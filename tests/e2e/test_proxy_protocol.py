@@ -31,7 +31,8 @@ def edge(nuncio, peer, mode="require", workers=None, **more):
 
 def sender(kind, to):
     """haproxy or nginx that sends a header to the address; `port` is where it listens."""
-    options = {"v1": "send-proxy", "v2": "send-proxy-v2", "v2 with TLVs": "send-proxy-v2 proxy-v2-options unique-id,crc32c"}
+    options = {"v1": "send-proxy", "v2": "send-proxy-v2", "v2 with TLVs": "send-proxy-v2 proxy-v2-options unique-id,crc32c",
+               "v2 with TLS": "send-proxy-v2-ssl-cn proxy-v2-options ssl,cert-cn,ssl-cipher,cert-sig,cert-key,authority,crc32c"}
 
     def start(folder):
         if kind == "nginx":
@@ -45,7 +46,7 @@ def sender(kind, to):
 # --- in: from programs not written here
 
 @pytest.mark.parametrize("mode", ["require", "optional"])
-@pytest.mark.parametrize("kind", ["v1", "v2", "v2 with TLVs", "nginx"])
+@pytest.mark.parametrize("kind", ["v1", "v2", "v2 with TLVs", "v2 with TLS", "nginx"])
 def test_a_balancer_tells_who_the_client_is(nuncio, peer, tmp_path, kind, mode):
     proxy = edge(nuncio, peer, mode)
     balancer = peer(sender(kind, proxy.address("edge")), tmp_path)
