@@ -40,7 +40,6 @@ struct nu_facts {
     const struct nu_addr
         *upstream;       /* the endpoint; pinned by who set it until the chain is closed */
     uint32_t connect_ms; /* time to a ready leg, plus 1; 0 = never */
-    uint16_t upstream_local_port;
     uint16_t attempts; /* endpoints tried */
 };
 

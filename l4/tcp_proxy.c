@@ -191,6 +191,7 @@ static void leg_failed(struct tcp_proxy *tp, struct nu_result result)
 {
     char addr[NU_ADDR_TEXT_MAX];
     nu_addr_str(&tp->endpoint->addr, addr);
+    nu_part(&tp->joint, result); /* usually the leg has done that itself */
     remember_tried(tp);
     if (try_next(tp) || nu_chain_ended(tp->filter.chain))
         return;
