@@ -21,7 +21,7 @@ enum nu_listener_stat {
     NU_LISTENER_CX_ACTIVE,
     NU_LISTENER_CX_DESTROY,
     NU_LISTENER_CX_LENGTH_MS,     /* histogram */
-    NU_LISTENER_CX_OVERFLOW,      /* connection_limit of the listener */
+    NU_LISTENER_CX_OVERFLOW,      /* max_connections */
     NU_LISTENER_CX_ACCEPT_PAUSED, /* no descriptors */
     NU_LISTENER_CX_ACCEPT_FAILED, /* each try of a pause, too */
     NU_LISTENER_NO_FILTER_CHAIN_MATCH,
