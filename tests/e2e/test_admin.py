@@ -135,11 +135,12 @@ def test_a_long_line_is_refused_and_the_next_one_answered(nuncio):
     assert answer() == ["ready"]
 
 
-def test_http_is_not_obeyed(nuncio):
+@pytest.mark.parametrize("target", ["/", "/" + "x" * 5000])
+def test_http_is_not_obeyed(nuncio, target):
     """A web page can have a browser send this to a loopback port: not one line of it may be taken for a command."""
     proxy = nuncio(CONFIG)
     sock, _ = talk(proxy)
-    sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\ndrain\n")
+    sock.sendall(f"POST {target} HTTP/1.1\r\nHost: localhost\r\n\r\ndrain\n".encode())
     assert clients.how_it_ends(sock) in ("fin", "rst")
     assert proxy.ctl("ready") == "ready\n"
 

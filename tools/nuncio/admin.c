@@ -112,12 +112,12 @@ static void wait_for(struct session *s, const struct nu_admin_command *command)
         nu_reload(s->server, &s->waiter);
 }
 
-/* A web page could have a browser post commands to a loopback port: the first line of its request
- * ends the connection. */
+/* A web page could have a browser post commands to a loopback port: the first line of its request,
+ * a method in capitals, ends the connection. */
 static bool is_http(const char *line)
 {
-    const char *version = strrchr(line, ' ');
-    return version && strncmp(version, " HTTP/", 6) == 0;
+    size_t capitals = strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    return capitals && line[capitals] == ' ';
 }
 
 static void refuse(struct session *s, const char *error)
@@ -144,17 +144,16 @@ static void obey(struct session *s)
 
 static void end_of_line(struct session *s)
 {
-    size_t len = s->len;
+    size_t len = s->len < NU_ADMIN_LINE_MAX ? s->len : NU_ADMIN_LINE_MAX;
+    bool whole = s->len <= NU_ADMIN_LINE_MAX;
     s->len = 0;
-    if (len > NU_ADMIN_LINE_MAX) {
-        refuse(s, "a line longer than 4096 bytes");
-        return;
-    }
     while (len && strchr(" \t\r", s->line[len - 1]))
         len--;
     s->line[len] = 0;
     if (is_http(s->line))
         nu_fail(&s->f, NU_CAUSE_FILTER, NU_SIDE_CLIENT, "HTTP on the admin socket");
+    else if (!whole)
+        refuse(s, "a line longer than 4096 bytes");
     else if (len)
         obey(s);
 }
