@@ -285,6 +285,11 @@ const struct nu_chain_owner *nu_chain_owner(const struct nu_chain *chain)
 void nu_chain_touch(struct nu_chain *chain)
 {
     chain->last_activity = chain->loop->now_ms;
+    for (enum nu_dir dir = NU_FWD; dir <= NU_REV; dir++) {
+        const struct nu_joint *joint = nu_joint_of(chain->end[dir]);
+        if (joint && joint->peer)
+            joint->peer->self->chain->last_activity = chain->last_activity;
+    }
 }
 
 int64_t nu_chain_last_activity(const struct nu_chain *chain)

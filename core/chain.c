@@ -136,7 +136,7 @@ void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
         return;
     }
     nu_assert(!nu_bit(f, NU_B_ARRIVED, dir));
-    if (f->busy || f->queue[dir] || nu_bit(f, NU_B_HOLD, dir)) {
+    if (f->busy || nu_bit(f, NU_B_HOLD, dir)) { /* otherwise nothing waits there */
         if (nu_bit(f, NU_B_HOLD, dir))
             nu_ev_keep(f->chain->loop->blocks, ev); /* waits longer than this frame */
         enqueue(f, dir, ev);

@@ -68,7 +68,8 @@ void nu_fail(struct nu_filter *f, enum nu_cause cause, enum nu_side side, const 
     __attribute__((format(printf, 4, 5)));
 /* As nu_fail, from outside and with the cause's own side: drain, removal. */
 void nu_chain_abort(struct nu_chain *chain, enum nu_cause cause);
-/* A sink says: END and all before it are on the wire. */
+/* A sink says: END and all before it are on the wire. Chains joined before it are done by it too.
+ */
 void nu_done(struct nu_filter *f, enum nu_dir dir);
 
 /* Opens, then starts filters beside f (S2): side FWD = to its right, REV = to its left (S4: nothing
@@ -136,7 +137,8 @@ const char *nu_chain_blamed(const struct nu_chain *chain);
 bool nu_chain_ended(const struct nu_chain *chain);
 void *nu_chain_owner_ctx(const struct nu_chain *chain);
 const struct nu_chain_owner *nu_chain_owner(const struct nu_chain *chain);
-/* Stamps activity with the loop's clock; when it was. */
+/* Stamps activity, its own and that of the chains joined to it, with the loop's clock; when it was.
+ */
 void nu_chain_touch(struct nu_chain *chain);
 int64_t nu_chain_last_activity(const struct nu_chain *chain);
 struct nu_filter *nu_chain_end(const struct nu_chain *chain, enum nu_dir dir);

@@ -94,6 +94,8 @@ static inline struct nu_joint *nu_joint_of(const struct nu_filter *f)
 }
 /* What leaves the chain at its end: to the partner, or nowhere. */
 void nu_joint_cross(struct nu_filter *end, enum nu_dir dir, struct nu_ev *ev);
+/* The chain whose direction starts at `first` is done with it: so is the one before it (T1). */
+void nu_joint_done(struct nu_filter *first, enum nu_dir dir);
 /* Passes a changed block state on to the partner's chain (J2). */
 void nu_joint_tell(struct nu_filter *first, enum nu_dir dir, bool blocked);
 

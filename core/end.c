@@ -87,10 +87,12 @@ void nu_done(struct nu_filter *f, enum nu_dir dir)
     chain->done |= (uint8_t)(1u << dir);
     if (chain->done == 3)
         nu_chain_set_state(chain, NU_CHAIN_FINISHED);
+    nu_joint_done(chain->end[nu_opposite(dir)], dir);
 }
 
 void nu_drop(struct nu_filter *f, enum nu_dir dir)
 {
+    nu_assert(f->opened == 2); /* it may forward END */
     if (nu_bit(f, NU_B_DROP, dir) || !nu_chain_live(f->chain))
         return;
     nu_bit_set(f, NU_B_DROP, dir, true);
@@ -98,10 +100,7 @@ void nu_drop(struct nu_filter *f, enum nu_dir dir)
     nu_queue_clear(f, dir);
     nu_recount(f, dir);
     f->chain->dirty = 1; /* what is beyond blocks nobody before it any more */
-    bool sink = f->chain->end[dir] == f && !nu_joint_of(f);
-    if (sink)
-        nu_done(f, dir);
-    else if (!nu_bit(f, NU_B_ENDED, dir))
+    if (!nu_bit(f, NU_B_ENDED, dir))
         nu_forward_end(f, dir, (struct nu_result){.how = NU_CANCELLED, .side = NU_SIDE_LOCAL});
 }
 

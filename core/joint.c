@@ -60,6 +60,13 @@ void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev)
     nu_chain_leave(chain);
 }
 
+/* Whether the chain beyond is still to say that what crossed is on the wire. Where somebody drops
+ * there, it is done before. */
+static bool awaits_done(const struct nu_joint *joint, enum nu_dir dir)
+{
+    return joint && joint->peer && !(joint->peer->self->chain->done >> dir & 1);
+}
+
 void nu_joint_cross(struct nu_filter *end, enum nu_dir dir, struct nu_ev *ev)
 {
     struct nu_joint *joint = nu_joint_of(end);
@@ -68,8 +75,17 @@ void nu_joint_cross(struct nu_filter *end, enum nu_dir dir, struct nu_ev *ev)
         nu_inject(joint, dir, ev);
     else
         nu_ev_free(ev);
-    if (last)
+    if (last && !awaits_done(joint, dir))
         nu_done(end, dir);
+}
+
+void nu_joint_done(struct nu_filter *first, enum nu_dir dir)
+{
+    struct nu_joint *joint = nu_joint_of(first);
+    if (!joint || !joint->peer || outward(first) == dir)
+        return;
+    if (nu_bit(joint->peer->self, NU_B_ENDED, dir)) /* else when it ends: nu_joint_cross */
+        nu_done(joint->peer->self, dir);
 }
 
 /* One half lives on without its other half: nothing beyond holds it any more. */
@@ -79,7 +95,16 @@ static void cut_off(struct nu_joint *joint)
     set_far_hold(joint->self, outward(joint->self), false);
 }
 
-/* The partner's news, once: END, or failure if a clean END was believed before. */
+/* Nor will anything beyond say that its END is on the wire. */
+static void be_done(struct nu_joint *joint)
+{
+    enum nu_dir dir = outward(joint->self);
+    if (nu_bit(joint->self, NU_B_ENDED, dir))
+        nu_done(joint->self, dir);
+}
+
+/* The partner's news, once: END, or failure if a clean END was believed before. Behind a cut that
+ * did not say why, at least the log may know. */
 static void tell_parted(struct nu_filter *partner, uint8_t sent, struct nu_result result)
 {
     enum nu_dir dir = nu_opposite(outward(partner));
@@ -88,8 +113,11 @@ static void tell_parted(struct nu_filter *partner, uint8_t sent, struct nu_resul
             result.how = NU_TRUNCATED;
         struct nu_ev ev = nu_ev_end(result);
         nu_arrive(partner, dir, &ev);
-    } else if (sent == NU_CLEAN + 1 && result.how != NU_CLEAN) {
-        nu_fail(partner, result.cause, result.side, "%s", "");
+    } else if (result.how != NU_CLEAN) {
+        if (sent == NU_CLEAN + 1)
+            nu_fail(partner, result.cause, result.side, "%s", "");
+        else
+            nu_latch(partner->chain, result);
     }
 }
 
@@ -104,6 +132,8 @@ void nu_part(struct nu_joint *joint, struct nu_result result)
     cut_off(joint);
     cut_off(peer);
     tell_parted(peer->self, joint->sent, result);
+    be_done(joint);
+    be_done(peer);
     nu_chain_leave(other);
     nu_chain_leave(own);
 }
@@ -118,8 +148,6 @@ static bool stands_open(const struct nu_filter *f, enum nu_dir dir)
 
 struct nu_filter *nu_direct(const struct nu_filter *f, enum nu_dir dir)
 {
-    if (f->chain->watch || f->chain->blocks[dir] || !nu_chain_live(f->chain))
-        return NULL;
     for (;;) {
         const struct nu_joint *joint = nu_joint_of(f);
         if (f->next[dir])

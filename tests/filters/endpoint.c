@@ -165,6 +165,8 @@ static void end_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     if (ep->waiting >= e->high_water)
         nu_hold(f, dir);
     nu_loop_flush(nu_filter_loop(f), &e->write);
+    if (ep->eager)
+        pump(f);
 }
 
 static void end_flow(struct nu_filter *f, enum nu_dir dir, bool go)

@@ -15,6 +15,7 @@ struct nu_endpoint {
     uint64_t to_send;  /* bytes still to be sent */
     size_t chunk;      /* bytes a "read"; 0 = 1000 */
     enum nu_cause end; /* how it ends when all is sent; NONE = it does not */
+    bool eager;        /* sends also when something comes, at once: within that frame */
     uint64_t sent, sent_hash;
     bool asleep, sent_end;
     /* Taking. */

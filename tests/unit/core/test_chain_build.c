@@ -36,6 +36,12 @@ static enum nu_open insert_in_open(struct nu_filter *f)
     return NU_OPEN;
 }
 
+static enum nu_open drop_in_open(struct nu_filter *f)
+{
+    nu_drop(f, NU_FWD);
+    return NU_OPEN;
+}
+
 static void build_three(void)
 {
     kit_chain(3);
@@ -46,6 +52,8 @@ static void test_S0_open_may_not_act(void **state)
     kit->a[0].open = forward_in_open;
     assert_true(dies(build_three));
     kit->a[0].open = insert_in_open;
+    assert_true(dies(build_three));
+    kit->a[0].open = drop_in_open;
     assert_true(dies(build_three));
 }
 

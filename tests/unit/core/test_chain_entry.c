@@ -32,9 +32,14 @@ static void test_R1_never_entered_twice(void **state)
     assert_int_equal(kit->chain->blocks[NU_REV], 0);
 }
 
+static void survive(struct nu_filter *f)
+{
+    _exit(0);
+}
+
 static void call_busy(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    nu_say(f, dir, "again"); /* nu_call on oneself, from within */
+    nu_call(f, survive); /* on oneself, from within */
 }
 
 static void enter_again(void)

@@ -82,7 +82,10 @@ static struct nu_head head;
 
 static void speak_head(struct nu_filter *f)
 {
-    struct nu_ev ev = {.kind = NU_HEAD, .u.head = &head};
+    struct nu_ev ev;
+    memset(&ev, 0xff, sizeof ev); /* what is beside the pointer is nobody's */
+    ev.kind = NU_HEAD;
+    ev.u.head = &head;
     nu_forward(f, NU_FWD, &ev);
 }
 

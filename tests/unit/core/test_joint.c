@@ -20,6 +20,119 @@ static void test_J1_two_chains_as_one(void **state)
     assert_int_equal(kit->result.how, NU_CLEAN);
 }
 
+static void keep_end(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    nu_ev_free(ev);
+}
+
+static void say_done_fwd(struct nu_filter *f)
+{
+    nu_done(f, NU_FWD);
+}
+
+static void both_end(void)
+{
+    nu_say_end(kit->a[3].self, NU_REV, NU_CAUSE_UPSTREAM_FIN);
+    nu_say_end(kit->a[0].self, NU_FWD, NU_CAUSE_CLIENT_FIN);
+    nu_loop_advance(&kit->loop, 1000);
+}
+
+/* END that has crossed is on the wire when the chain beyond says so, not before: until then the
+ * session lives on with its timers, and what goes wrong is its own. */
+static void test_T1_done_crosses_joints(void **state)
+{
+    kit->a[3].event = keep_end;
+    kit_pair();
+    both_end();
+    assert_int_equal(kit->closed, 0);
+    assert_int_equal(kit->loop.chain_count, 2);
+    nu_call(kit->a[3].self, say_done_fwd);
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(kit->closed, 1);
+    assert_int_equal(kit->result.how, NU_CLEAN);
+    assert_int_equal(kit->loop.chain_count, 0);
+}
+
+static void fail_limit(struct nu_filter *f)
+{
+    nu_fail(f, NU_CAUSE_LIMIT, NU_SIDE_LOCAL, "%s", "");
+}
+
+static void test_T1_failure_before_done(void **state)
+{
+    kit->a[3].event = keep_end;
+    kit_pair();
+    both_end();
+    nu_call(kit->a[3].self, fail_limit);
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(kit->closed, 1);
+    assert_int_equal(kit->result.cause, NU_CAUSE_LIMIT);
+}
+
+static void drop_fwd(struct nu_filter *f)
+{
+    nu_drop(f, NU_FWD);
+}
+
+/* A sink beyond that is done before END crosses, because it drops, is done with that END as well.
+ */
+static void test_T1_done_before_the_end_crosses(void **state)
+{
+    kit_pair();
+    nu_call(kit->a[3].self, drop_fwd);
+    nu_say(kit->a[0].self, NU_FWD, "x");
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(kit->closed, 0);
+    both_end();
+    assert_int_equal(kit->closed, 1);
+    assert_int_equal(kit->loop.chain_count, 0);
+}
+
+static void drop_rev(struct nu_filter *f)
+{
+    nu_drop(f, NU_REV);
+}
+
+/* Both sinks drop, then both ends come: neither chain waits for the other. */
+static void test_T1_both_done_before_the_ends_cross(void **state)
+{
+    kit_pair();
+    nu_call(kit->a[3].self, drop_fwd);
+    nu_call(kit->a[0].self, drop_rev);
+    both_end();
+    assert_int_equal(kit->closed, 1);
+    assert_int_equal(kit->loop.chain_count, 0);
+}
+
+static void part_limit(struct nu_filter *f)
+{
+    nu_part(nu_probe_joint_of(f), nu_result_of(NU_CAUSE_LIMIT));
+}
+
+/* Nobody beyond is left to say it. */
+static void test_T1_parted_before_done(void **state)
+{
+    kit->a[3].event = keep_end;
+    kit_pair();
+    nu_say_end(kit->a[0].self, NU_FWD, NU_CAUSE_CLIENT_FIN);
+    nu_call(kit->a[2].self, part_limit); /* END(result) comes back to a, who is done too */
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(kit->closed, 1);
+    assert_int_equal(kit->result.cause, NU_CAUSE_LIMIT);
+}
+
+/* What moves in a leg is activity of its session (B8). */
+static void test_B8_activity_crosses_a_joint(void **state)
+{
+    kit_pair();
+    kit->loop.now_ms = 77;
+    nu_chain_touch(leg());
+    assert_int_equal(nu_chain_last_activity(kit->chain), 77);
+    kit->loop.now_ms = 99;
+    nu_chain_touch(kit->chain);
+    assert_int_equal(nu_chain_last_activity(leg()), 99);
+}
+
 static void join_other_loop(void)
 {
     struct nu_loop other;
@@ -101,11 +214,6 @@ static void test_J3_part(void **state)
     assert_int_equal(nu_block_pool_lent(kit->loop.blocks), 0);
 }
 
-static void fail_limit(struct nu_filter *f)
-{
-    nu_fail(f, NU_CAUSE_LIMIT, NU_SIDE_LOCAL, "%s", "");
-}
-
 static void forget_to_part(struct nu_filter *f)
 {
 }
@@ -133,6 +241,25 @@ static void test_J3_joined_to_the_dead(void **state)
     kit_pair();
     nu_loop_settle(&kit->loop);
     assert_diary("c:close b<end:cancelled a<end:cancelled");
+}
+
+static void drop_and_fail(struct nu_filter *f)
+{
+    nu_drop(f, NU_REV); /* END(CANCELLED), for no cause that a log could name */
+    nu_fail(f, NU_CAUSE_LIMIT, NU_SIDE_LOCAL, "%s", "");
+}
+
+/* A cut END that did not say why had crossed: no second END, but the session knows the cause. */
+static void test_J3_cause_behind_a_nameless_cut(void **state)
+{
+    kit->a[3].event = keep_end;
+    kit_pair();
+    nu_say_end(kit->a[0].self, NU_FWD, NU_CAUSE_CLIENT_FIN);
+    nu_call(kit->a[2].self, drop_and_fail);
+    nu_loop_settle(&kit->loop);
+    assert_diary("b>end:clean c>end:clean d>end:clean b<end:cancelled a<end:cancelled "
+                 "c:close d:close closed a:close b:close");
+    assert_int_equal(kit->result.cause, NU_CAUSE_LIMIT);
 }
 
 static void part_clean(struct nu_filter *f)
@@ -172,11 +299,6 @@ static void test_J3_failure_behind_a_cut(void **state)
     assert_int_equal(nu_chain_result(kit->chain).cause, NU_CAUSE_UPSTREAM_RST);
 }
 
-static void drop_rev(struct nu_filter *f)
-{
-    nu_drop(f, NU_REV);
-}
-
 /* A chain that finished after its END crossed leaves its partner alone. */
 static void test_J3_finished_behind_a_clean_end(void **state)
 {
@@ -196,6 +318,8 @@ static void inject_end(struct nu_filter *f)
 
 static void inject_again(void)
 {
+    nu_outside_hold(kit->a[1].self, NU_REV, true); /* so that nobody sees it come */
+    nu_call(kit->a[2].self, inject_end);
     nu_call(kit->a[2].self, inject_end);
 }
 
@@ -203,9 +327,9 @@ static void inject_again(void)
 static void test_J3_inject(void **state)
 {
     kit_pair();
+    assert_true(dies(inject_again));
     nu_call(kit->a[2].self, inject_end);
     assert_diary("b<end:reset a<end:reset");
-    assert_true(dies(inject_again));
     nu_call(kit->a[2].self, part_here);
     assert_diary("parted");
 }
@@ -341,6 +465,22 @@ static void test_L1_leg_speaks_while_the_owner_opens(void **state)
     assert_diary("a:open b:open c<banner a:start b:start b<banner a<banner");
 }
 
+static void fail_then_forward(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    nu_fail(f, NU_CAUSE_FILTER, NU_SIDE_LOCAL, "%s", "");
+    nu_forward(f, dir, ev);
+}
+
+/* What a dead chain forwards crosses no joint. */
+static void test_E2_nothing_crosses_from_the_dead(void **state)
+{
+    kit->a[1].event = fail_then_forward;
+    kit_pair();
+    nu_say(kit->a[0].self, NU_FWD, "x");
+    assert_diary("b>x");
+    assert_int_equal(nu_block_pool_lent(kit->loop.blocks), 0);
+}
+
 /* A drop at the joint frees those before it from what the other chain holds. */
 static void test_T6_drop_at_a_joint(void **state)
 {
@@ -469,7 +609,14 @@ static void test_D1_not_past_who_sees_or_ended(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        KIT_TEST(test_E2_nothing_crosses_from_the_dead),
         KIT_TEST(test_J1_two_chains_as_one),
+        KIT_TEST(test_T1_done_crosses_joints),
+        KIT_TEST(test_T1_failure_before_done),
+        KIT_TEST(test_T1_done_before_the_end_crosses),
+        KIT_TEST(test_T1_both_done_before_the_ends_cross),
+        KIT_TEST(test_T1_parted_before_done),
+        KIT_TEST(test_B8_activity_crosses_a_joint),
         KIT_TEST(test_J1_one_worker_one_partner),
         KIT_TEST(test_J2_hold_crosses),
         KIT_TEST(test_J2_hold_from_before_the_join),
@@ -479,6 +626,7 @@ int main(void)
         KIT_TEST(test_J3_parting_is_never_clean),
         KIT_TEST(test_J3_failure_behind_a_clean_end),
         KIT_TEST(test_J3_failure_behind_a_cut),
+        KIT_TEST(test_J3_cause_behind_a_nameless_cut),
         KIT_TEST(test_J3_finished_behind_a_clean_end),
         KIT_TEST(test_J3_inject),
         KIT_TEST(test_J4_each_partner_hears_of_the_end),

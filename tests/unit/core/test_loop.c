@@ -70,9 +70,11 @@ static void test_W1_flush_until_none_is_left(void **state)
     struct job last = {{.run = run}, "last", NULL, NULL, 0};
     struct job next = {{.run = run}, "next", flush_other, &last, 0};
     struct job first = {{.run = run}, "first", flush_other, &next, 0};
+    kit_chain(2);
+    nu_chain_abort(kit->chain, NU_CAUSE_DRAIN);
     nu_loop_flush(&kit->loop, &first.task);
     nu_loop_settle(&kit->loop);
-    assert_diary("first next last");
+    assert_diary("first next last closed a:close b:close");
     assert_false(nu_loop_pending(&kit->loop));
 }
 
