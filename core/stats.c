@@ -81,9 +81,11 @@ static void set_free(struct nu_stats *set)
 
 struct nu_stats *nu_stats_get(const struct nu_stat_group *group, const char *prefix)
 {
-    struct nu_stats key = {.group = group, .prefix = (char *)prefix};
+    static struct nu_stats key; /* under the lock; gcc's sanitizer misaligns one on the stack */
     pthread_mutex_lock(&lock);
     nu_assert(shard_count > 0);
+    key.group = group;
+    key.prefix = (char *)prefix;
     struct nu_stats **found = tfind(&key, &tree, compare_sets);
     struct nu_stats *set = found ? *found : NULL;
     if (!set) {
