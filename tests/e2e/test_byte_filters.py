@@ -8,7 +8,6 @@ from lib import clients, flow, logs
 from lib.config import config, listener, relay
 from lib.peers import Echo, Sink, Source
 from lib.poll import SLOW
-from lib.scale import PARANOID
 
 KIB = 1024
 
@@ -63,7 +62,6 @@ def test_ip_filter(tight, peer, lists, let_in):
 
 # --- throttle
 
-@pytest.mark.skipif(PARANOID, reason="the speed of chains full of test filters is no figure")
 @pytest.mark.parametrize("upwards", [True, False], ids=["up", "down"])
 def test_throttle_holds_its_rate(tight, peer, upwards):
     """640 KiB at 1 MiB a second after a burst of 64 KiB: 0.56 s, and the bytes are whole."""
@@ -81,7 +79,6 @@ def test_throttle_holds_its_rate(tight, peer, upwards):
     assert 0.5 < took < 0.56 * 1.25 + 0.3 * SLOW
 
 
-@pytest.mark.skipif(PARANOID, reason="the speed of chains full of test filters is no figure")
 @pytest.mark.parametrize("direction", ["upload", "download"])
 def test_throttle_of_one_direction(tight, peer, direction):
     """An echo of 320 KiB at 512 KiB a second: the throttled way takes half a second, the other nothing on top."""

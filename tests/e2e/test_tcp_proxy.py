@@ -15,7 +15,7 @@ from lib.config import cluster, config, listener, relay
 from lib.peers import Blackhole, Echo, Resetter, Script, Server, Sink, Source
 from lib.poll import eventually
 from lib.ports import RefusingPort
-from lib.scale import MIB, scale
+from lib.scale import MIB, PARANOID, scale
 
 THROTTLE_NEVER = {"throttle": {"rate": "100GiB", "burst": "1GiB"}}  # sees all bytes, so that nothing is relayed directly
 
@@ -197,7 +197,8 @@ def test_the_servers_rst_reaches_the_client(tight, peer):
 
 
 def test_bytes_before_a_rst_arrive(tight, peer, workers):
-    first = random.Random(3).randbytes(5000)
+    # One byte an iovec makes many segments; those that wait for an ACK go with the RST: the kernel's way, not ours.
+    first = random.Random(3).randbytes(500 if PARANOID else 5000)
     nuncio = tight(relay(peer(Resetter, first=first)), workers=workers)
     for _ in range(50):
         with nuncio.connect("in") as client:
@@ -298,7 +299,7 @@ def test_a_slow_reader_costs_no_memory(tight, peer, before):
     with nuncio.connect("in") as warm_up:
         warm_up.sendall(b"x")
         sink.allow(2)
-    eventually(lambda: sink.ended)
+    eventually(lambda: sink.ends == 1)
     held.reset_peak(nuncio)
     before_kb, crc, sent, stuck = nuncio.rss_kb(), 0, 0, 0
     with nuncio.connect("in") as client:
@@ -315,10 +316,10 @@ def test_a_slow_reader_costs_no_memory(tight, peer, before):
         client.settimeout(10)
         client.shutdown(socket.SHUT_WR)
         sink.allow(total)
-        eventually(lambda: sink.ended, 60)
+        eventually(lambda: sink.ends == 2, 60)
     assert (sink.total, sink.crc) == (total, crc)
-    assert stuck >= stops - 1, "the reader was to be slow"
-    if not SANITIZED:
+    assert PARANOID or stuck >= stops - 1, "the reader was to be slow"
+    if not SANITIZED and not PARANOID:
         assert held.peak_kb(nuncio) - before_kb < 1024
 
 

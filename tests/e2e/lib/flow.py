@@ -22,20 +22,19 @@ def payload(size):
 
 
 class PacedSink(Server):
-    """Reads only what allow() has granted in all; `total` and `crc` are the newest connection's, `ended` with its FIN."""
+    """Reads only what allow() has granted in all; `total` and `crc` are the newest connection's, `ends` counts FINs."""
 
     def __init__(self, **more):
-        self.granted = self.total = self.crc = 0
-        self.ended = False
+        self.granted = self.total = self.crc = self.ends = 0
         super().__init__(**more)
 
     def allow(self, count):
         self.granted += count
 
     def serve(self, conn):
-        self.total, self.crc, self.ended = 0, 0, False
+        self.total = self.crc = 0
         buffer = memoryview(bytearray(1 << 20))
-        while not self.ended and not self.closing:
+        while not self.closing:
             left = min(self.granted - self.total, len(buffer))
             if left == 0:
                 select.select([], [], [], 0.002)
@@ -43,7 +42,9 @@ class PacedSink(Server):
             count = conn.recv_into(buffer, left)
             self.crc = zlib.crc32(buffer[:count], self.crc)
             self.total += count
-            self.ended = count == 0
+            if count == 0:
+                self.ends += 1
+                return
 
 
 def send_until_stuck(client, data, quiet=0.05):

@@ -1,4 +1,6 @@
 """A system call that fails on purpose: a library put before libc's, made on the spot by gcc."""
+import os
+
 from lib.process import command
 
 # epoll_ctl says ENOSPC (the user's watches are used up) for a socket whose peer has the port NO_EPOLL_FOR.
@@ -30,4 +32,5 @@ def no_epoll_for(port, folder):
     source, library = folder / "no_epoll.c", folder / "no_epoll.so"
     source.write_text(SOURCE)
     command("gcc", "-shared", "-fPIC", "-O1", "-o", library, source, check=True)
-    return {"LD_PRELOAD": str(library), "NO_EPOLL_FOR": str(port), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    asan = f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"
+    return {"LD_PRELOAD": str(library), "NO_EPOLL_FOR": str(port), "ASAN_OPTIONS": asan}
