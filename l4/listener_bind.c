@@ -224,7 +224,7 @@ void nu_listeners_switch_on(struct nu_worker *worker, struct nu_listeners *next,
     if (old)
         stop_gone(old, loop);
     if (old && any_gone(old, number))
-        nu_listener_drain_gone(loop, number);
+        nu_listener_drain_gone(loop, number, next ? next->drain_ms : -1);
 }
 
 void nu_listeners_retire_on(struct nu_listeners *gone, unsigned shard)

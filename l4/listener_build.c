@@ -256,6 +256,7 @@ enum nu_err nu_listeners_build(struct nu_generation *gen, struct nu_conf *conf,
     };
     *out = nu_arena_alloc(arena, sizeof **out);
     (*out)->number = gen->number;
+    (*out)->drain_ms = gen->drain_timeout_ms;
     enum nu_err err = build_all(&all, arena, list, *out);
     nu_strmap_free(all.names);
     nu_strmap_free(all.binds);

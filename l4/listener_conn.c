@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define DRAIN_TIMER 7 /* slot beside those of the socket itself */
+
 struct conn {
     struct nu_list link; /* of its worker's connections */
     struct nu_chain *chain;
@@ -25,6 +27,7 @@ struct conn {
 struct shard {
     struct nu_list conns;
     unsigned count;
+    uint64_t generation; /* that removed a listener last */
 };
 
 static struct shard *shards[NU_SHARDS_MAX]; /* each touched by its own thread */
@@ -307,11 +310,28 @@ void nu_listener_abort_all(struct nu_worker *worker, enum nu_cause cause)
     }
 }
 
-void nu_listener_drain_gone(struct nu_loop *loop, uint64_t next)
+static bool is_gone(const struct conn *conn, const struct shard *shard)
 {
-    nu_list_each (node, &shard_of(loop)->conns) {
+    return atomic_load_explicit(&conn->tally->wanted, memory_order_relaxed) < shard->generation;
+}
+
+static void on_drain_timeout(struct nu_filter *f)
+{
+    if (is_gone(nu_chain_owner_ctx(f->chain), shard_of(nu_filter_loop(f))))
+        nu_fail(f, NU_CAUSE_DRAIN, NU_SIDE_LOCAL, "its listener was removed");
+}
+
+void nu_listener_drain_gone(struct nu_loop *loop, uint64_t next, int64_t drain_ms)
+{
+    struct shard *shard = shard_of(loop);
+    shard->generation = next;
+    nu_list_each (node, &shard->conns) {
         const struct conn *conn = nu_container(node, struct conn, link);
-        if (atomic_load_explicit(&conn->tally->wanted, memory_order_relaxed) < next)
-            nu_chain_signal(conn->chain, NU_DRAIN);
+        if (!is_gone(conn, shard))
+            continue;
+        nu_chain_signal(conn->chain, NU_DRAIN);
+        if (drain_ms >= 0)
+            nu_timer_set(nu_chain_end(conn->chain, NU_REV), DRAIN_TIMER, drain_ms,
+                         on_drain_timeout);
     }
 }

@@ -88,6 +88,7 @@ struct listener {
 
 struct nu_listeners {
     uint64_t number;        /* of its generation */
+    int64_t drain_ms;       /* its drain_timeout */
     struct listener **item; /* valid until retired on every shard */
     size_t count;
     struct listener_socket **sockets; /* once bound; a reference to each */
@@ -134,7 +135,8 @@ void nu_listener_pre_end(struct listener *listener, unsigned shard);
 void nu_listener_accepted(struct nu_accept_point *point, int fd, const struct nu_addr *peer);
 /* The step of struct nu_pre_conf: a sniffer if a match wants one, else the chain. */
 bool nu_listener_next(struct nu_filter *f, const struct nu_match_input *sniffed);
-/* Tells those connections of this worker whose listener is not in `next` to drain. */
-void nu_listener_drain_gone(struct nu_loop *loop, uint64_t next);
+/* Tells those connections of this worker whose listener is not in `next` to drain, and cuts them
+ * after drain_ms unless it has come back by then; negative: somebody else cuts. */
+void nu_listener_drain_gone(struct nu_loop *loop, uint64_t next, int64_t drain_ms);
 
 #endif

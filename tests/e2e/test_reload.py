@@ -86,6 +86,32 @@ def test_a_listener_comes_and_goes(nuncio, echoes, workers):
         assert len(one.addresses("edge")) == 1 and one.connect("edge").close() is None
 
 
+def test_a_removed_listener_drains_until_its_timeout(nuncio, echoes, workers):
+    only = config(listeners=[proxy("c")], clusters=[cluster(echoes[0])], drain_timeout="300ms")
+    both = config(listeners=[proxy("c"), proxy("c", name="more")], clusters=[cluster(echoes[0])], drain_timeout="300ms")
+    one = nuncio(both, workers=workers)
+    with one.connect("edge") as stays, one.connect("more") as goes:
+        assert says(stays) == says(goes) == b"a"
+        one.reload(only)
+        assert carries(goes)
+        assert clients.how_it_ends(goes) in ("fin", "rst")
+        assert carries(stays)
+    assert closed(one)[0]["cause"] == "drain_timeout"
+
+
+def test_a_listener_that_comes_back_in_time_keeps_its_connections(nuncio, echoes):
+    def having(*names):
+        return config(listeners=[proxy("c", name=name) for name in names], clusters=[cluster(echoes[0])], drain_timeout="700ms")
+
+    one = nuncio(having("edge", "more", "clock"))
+    with one.connect("more") as kept, one.connect("clock") as clock:
+        assert says(kept) == says(clock) == b"a"
+        one.reload(having("edge"))
+        one.reload(having("edge", "more"))
+        assert clients.how_it_ends(clock) in ("fin", "rst")  # the time of both is over
+        assert carries(kept)
+
+
 def test_endpoints_change_under_kept_connections(nuncio, echoes, workers):
     a, b, _ = echoes
     one = nuncio(config(listeners=[proxy("c")], clusters=[cluster(a)]), workers=workers)

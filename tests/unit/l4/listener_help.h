@@ -87,7 +87,9 @@ static inline void step(void)
 
 static inline struct served build(const char *text)
 {
-    struct served s = {.gen = {.number = now.gen.number + 1}};
+    struct served s = {
+        .gen = {.number = now.gen.number + 1, .drain_timeout_ms = 30000}
+    };
     s.gen.arena = nu_arena_new(1024);
     s.conf = nu_conf_from_text("t.yaml", folder, text, strlen(text));
     nu_listeners_build(&s.gen, s.conf, s.gen.arena, nu_node_get(nu_conf_root(s.conf), "listeners"),

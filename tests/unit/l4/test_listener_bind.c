@@ -139,7 +139,7 @@ static void a_busy_port_changes_nothing(void **state)
     assert_serves(fd);
     for (int shares = 0; shares < 2; shares++) {
         struct nu_addr addr;
-        char text[256], words[160], at[NU_ADDR_TEXT_MAX];
+        char text[256], words[256], at[NU_ADDR_TEXT_MAX];
         int other = busy_port(shares, &addr);
         nu_addr_str(&addr, at);
         snprintf(text, sizeof text,
@@ -242,7 +242,7 @@ static struct nu_internal_listener *own(const char *address, const struct nu_fil
 
 static void an_internal_listener_is_apart(void **state)
 {
-    char address[FOLDER_MAX + 32];
+    char address[FOLDER_MAX + 48];
     snprintf(address, sizeof address, "unix:%s", path_of("own.sock"));
     struct nu_internal_listener *l = own(address, &greeter);
     assert_non_null(l);
