@@ -190,6 +190,7 @@ void nu_insert(struct nu_filter *f, enum nu_dir side, const struct nu_place *pla
     if (!left)
         chain->end[NU_REV] = first;
     chain->dirty = 1;
+    nu_assert(first != NULL);
     open_all(first, places, count);
     start_all(first, count);
 }

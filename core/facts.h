@@ -40,7 +40,7 @@ struct nu_facts {
     const struct nu_addr
         *upstream;       /* the endpoint; pinned by who set it until the chain is closed */
     uint32_t connect_ms; /* time to a ready leg, plus 1; 0 = never */
-    uint16_t attempts; /* endpoints tried */
+    uint16_t attempts;   /* endpoints tried */
 };
 
 #endif

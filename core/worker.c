@@ -89,13 +89,16 @@ static struct nu_post *take_posts(struct nu_worker *w)
     return posts;
 }
 
-static void run_posts(struct nu_worker *w)
+/* False: there were none. */
+static bool run_posts(struct nu_worker *w)
 {
-    for (struct nu_post *p = take_posts(w), *next; p; p = next) {
+    struct nu_post *posts = take_posts(w);
+    for (struct nu_post *p = posts, *next; p; p = next) {
         next = p->next;
         p->fn(w, p->arg);
         free(p);
     }
+    return posts != NULL;
 }
 
 static void on_post(evutil_socket_t fd, short what, void *arg)
@@ -155,8 +158,6 @@ static void worker_init(struct nu_worker *w, unsigned shard)
 
 static void worker_fini(struct nu_worker *w)
 {
-    run_posts(w);
-    nu_loop_settle(&w->loop);
     event_free(w->poll_event);
     event_free(w->post_event);
     event_free(w->timer_event);
@@ -179,8 +180,21 @@ void nu_workers_init(unsigned count)
         worker_init(&workers[i], i);
 }
 
+/* What is released by a post may release more by another, to main. */
+static void run_last_posts(void)
+{
+    for (bool more = true; more;) {
+        more = false;
+        for (unsigned i = 0; i <= worker_count; i++) {
+            more = run_posts(&workers[i]) || more;
+            nu_loop_settle(&workers[i].loop);
+        }
+    }
+}
+
 void nu_workers_free(void)
 {
+    run_last_posts();
     for (unsigned i = 0; i <= worker_count; i++)
         worker_fini(&workers[i]);
     free(workers);
@@ -276,7 +290,7 @@ void nu_workers_all(void (*fn)(struct nu_worker *, void *), void *arg, void (*do
                     void *ctx)
 {
     struct round *r = malloc(sizeof *r);
-    nu_assert(r != NULL);
+    nu_assert(r != NULL && worker_count > 0);
     *r = (struct round){fn, arg, done, ctx, worker_count};
     for (unsigned i = 0; i < worker_count; i++)
         nu_worker_post(&workers[i], round_there, r);

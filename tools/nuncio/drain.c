@@ -14,16 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_MS        10 /* between two counts of connections while draining */
-#define RELEASE_ROUNDS 4  /* turns of main's loop: more than any chain of releases is long */
-#define CUT_MS         2000 /* for connections that were cut to be gone: a turn of a worker suffices */
+#define LOOK_MS 10   /* between two counts of connections while draining */
+#define CUT_MS  2000 /* for connections that were cut to be gone: a turn of a worker suffices */
 
 static struct {
     struct nu_server *server;
     struct nu_waiter count;
     struct nu_timer look, deadline;
     int64_t give_up_ms; /* 0 = not cut yet */
-    unsigned rounds;
 } drain;
 
 static int64_t now_ms(void)
@@ -36,22 +34,13 @@ static void arm(struct nu_timer *timer, int64_t ms)
     nu_timer_arm(&nu_worker_main()->loop.timers, timer, now_ms() + ms);
 }
 
-/* What is released by a post may release more by another: chains let go of their clusters. */
-static void stop_after_posts(struct nu_worker *worker, void *arg)
-{
-    if (++drain.rounds < RELEASE_ROUNDS)
-        nu_worker_post(worker, stop_after_posts, NULL);
-    else
-        nu_worker_stop(worker);
-}
-
 static void retired(void *ctx)
 {
     struct nu_generation *gen = drain.server->now;
     drain.server->now = NULL;
     nu_load_free(gen);
     nu_server_set_state(drain.server, NU_SERVER_STOPPED);
-    stop_after_posts(nu_worker_main(), NULL);
+    nu_worker_stop(nu_worker_main());
 }
 
 static void retire_here(struct nu_worker *worker, void *arg)

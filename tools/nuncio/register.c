@@ -24,7 +24,6 @@ static const char *const later[] = {
     "csrf",       "health_check",
 };
 
-extern const struct nu_stat_group nu_tcp_proxy_stats; /* of l4/tcp_proxy.c */
 
 static const struct nu_stat_group *const stats[] = {
     &nu_listener_stats,
