@@ -144,7 +144,7 @@ def test_a_client_gone_before_the_connect(tight, peer):
 
 @pytest.fixture
 def machine(closing):
-    if not netns.AVAILABLE:
+    if not netns.available():
         pytest.skip("network namespaces need root")
     return closing(netns.Machine())
 
