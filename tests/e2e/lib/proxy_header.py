@@ -1,5 +1,6 @@
 """PROXY headers made and read by hand (haproxy.org, proxy-protocol.txt): for what no honest balancer sends."""
 import ipaddress
+import socket
 from typing import NamedTuple
 
 from lib.clients import recv_exactly
@@ -122,3 +123,4 @@ class ProxyEcho(Server):
         conn.sendall(b"read\n")
         while data := conn.recv(65536):
             conn.sendall(data)
+        conn.shutdown(socket.SHUT_WR)
