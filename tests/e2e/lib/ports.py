@@ -1,4 +1,5 @@
 """Ports for programs that cannot be told to take a free one themselves, and ports that refuse."""
+import itertools
 import os
 import socket
 
@@ -22,13 +23,17 @@ def free_port(host="127.0.0.1"):
             return listener.getsockname()[1]
 
 
+def listening(table):
+    """Rows of the table's listening sockets. They come first: connections, perhaps ten thousands, are not read."""
+    with open(table) as file:
+        next(file)
+        return list(itertools.takewhile(lambda row: row[3] == LISTEN, map(str.split, file)))
+
+
 def listens(pid, port):
     """Whether the process itself has a listening TCP socket on the port (not just anybody)."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with open(table) as file:
-            rows = [line.split() for line in file][1:]
-        inodes |= {row[9] for row in rows if row[3] == LISTEN and int(row[1].rpartition(":")[2], 16) == port}
+    inodes = {row[9] for table in ("/proc/net/tcp", "/proc/net/tcp6") for row in listening(table)
+              if int(row[1].rpartition(":")[2], 16) == port}
     held = (os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
     return any(link == f"socket:[{inode}]" for link in held for inode in inodes)
 
