@@ -1,22 +1,17 @@
 """A listener with several chains, and which of them took a connection: each leads to a server that says its chain's name."""
 import json
 
+import lib.config
 from lib.clients import recv_exactly
 from lib.peers import Echo
 
 LOG = {"path": "log", "format": "json"}
 
 
-def flow(value):
-    """A value as it may stand in a config: JSON is YAML."""
-    return json.dumps(value)
-
-
 def config(listeners, clusters):
     """Config text; `clusters` is name to endpoint, or to the whole cluster without its name."""
-    whole = [{"name": n, **(c if isinstance(c, dict) else {"endpoints": [c]})} for n, c in clusters.items()]
-    rows = [*(["listeners:"] + [f"  - {flow(one)}" for one in listeners]), *(["clusters:"] + [f"  - {flow(one)}" for one in whole])]
-    return "\n".join(rows) + "\n"
+    whole = [{"name": name, **(one if isinstance(one, dict) else {"endpoints": [one]})} for name, one in clusters.items()]
+    return lib.config.config(listeners=listeners, clusters=whole)
 
 
 def chain(name, match=None):

@@ -5,10 +5,10 @@ from lib.process import Child
 from lib.servers import launch
 
 
-def socat(*words, options=""):
+def socat(other, options=""):
     """socat listening on a free port, a child of its own for each connection: socat("SYSTEM:cat")."""
     return launch(["socat"], lambda ports: Child(
-        "socat", *words[:-1], f"TCP-LISTEN:{ports['socat']},bind=127.0.0.1,reuseaddr,fork,backlog=128{options}", words[-1]))
+        "socat", f"TCP-LISTEN:{ports['socat']},bind=127.0.0.1,reuseaddr,fork,backlog=128{options}", other))
 
 
 def threads(proxy):
