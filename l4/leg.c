@@ -1,9 +1,10 @@
 /* Legs: the joint filter at their left end, and how they are opened; see leg.h.
  *
- * Faces: whatever flows. Sees: nothing, events cross the joint untouched. Stores nothing. It holds
- * nothing itself: the socket holds until it is connected, handshakes until they are done; the
- * connect timer here bounds both. `close` parts the joint, so that the owner learns by END(result),
- * and gives back endpoint and cluster. */
+ * Faces: whatever flows. Sees: END of FWD, to bound how long a cut stream's rest may take to leave;
+ * all else crosses the joint untouched. Stores nothing. It holds nothing itself: the socket holds
+ * until it is connected, handshakes until they are done; the connect timer here bounds both.
+ * `close` parts the joint, so that the owner learns by END(result), and gives back endpoint and
+ * cluster. */
 #include "l4/leg.h"
 
 #include "core/assert.h"
@@ -16,10 +17,8 @@
 #include <unistd.h>
 
 #define CUT_GRACE_MS 1000 /* a cut stream's last bytes have this long to leave */
-#define ORPHAN_QUIET_MS                                                                            \
-    (5 * 60 * 1000) /* the owner is gone, and not a byte of the rest can be sent */
 
-enum { TIMER_CONNECT, TIMER_FLUSH };
+enum { TIMER_CONNECT, TIMER_CUT };
 enum leg_state { LEG_CONNECTING, LEG_READY };
 
 struct leg {
@@ -97,24 +96,12 @@ static void on_cut_grace(struct nu_filter *f)
     nu_fail(f, result.cause, result.side, "%s", "");
 }
 
-static void on_orphan_check(struct nu_filter *f)
-{
-    int64_t quiet = nu_filter_loop(f)->now_ms - nu_chain_last_activity(f->chain);
-    if (!((struct leg *)f)->joint.peer && quiet >= ORPHAN_QUIET_MS)
-        nu_fail(f, NU_CAUSE_HALF_CLOSE, NU_SIDE_LOCAL, "the server takes no more");
-    else
-        nu_timer_set(f, TIMER_FLUSH, ORPHAN_QUIET_MS, on_orphan_check);
-}
-
-/* The owner has said its last. While it lives its own timers watch the rest. */
+/* After a clean END the owner's timers watch the rest; after a cut it may be gone. */
 static void leg_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    bool cut = ev->u.end.how != NU_CLEAN;
+    if (ev->u.end.how != NU_CLEAN)
+        nu_timer_set(f, TIMER_CUT, CUT_GRACE_MS, on_cut_grace);
     nu_forward(f, dir, ev);
-    if (cut)
-        nu_timer_set(f, TIMER_FLUSH, CUT_GRACE_MS, on_cut_grace);
-    else
-        nu_timer_set(f, TIMER_FLUSH, ORPHAN_QUIET_MS, on_orphan_check);
 }
 
 static void count_end(const struct leg *leg, struct nu_result result)

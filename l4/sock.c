@@ -242,10 +242,11 @@ static void sock_close(struct nu_filter *f)
 {
     struct sock *s = sock_of(f);
     enum nu_how how = nu_chain_result(f->chain).how;
-    bool cut = s->write != SOCK_SHUT || !s->read_ended;
+    /* A FIN was said: what stands before it is to arrive, whatever came later. */
+    bool whole = s->write == SOCK_SHUT && (s->read_ended || sock_unsent(s) > 1);
     nu_task_cancel(&s->read_task);
     sock_out_free(s);
-    sock_close_fd(s, cut && (how == NU_RESET || how == NU_TRUNCATED));
+    sock_close_fd(s, !whole && (how == NU_RESET || how == NU_TRUNCATED));
 }
 
 void nu_sock_set_meter(struct nu_chain *chain, struct nu_meter meter)

@@ -3,12 +3,21 @@
 #include "l4/sock_priv.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #define IOV_MOST 64 /* slices a writev */
 #define FEW      8  /* slices without a list of their own */
+
+/* A RST makes the kernel forget what it has not sent yet: what was promised goes first, for a
+ * while. */
+#define RESET_WAIT_MS 5
+#define RESET_WAITS   200
+
+enum { TIMER_RESET };
 
 /* Exists only while something is unsent: an idle socket has none. */
 struct sock_out {
@@ -20,6 +29,7 @@ struct sock_out {
     int pipe[2];  /* goes out before the slices */
     size_t piped; /* bytes in it */
     bool ended;
+    uint8_t waits; /* for the kernel, before a reset */
     struct nu_result end;
     struct nu_slice few[FEW];
 };
@@ -188,10 +198,23 @@ static bool write_slices(struct sock *s)
     return wrote(s, n, wanted);
 }
 
+int sock_unsent(const struct sock *s)
+{
+    int n = 0;
+    return s->io.fd >= 0 && ioctl(s->io.fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
 /* All is out: FIN, or an end that nobody takes for a whole stream. */
-static void finish(struct sock *s, struct nu_result end)
+static void finish(struct sock *s)
 {
     struct nu_filter *f = &s->filter;
+    struct nu_result end = s->out->end;
+    bool reset = end.how == NU_RESET || end.how == NU_TRUNCATED;
+    if (reset && s->out->waits < RESET_WAITS && sock_unsent(s) > 0) {
+        s->out->waits++;
+        nu_timer_set(f, TIMER_RESET, RESET_WAIT_MS, sock_flush);
+        return;
+    }
     sock_out_free(s);
     if (end.how == NU_CLEAN) {
         shutdown(s->io.fd, SHUT_WR);
@@ -199,7 +222,7 @@ static void finish(struct sock *s, struct nu_result end)
         nu_done(f, sock_outdir(s));
         return;
     }
-    sock_close_fd(s, end.how == NU_RESET || end.how == NU_TRUNCATED);
+    sock_close_fd(s, reset);
     s->write = SOCK_DEAD;
     if (!s->read_ended) {
         s->read_ended = 1;
@@ -219,10 +242,9 @@ void sock_flush(struct nu_filter *f)
     struct sock_out *out = s->out;
     if (!out) /* the write failed */
         return;
-    bool cut = out->ended && out->end.how == NU_RESET;
-    if ((!out->piped && !out->count) || cut) {
+    if (!out->piped && !out->count) {
         if (out->ended)
-            finish(s, out->end);
+            finish(s);
         else
             sock_out_free(s);
     } else {

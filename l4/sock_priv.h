@@ -73,6 +73,8 @@ void sock_write_failed(struct sock *s);
 void sock_out_pipe(struct sock *s, const int pipe[2], size_t left);
 void sock_out_free(struct sock *s);
 void sock_close_fd(struct sock *s, bool reset);
+/* Bytes that the kernel holds because the peer has not acknowledged them; a FIN counts as one. */
+int sock_unsent(const struct sock *s);
 
 /* --- splice.c --- */
 
