@@ -65,7 +65,7 @@ static void case_counts_or_not(void **state)
 static void a_walk_may_remove_what_it_stands_on(void **state)
 {
     struct nu_strmap *map = nu_strmap_new(NULL, NU_STRMAP_EXACT);
-    char key[8];
+    char key[16];
     size_t seen = 0;
     for (int i = 0; i < 100; i++) {
         snprintf(key, sizeof key, "%d", i);
@@ -90,7 +90,7 @@ static void assert_same(const struct nu_strmap *map, void *const model[static 20
     struct nu_strmap_iter it = {0};
     size_t count = 0, walked = 0;
     for (int i = 0; i < 200; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "k%d", i);
         assert_ptr_equal(nu_strmap_get_str(map, key), model[i]);
         count += model[i] != NULL;
@@ -107,7 +107,7 @@ static void random_changes_agree_with_an_array(void **state)
     struct nu_strmap *map = nu_strmap_new(NULL, NU_STRMAP_EXACT);
     void *model[200] = {0};
     for (unsigned step = 0; step < 50000; step++) {
-        char key[8];
+        char key[16];
         unsigned i = seeded_below(&r, 200);
         bool put = seeded_below(&r, 100) < (step / 5000 % 2 ? 20 : 80);
         void *value = put ? &values[seeded_below(&r, 1000)] : NULL;
