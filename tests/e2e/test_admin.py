@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from lib.build import SANITIZED
 from lib import clients
 from lib.nuncio import BINARY, run_nuncio
 from lib.peers import Echo
@@ -158,7 +159,7 @@ def test_who_does_not_read_is_waited_for(nuncio):
     except BlockingIOError:
         pass
     assert sent < 1 << 20 and proxy.ctl("ready") == "ready\n"
-    assert proxy.rss_kb() - before < 4096
+    assert SANITIZED or proxy.rss_kb() - before < 4096  # sanitizers keep what is freed
     sock.close()
 
 
