@@ -7,6 +7,7 @@
 #include "l4/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -106,6 +107,19 @@ static bool is_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
+static void drop_spare(struct nu_accept_point *point)
+{
+    if (point->spare >= 0)
+        close(point->spare);
+    point->spare = -1;
+}
+
+void nu_accept_set_aside(struct nu_accept_point *point)
+{
+    if (point->spare < 0 && point->io.fd >= 0)
+        point->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 /* After accept failed: true if the next one may succeed. */
 static bool go_on_after(struct nu_accept_point *point, int error)
 {
@@ -114,6 +128,10 @@ static bool go_on_after(struct nu_accept_point *point, int error)
         return false;
     }
     count(point, NU_LISTENER_CX_ACCEPT_FAILED);
+    if (error == EMFILE && point->spare >= 0) {
+        drop_spare(point);
+        return true;
+    }
     if (is_shortage(error)) {
         wait_for_descriptors(point, error);
         return false;
@@ -162,7 +180,7 @@ void nu_accept_init(struct nu_accept_point *point, int fd)
 {
     *point = (struct nu_accept_point){
         .io = {on_ready, fd},
-          .task.run = run
+          .task.run = run, .spare = -1
     };
 }
 
@@ -195,6 +213,7 @@ void nu_accept_stop(struct nu_accept_point *point, bool queued)
         stop_waiting(point);
         nu_io_del(point->loop, &point->io);
     }
+    drop_spare(point);
     close(point->io.fd);
     point->io.fd = -1;
 }

@@ -24,6 +24,7 @@ struct nu_accept_point {
     struct nu_stats *stats; /* enum nu_listener_stat */
     nu_accepted_fn *accepted;
     void *owner;
+    int spare; /* a descriptor given up for one more connection when there are none; -1 = none */
 };
 
 /* A point of `fd`, which is listening or about to, not in service yet. */
@@ -33,6 +34,10 @@ int nu_accept_start(struct nu_accept_point *point, struct nu_loop *loop);
 /* Closes; with `queued`, accepts first what waits, so that nobody is reset. On the point's worker,
  * or on main when it never was in service. Closed already: nothing. */
 void nu_accept_stop(struct nu_accept_point *point, bool queued);
+
+/* Sets a descriptor aside, if it has none: for points that must be reachable when all else is not.
+ */
+void nu_accept_set_aside(struct nu_accept_point *point);
 
 /* A connection of this worker has closed: paused points try again in the next turn. */
 void nu_accept_resume(struct nu_loop *loop);

@@ -18,6 +18,7 @@ struct nu_internal_listener {
     struct listener_socket *socket;
     struct nu_tally *tally;
     struct nu_task end;   /* frees it where nothing can point to it any more */
+    struct nu_task spare; /* takes a descriptor back once a connection's own is closed */
     struct nu_list conns; /* struct internal_conn */
     bool closed;
     unsigned count;
@@ -40,6 +41,7 @@ static void free_if_over(struct nu_internal_listener *l)
     if (!l->closed || !nu_list_empty(&l->conns))
         return;
     nu_task_cancel(&l->end);
+    nu_task_cancel(&l->spare);
     nu_listener_socket_put(l->socket);
     nu_tally_put(l->tally);
     free(l);
@@ -50,6 +52,12 @@ static void end(struct nu_task *task)
     free_if_over(nu_container(task, struct nu_internal_listener, end));
 }
 
+static void take_spare(struct nu_task *task)
+{
+    struct nu_internal_listener *l = nu_container(task, struct nu_internal_listener, spare);
+    nu_accept_set_aside(&l->socket->points[0]);
+}
+
 static void closed(struct nu_chain *chain, void *ctx)
 {
     struct internal_conn *conn = ctx;
@@ -58,6 +66,7 @@ static void closed(struct nu_chain *chain, void *ctx)
     count(l, NU_LISTENER_CX_DESTROY, 1);
     nu_list_del(&conn->link);
     free(conn);
+    nu_loop_ready(l->loop, &l->spare);
     nu_accept_resume(l->loop);
     free_if_over(l);
 }
@@ -93,8 +102,10 @@ static struct listener_socket *open_socket(struct nu_internal_listener *l,
     point->owner = l;
     point->stats = l->tally->stats;
     point->accepted = accepted;
-    if (nu_listener_socket_listen(s, BACKLOG, -1) == 0 && nu_accept_start(point, l->loop) == 0)
+    if (nu_listener_socket_listen(s, BACKLOG, -1) == 0 && nu_accept_start(point, l->loop) == 0) {
+        nu_accept_set_aside(point);
         return s;
+    }
     int error = errno;
     nu_listener_socket_put(s);
     errno = error;
@@ -111,6 +122,7 @@ struct nu_internal_listener *nu_listener_internal(struct nu_worker *worker, cons
     l->loop = &worker->loop;
     l->tally = nu_tally_get(name);
     l->end.run = end;
+    l->spare.run = take_spare;
     nu_list_init(&l->conns);
     l->count = count;
     memcpy(l->places, places, count * sizeof *places);

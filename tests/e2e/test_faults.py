@@ -217,6 +217,18 @@ def test_without_descriptors_accepting_pauses(nuncio, peer, workers):
         assert echoes(client)
 
 
+def test_admin_answers_without_descriptors(nuncio, peer):
+    child = nuncio(relay(peer(Echo)))
+    unlimit = held.limit_fds(child, 4)
+    conns = [child.connect("in") for _ in range(4)]
+    child.wait_line("accepting paused: no descriptors")
+    assert child.ctl("ready") == "ready\n"
+    for client in conns:
+        client.close()
+    unlimit()
+    assert child.ctl("ready") == "ready\n"
+
+
 def ending(client):
     """How it went for a client that has said its word; it is closed."""
     with client:
