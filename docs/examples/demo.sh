@@ -38,7 +38,7 @@ until_true() {
 }
 
 accepting() {
-    port=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$tmp/$1.log")
+    port=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$tmp/$1.log" 2>/dev/null) # not there until the child runs
     [ -n "$port" ]
 }
 
