@@ -96,7 +96,7 @@ $(FUZZ_BIN): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(LIB)
 
 run:
 	$(Q).ci/deps build
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/nuncio
+	+$(Q)$(BUILD_ALL) $(BUILD)/nuncio
 	$(Q)docs/examples/demo.sh $(BUILD)/nuncio
 
 deps:
