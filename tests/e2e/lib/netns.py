@@ -29,11 +29,19 @@ class Machine:
         self.name = f"nu{run}"
         self.near, self.far = f"{self.name}a", f"{self.name}b"
         ip("netns", "add", self.name)
-        ip("link", "add", self.near, "type", "veth", "peer", "name", self.far, "netns", self.name)
-        ip("addr", "add", f"{self.here}/30", "dev", self.near)
-        ip("link", "set", self.near, "up")
-        ip("-n", self.name, "addr", "add", f"{self.there}/30", "dev", self.far)
-        self.plug()
+        try:
+            ip("link", "add", self.near, "type", "veth", "peer", "name", self.far, "netns", self.name)
+            ip("addr", "add", f"{self.here}/30", "dev", self.near)
+            ip("link", "set", self.near, "up")
+            self.ip_there("addr", "add", f"{self.there}/30", "dev", self.far)
+            self.plug()
+        except Exception:
+            ip("netns", "del", self.name)  # and the cable with it: the next test may use the name
+            raise
+
+    def ip_there(self, *words):
+        """By nsenter, as `ip -n` remounts /, which does not work where that is no mount point (a chroot)."""
+        command("nsenter", f"--net=/run/netns/{self.name}", "ip", *words, check=True)
 
     def run(self, fn):
         """Calls fn on the other machine: sockets that it makes, and those of threads it starts, live there."""
@@ -52,10 +60,10 @@ class Machine:
 
     def unplug(self):
         """From now on nothing arrives, and nobody says so."""
-        ip("-n", self.name, "link", "set", self.far, "down")
+        self.ip_there("link", "set", self.far, "down")
 
     def plug(self):
-        ip("-n", self.name, "link", "set", self.far, "up")
+        self.ip_there("link", "set", self.far, "up")
 
     def close(self):
         ip("link", "del", self.near)  # at once; that of a namespace takes a while
