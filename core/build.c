@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define round_up(n) (((n) + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1))
+/* Filters are aligned to a pointer, no more: a chain has several of them. */
+#define round_up(n) (((n) + alignof(void *) - 1) & ~(alignof(void *) - 1))
 
 static nu_expand_fn *expand;
 

@@ -26,8 +26,10 @@ void nu_chain_set_state(struct nu_chain *chain, enum nu_chain_state to)
 {
     nu_assert(edges[chain->state] >> to & 1);
     chain->state = (uint8_t)to;
-    if (to == NU_CHAIN_FINISHED || to == NU_CHAIN_FAILED)
-        nu_list_add_tail(&chain->loop->reap, &chain->reap_link);
+    if (to != NU_CHAIN_FINISHED && to != NU_CHAIN_FAILED)
+        return;
+    nu_list_del(&chain->link);
+    nu_list_add_tail(&chain->loop->reap, &chain->link);
 }
 
 bool nu_latch(struct nu_chain *chain, struct nu_result result)
@@ -144,7 +146,6 @@ void nu_chain_reap(struct nu_chain *chain)
             right->next[NU_REV] = f->next[NU_FWD] = NULL;
         close_filter(f);
     }
-    nu_list_del(&chain->link);
     chain->loop->chain_count--;
     nu_arena_free(chain->arena);
     free(chain);

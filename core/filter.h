@@ -39,7 +39,7 @@ enum {
 struct nu_filter_type {
     const char *name; /* in config, logs, stats: "tls", "http", "throttle" */
     const char *doc;
-    size_t size;     /* of the instance; struct nu_filter is its first member */
+    size_t size;     /* of the instance, aligned to a pointer; struct nu_filter comes first */
     uint8_t face[2]; /* enum nu_face: left, right */
     uint8_t flags;
     uint16_t joint;   /* offset of a struct nu_joint in the instance; 0 = not the end of a joint */

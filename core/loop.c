@@ -67,7 +67,7 @@ static void reap(struct nu_loop *loop)
 {
     struct nu_list *node;
     while ((node = nu_list_pop(&loop->reap)))
-        nu_chain_reap(nu_container(node, struct nu_chain, reap_link));
+        nu_chain_reap(nu_container(node, struct nu_chain, link));
 }
 
 void nu_loop_settle(struct nu_loop *loop)

@@ -33,7 +33,7 @@ struct nu_loop {
     struct nu_block_pool *blocks;
     struct nu_timers timers;
     struct nu_list ready, flush, reap;
-    struct nu_list chains; /* all that live here */
+    struct nu_list chains; /* all that live here; an ended one moves to reap */
     unsigned chain_count;
     uint64_t next_id; /* of connections: unique with the shard */
     uint64_t random;  /* state of nu_loop_random */

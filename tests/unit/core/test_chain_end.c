@@ -298,12 +298,12 @@ static void test_T7_no_callback_after_cancel(void **state)
     nu_loop_settle(&kit->loop); /* the ready phase is over when the chain is reaped */
     kit_chain(3);
     nu_chain_abort(kit->chain, NU_CAUSE_DRAIN);
-    nu_chain_reap(nu_container(nu_list_pop(&kit->loop.reap), struct nu_chain, reap_link));
+    nu_chain_reap(nu_container(nu_list_pop(&kit->loop.reap), struct nu_chain, link));
     assert_false(nu_list_linked(&ticket.link));
     kit_chain(3);
     nu_loop_ready(&kit->loop, &ticket);
     nu_chain_abort(kit->chain, NU_CAUSE_DRAIN);
-    nu_chain_reap(nu_container(nu_list_pop(&kit->loop.reap), struct nu_chain, reap_link));
+    nu_chain_reap(nu_container(nu_list_pop(&kit->loop.reap), struct nu_chain, link));
     nu_loop_advance(&kit->loop, 1);
 }
 
