@@ -141,7 +141,7 @@ static void test_S1_built_whole(void **state)
     assert_ptr_equal(nu_chain_end(chain, NU_FWD), c);
     assert_true(a->next[NU_FWD] == b && b->next[NU_FWD] == c && !c->next[NU_FWD]);
     assert_true(c->next[NU_REV] == b && b->next[NU_REV] == a && !a->next[NU_REV]);
-    assert_int_equal((uintptr_t)b % alignof(void *), 0);
+    assert_int_equal((uintptr_t)b % _Alignof(void *), 0);
     assert_int_equal(kit->loop.chain_count, 1);
 }
 
