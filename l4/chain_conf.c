@@ -149,10 +149,15 @@ static enum nu_err read_list(const struct reader *r, const struct nu_node *list,
                              struct nu_place *places, unsigned count)
 {
     enum nu_err err = NU_OK;
-    for (unsigned i = 0; i < count; i++)
+    bool all_known = true;
+    for (unsigned i = 0; i < count; i++) {
         if (read_filter(r, nth(list, i), &places[i]) != NU_OK)
             err = NU_ERR_CONFIG;
-    return err == NU_OK ? check_order(r, list, places, count) : err;
+        all_known = all_known && places[i].type;
+    }
+    if (all_known && check_order(r, list, places, count) != NU_OK)
+        err = NU_ERR_CONFIG;
+    return err;
 }
 
 /* How many there are, if that is a number that a chain may have. */

@@ -189,3 +189,9 @@ def test_example_checks_and_says_how_to_try_it(path):
 
 def test_there_are_examples():
     assert {"demo", "sni", "proxy-protocol", "tcp-balance", "throttle-and-limits"} <= {path.stem for path in EXAMPLES}
+
+
+def test_the_readme_s_config_is_right(file):
+    config = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+    done = run_nuncio("check", "-c", file(config))
+    assert done.returncode == 0 and done.stderr == "", done.stderr
