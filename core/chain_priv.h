@@ -37,7 +37,7 @@ struct nu_chain_watch {
 struct nu_chain {
     struct nu_loop *loop;
     struct nu_filter *end[2]; /* [NU_FWD] the rightmost, [NU_REV] the leftmost */
-    struct nu_list link; /* in loop->chains, once ended in loop->reap */
+    struct nu_list link;      /* in loop->chains, once ended in loop->reap */
     const struct nu_chain_owner *owner;
     void *owner_ctx;
     struct nu_facts *facts;

@@ -24,7 +24,6 @@ static const char *const later[] = {
     "csrf",       "health_check",
 };
 
-
 static const struct nu_stat_group *const stats[] = {
     &nu_listener_stats,
     &nu_tcp_proxy_stats,

@@ -111,7 +111,8 @@ static const struct nu_field fields[] = {
      .type = NU_DURATION,
      .offset = offsetof(struct nu_root, drain_timeout_ms),
      .fallback = "30s",
-     .doc = "How long connections may go on after TERM; then they are cut. 0 cuts them at once."},
+     .doc = "How long connections may go on after TERM, or after their listener was removed; then "
+            "they are cut. 0 cuts them at once."},
     {.key = "listeners",
      .type = NU_NODE,
      .offset = offsetof(struct nu_root, listeners),
