@@ -82,9 +82,24 @@ void nu_logbuf_i64(struct nu_logbuf *buf, int64_t value)
     nu_logbuf_add(buf, at, (size_t)(end - at));
 }
 
+/* A peer may name a UNIX path (PROXY header): its spaces must not look like the next field. */
+static void add_path(struct nu_logbuf *buf, const char *text)
+{
+    for (size_t n; *text; text += n + (text[n] == ' ')) {
+        n = strcspn(text, " ");
+        nu_logbuf_add(buf, text, n);
+        if (text[n] == ' ')
+            nu_logbuf_str(buf, "%20");
+    }
+}
+
 void nu_logbuf_addr(struct nu_logbuf *buf, const struct nu_addr *addr, bool port)
 {
     char text[NU_ADDR_TEXT_MAX];
+    if (addr->kind == NU_ADDR_UNIX) {
+        add_path(buf, nu_addr_str(addr, text));
+        return;
+    }
     if (addr->kind != NU_ADDR_IP4) {
         nu_logbuf_str(buf, port ? nu_addr_str(addr, text) : nu_addr_str_ip(addr, text));
         return;

@@ -320,6 +320,11 @@ static void appends_addresses_and_numbers(void **state)
         assert_string_equal(line.data, nu_arena_printf(arena, "%s %s", nu_addr_str(&addr, with),
                                                        nu_addr_str_ip(&addr, without)));
     }
+    struct nu_addr path = {.kind = NU_ADDR_UNIX, .path = "/a by=client b "};
+    nu_logbuf_reset(&line);
+    nu_logbuf_addr(&line, &path, true);
+    nu_logbuf_char(&line, 0);
+    assert_string_equal(line.data, "unix:/a%20by=client%20b%20");
     nu_logbuf_reset(&line);
     nu_logbuf_u64(&line, 0);
     nu_logbuf_u64(&line, UINT64_MAX);
