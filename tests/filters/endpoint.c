@@ -15,16 +15,16 @@ struct piece {
 
 struct end {
     struct nu_filter f;
-    struct nu_endpoint *ep;
+    struct nu_test_end *ep;
     struct nu_task pump, write;
     struct piece *first, **last;
     size_t high_water;
     enum nu_dir out;
 };
 
-struct nu_endpoint nu_endpoint_idle(void)
+struct nu_test_end nu_endpoint_idle(void)
 {
-    return (struct nu_endpoint){.window = UINT64_MAX};
+    return (struct nu_test_end){.window = UINT64_MAX};
 }
 
 /* Bytes depend on their place alone, so that loss, doubling and reordering all show. */
@@ -52,7 +52,7 @@ static void send_end(struct end *e)
 static void pump(struct nu_filter *f)
 {
     struct end *e = (struct end *)f;
-    struct nu_endpoint *ep = e->ep;
+    struct nu_test_end *ep = e->ep;
     size_t chunk = ep->chunk ? ep->chunk : 1000;
     while (!ep->asleep && !ep->sent_end && !nu_chain_ended(f->chain)) {
         if (!ep->to_send && ep->end == NU_CAUSE_NONE)
@@ -80,7 +80,7 @@ static void run_pump(struct nu_task *task)
 
 static void put_out(struct end *e, size_t n)
 {
-    struct nu_endpoint *ep = e->ep;
+    struct nu_test_end *ep = e->ep;
     struct piece *p = e->first;
     ep->got_hash = nu_test_hash(ep->got_hash, p->data.data, n);
     for (size_t i = 0; i < n; i++)
@@ -102,7 +102,7 @@ static void put_out(struct end *e, size_t n)
 static void write_out(struct nu_filter *f)
 {
     struct end *e = (struct end *)f;
-    struct nu_endpoint *ep = e->ep;
+    struct nu_test_end *ep = e->ep;
     if (e->first && ep->window)
         ep->writes++;
     while (e->first && (ep->window || !e->first->data.len))
@@ -123,7 +123,7 @@ static void run_write(struct nu_task *task)
 static enum nu_open end_open(struct nu_filter *f, const void *conf)
 {
     struct end *e = (struct end *)f;
-    struct nu_endpoint *ep = (struct nu_endpoint *)conf;
+    struct nu_test_end *ep = (struct nu_test_end *)conf;
     e->ep = ep;
     e->out = f->type->face[0] == NU_FACE_NONE ? NU_FWD : NU_REV;
     e->pump.run = run_pump;
@@ -144,7 +144,7 @@ static void end_start(struct nu_filter *f)
 static void end_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     struct end *e = (struct end *)f;
-    struct nu_endpoint *ep = e->ep;
+    struct nu_test_end *ep = e->ep;
     nu_assert(!ep->got_end);
     if (ev->kind == NU_END) {
         ep->got_end = true;
@@ -213,20 +213,20 @@ const struct nu_filter_type nu_sink = {
     END_TYPE,
 };
 
-void nu_endpoint_send(struct nu_endpoint *ep, uint64_t bytes)
+void nu_endpoint_send(struct nu_test_end *ep, uint64_t bytes)
 {
     ep->to_send += bytes;
     if (ep->self)
         nu_loop_ready(nu_filter_loop(ep->self), &((struct end *)ep->self)->pump);
 }
 
-void nu_endpoint_finish(struct nu_endpoint *ep, enum nu_cause cause)
+void nu_endpoint_finish(struct nu_test_end *ep, enum nu_cause cause)
 {
     ep->end = cause;
     nu_endpoint_send(ep, 0);
 }
 
-void nu_endpoint_open(struct nu_endpoint *ep, uint64_t window)
+void nu_endpoint_open(struct nu_test_end *ep, uint64_t window)
 {
     ep->window = window;
     if (ep->self)

@@ -10,7 +10,7 @@
 
 #include "core/chain.h"
 
-struct nu_endpoint {
+struct nu_test_end {
     /* Sending. */
     uint64_t to_send;  /* bytes still to be sent */
     size_t chunk;      /* bytes a "read"; 0 = 1000 */
@@ -35,12 +35,12 @@ struct nu_endpoint {
 extern const struct nu_filter_type nu_source, nu_sink;
 
 /* An endpoint with an open window that sends nothing and never ends. */
-struct nu_endpoint nu_endpoint_idle(void);
+struct nu_test_end nu_endpoint_idle(void);
 
 /* From outside; each takes effect in the loop's next turn. More to send; an end behind it; more
  * window. */
-void nu_endpoint_send(struct nu_endpoint *ep, uint64_t bytes);
-void nu_endpoint_finish(struct nu_endpoint *ep, enum nu_cause cause);
-void nu_endpoint_open(struct nu_endpoint *ep, uint64_t window);
+void nu_endpoint_send(struct nu_test_end *ep, uint64_t bytes);
+void nu_endpoint_finish(struct nu_test_end *ep, enum nu_cause cause);
+void nu_endpoint_open(struct nu_test_end *ep, uint64_t window);
 
 #endif

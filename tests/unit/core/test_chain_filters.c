@@ -2,7 +2,7 @@
 #include "tests/filters/paranoid.h"
 #include "tests/unit/core/chain_kit.h"
 
-static struct nu_endpoint left, right;
+static struct nu_test_end left, right;
 static struct nu_check_report before, after;
 
 /* source | check | filter | check | sink */

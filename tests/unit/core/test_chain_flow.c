@@ -187,7 +187,7 @@ static void test_B3_told_what_is_true(void **state)
     assert_diary("b:go> a:go>");
 }
 
-static struct nu_endpoint left, right;
+static struct nu_test_end left, right;
 
 static void endpoints(void)
 {

@@ -22,7 +22,7 @@ struct world {
     uint64_t seed;
     struct nu_loop loop;
     struct nu_arena *arena;
-    struct nu_endpoint left, rights[LEGS_MOST], *right; /* one for each leg; the last */
+    struct nu_test_end left, rights[LEGS_MOST], *right; /* one for each leg; the last */
     struct nu_probe owner, leg;
     struct nu_chain *session; /* NULL once closed */
     unsigned legs, filters, closed;
@@ -247,7 +247,7 @@ static void see_nothing(struct nu_chain *chain, struct nu_filter *from, enum nu_
 /* One thing from outside. */
 static void disturb(void)
 {
-    struct nu_endpoint *ep = below(2) ? &w.left : w.right;
+    struct nu_test_end *ep = below(2) ? &w.left : w.right;
     switch (below(12)) {
     case 0:
         if (w.ready)
@@ -286,7 +286,7 @@ static void disturb(void)
 }
 
 /* What arrived is what was sent up to there; all of it, if the end says so. */
-static void check_delivery(const struct nu_endpoint *from, const struct nu_endpoint *to)
+static void check_delivery(const struct nu_test_end *from, const struct nu_test_end *to)
 {
     check(to->wrong == 0, "a byte out of its place");
     check(to->got <= from->sent, "more bytes than were sent");

@@ -66,7 +66,7 @@ static inline void assert_refused(const struct nu_filter_type *type, const char 
 
 /* A chain and what became of it. */
 struct rig {
-    struct nu_endpoint client, server;
+    struct nu_test_end client, server;
     struct nu_chain *chain; /* NULL once closed */
     struct nu_result result;
     char details[128];
