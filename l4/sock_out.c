@@ -217,7 +217,10 @@ static void finish(struct sock *s)
     }
     sock_out_free(s);
     if (end.how == NU_CLEAN) {
-        shutdown(s->io.fd, SHUT_WR);
+        if (s->read_ended) /* closing says FIN as well */
+            sock_close_fd(s, false);
+        else
+            shutdown(s->io.fd, SHUT_WR);
         s->write = SOCK_SHUT;
         nu_done(f, sock_outdir(s));
         return;
