@@ -1,4 +1,5 @@
 """dnsmasq as the only name server of a nuncio: a table of names, changed at run time, with a TTL of one second."""
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -39,3 +40,4 @@ class Dns:
 
     def close(self):
         self.child.end()
+        shutil.rmtree(self.dir, ignore_errors=True)
