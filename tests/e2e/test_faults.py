@@ -234,7 +234,7 @@ def ending(client):
     with client:
         try:
             return "served" if clients.recv_exactly(client, 4) == b"ping" else "wrong"
-        except AssertionError:
+        except (AssertionError, ConnectionResetError):  # FIN; or RST, where its word had not been read
             return "turned away"
 
 

@@ -84,9 +84,10 @@ def test_a_half_closed_connection_in_use_stays(tight, peer):
 
 def test_a_stuck_connection_is_idle(tight, peer):
     """Bytes wait on both sides and none moves: that is idle too, else a dead reader would hold it for ever."""
-    nuncio = tight(relay(peer(Hang, receive_buffer=4096), proxy={"idle_timeout": "500ms"}))
+    bytes_enough = flow.payload(32 << 20)
+    nuncio = tight(relay(peer(Hang, receive_buffer=4096), proxy={"idle_timeout": f"{int(1500 * SLOW)}ms"}))
     with nuncio.connect("in") as client:
-        flow.send_until_stuck(client, flow.payload(32 << 20))
+        flow.send_until_stuck(client, bytes_enough)
         assert clients.how_it_ends(client) in ("fin", "rst")
     assert logs.last(nuncio)["cause"] == "idle_timeout"
 
