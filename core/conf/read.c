@@ -312,10 +312,13 @@ static bool has_start(const yaml_parser_t *p)
 static enum nu_err on_syntax(struct reader *r, const yaml_parser_t *p)
 {
     bool at_end = p->buffer.pointer == p->buffer.last || !*p->buffer.pointer;
-    bool alias = p->context && strncmp(p->context, "while scanning an a", 19) == 0; /* or anchor */
+    const char *context = p->context ? p->context : "";
+    /* An anchor, an alias, a key without its colon: libyaml stumbles behind what is wrong. */
+    bool behind = strncmp(context, "while scanning an a", 19) == 0 ||
+                  strcmp(context, "while scanning a simple key") == 0;
     char stumbled = at_end ? 0 : (char)*p->buffer.pointer;
     const char *words = nu_yaml_hint(p->problem, p->context, stumbled, p->flow_level > 0);
-    if (alias || (at_end && has_start(p)))
+    if (behind || (at_end && has_start(p)))
         nu_conf_error_at(r->conf, place_at(p->context_mark), NULL, "%s", words);
     else if (has_start(p) && p->context_mark.line != p->problem_mark.line)
         nu_conf_error_at(r->conf, place_at(p->problem_mark), NULL, "%s (it began in line %zu)",

@@ -134,7 +134,7 @@ static void broken_yaml_is_told_in_plain_words(void **state)
                              "(it began in line 1)\n    2 | b: 3\n      |  ^\n"},
         {"a: {x: 1\n",             "t.yaml:1:4: a map in { } is not closed, or lacks a comma: {a: 1, b: 2}\n"
                        "    1 | a: {x: 1\n      |    ^\n"                            },
-        {"a: 1\nb\n",              "t.yaml:3:1: a key without \": \" behind it\n    3 | \n      | ^\n"     },
+        {"a: 1\nb\n",              "t.yaml:2:1: a key without \": \" behind it\n    2 | b\n      | ^\n"    },
         {"a: - x\n",               "t.yaml:1:4: a list's \"- \" must start a line of its own: check the "
                      "indentation\n    1 | a: - x\n      |    ^\n"                     },
         {"a: \"\\q\"\n",           "t.yaml:1:5: an unknown escape: write \\\\ for a backslash, or use "
