@@ -51,6 +51,9 @@ struct nu_filter_type {
      * struct itself. */
     enum nu_err (*prepare)(struct nu_generation *, struct nu_conf *, struct nu_arena *,
                            const struct nu_node *, void *parsed);
+    /* Instead of prepare where the options are wrong: reports the names in them that nothing has,
+     * so that all mistakes show at once. NULL: it refers to nothing by name. */
+    void (*check_names)(const struct nu_generation *, struct nu_conf *, const struct nu_node *);
 
     /* A member of the chain now. May hold, may not forward. NU_REFUSE ends the chain: latch why by
      * nu_fail. */

@@ -114,6 +114,8 @@ static enum nu_err parse_options(const struct reader *r, const struct item *item
     }
     if (err == NU_OK && type->prepare)
         err = type->prepare(r->gen, r->conf, r->arena, item->options, parsed);
+    else if (err && type->check_names)
+        type->check_names(r->gen, r->conf, item->options);
     place->conf = parsed;
     return err;
 }

@@ -353,16 +353,39 @@ static void put_stats(void *ctx)
     nu_stats_put(ctx);
 }
 
-/* The node that names the i-th cluster, for errors. */
-static const struct nu_node *name_node(const struct nu_node *node, size_t i)
+/* `at` is a cluster's name or a map with one; anything else the schema reports. */
+static bool known_cluster(const struct nu_generation *gen, struct nu_conf *c,
+                          const struct nu_node *at)
 {
-    const struct nu_node *at = node->kind == NU_NODE_MAP ? nu_node_get(node, "cluster") : node;
-    if (at)
-        return at;
-    at = nu_node_get(node, "clusters");
-    if (at->kind == NU_NODE_LIST)
-        at = at->child[i];
-    return at->kind == NU_NODE_MAP ? nu_node_get(at, "name") : at;
+    if (at && at->kind == NU_NODE_MAP)
+        at = nu_node_get(at, "name");
+    if (!at || at->kind != NU_NODE_SCALAR || at->broken || nu_node_is_null(at) ||
+        nu_cluster_find(gen->clusters, at->text))
+        return true;
+    const char *const *names = nu_clusters_names(gen->clusters);
+    nu_conf_error(c, at, "no cluster is named \"%s\"", at->text);
+    nu_conf_guess(c, nu_did_you_mean(at->text, names, nu_clusters_count(gen->clusters)));
+    return false;
+}
+
+static bool known_clusters(const struct nu_generation *gen, struct nu_conf *c,
+                           const struct nu_node *node)
+{
+    if (node->kind != NU_NODE_MAP)
+        return known_cluster(gen, c, node);
+    bool known = known_cluster(gen, c, nu_node_get(node, "cluster"));
+    const struct nu_node *list = nu_node_get(node, "clusters");
+    if (!list || list->kind != NU_NODE_LIST)
+        return known_cluster(gen, c, list) && known;
+    for (size_t i = 0; i < list->count; i++)
+        known = known_cluster(gen, c, list->child[i]) && known;
+    return known;
+}
+
+static void tcp_proxy_check_names(const struct nu_generation *gen, struct nu_conf *c,
+                                  const struct nu_node *node)
+{
+    known_clusters(gen, c, node);
 }
 
 static enum nu_err tcp_proxy_prepare(struct nu_generation *gen, struct nu_conf *c,
@@ -371,22 +394,17 @@ static enum nu_err tcp_proxy_prepare(struct nu_generation *gen, struct nu_conf *
 {
     struct tcp_proxy_conf *conf = parsed;
     enum nu_err err = make_list(conf, c, arena, node);
+    if (!known_clusters(gen, c, node))
+        err = NU_ERR_CONFIG;
+    if (err)
+        return err;
     struct weighted *w = conf->clusters.items;
-    for (size_t i = 0; !err && i < conf->clusters.count; i++) {
+    for (size_t i = 0; i < conf->clusters.count; i++) {
         w[i].cluster = nu_cluster_find(gen->clusters, w[i].name);
-        if (!w[i].cluster) {
-            const char *const *names = nu_clusters_names(gen->clusters);
-            nu_conf_error(c, name_node(node, i), "no cluster is named \"%s\"", w[i].name);
-            nu_conf_guess(c, nu_did_you_mean(w[i].name, names, nu_clusters_count(gen->clusters)));
-            err = NU_ERR_CONFIG;
-            break;
-        }
         conf->weight_sum += w[i].weight;
         nu_pin(&w[i].cluster->counted, nu_worker_main()->loop.shard);
         nu_arena_on_free(arena, unpin_cluster, w[i].cluster);
     }
-    if (err)
-        return err;
     const char *name = conf->name ? conf->name : w[0].name;
     conf->stats = nu_stats_get(&nu_tcp_proxy_stats, nu_arena_printf(arena, "tcp.%s", name));
     nu_arena_on_free(arena, put_stats, conf->stats);
@@ -402,6 +420,7 @@ const struct nu_filter_type nu_filter_tcp_proxy = {
     .sees = {NU_SEES(NU_END), NU_SEES(NU_END)},
     .schema = &schema,
     .prepare = tcp_proxy_prepare,
+    .check_names = tcp_proxy_check_names,
     .open = tcp_proxy_open,
     .start = tcp_proxy_start,
     .event = tcp_proxy_event,
