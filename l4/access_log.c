@@ -114,6 +114,17 @@ static enum nu_err compile(struct nu_conf *conf, struct nu_arena *arena,
     return c->json ? compile_json(conf, arena, c->json, out) : compile_text(conf, arena, c, out);
 }
 
+/* `access_log: off` would make a file of that name; "off" in quotes does. */
+static bool means_none(const struct nu_node *node)
+{
+    static const char *const words[] = {"off", "no", "none", "false"};
+    const struct nu_node *path = node->kind == NU_NODE_MAP ? nu_node_get(node, "path") : node;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (path->kind == NU_NODE_SCALAR && !path->quoted && strcmp(path->text, words[i]) == 0)
+            return true;
+    return false;
+}
+
 static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
                          void *out)
 {
@@ -122,7 +133,10 @@ static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const str
     struct nu_logfmt *format;
     enum nu_err err = NU_OK;
     c->node = node;
-    if (c->json && strcmp(c->format, "text") != 0 && strcmp(c->format, "json") != 0) {
+    if (means_none(node)) {
+        nu_conf_error(conf, node, "expected a path; an empty list, [], writes no log");
+        err = NU_ERR_CONFIG;
+    } else if (c->json && strcmp(c->format, "text") != 0 && strcmp(c->format, "json") != 0) {
         nu_conf_error_key(conf, c->json, "\"json\" and a format of its own exclude each other");
         err = NU_ERR_CONFIG;
     } else {
