@@ -417,6 +417,14 @@ def test_usr1_reopens_logs(nuncio, echoes):
     assert len(one.file_lines("access.log")) == 1 and len(one.file_lines("access.log.1")) == 1
 
 
+def test_usr2_ends_nothing(nuncio, echoes):
+    one = nuncio(config(listeners=[proxy("c")], clusters=[cluster(echoes[0])]))
+    one.signal(signal.SIGUSR2)
+    one.wait_line("warn +server +replacing the binary by USR2 is not in this version")
+    with one.connect("edge") as sock:
+        assert says(sock) == b"a"
+
+
 def test_a_log_that_cannot_be_reopened_goes_on(nuncio, echoes):
     """The old file gets the lines until the folder is back."""
     logs = [{"path": "logs/a.log"}]

@@ -33,6 +33,12 @@ static void on_usr1(struct nu_server *server)
     nu_log(failed ? NU_LOG_ERROR : NU_LOG_INFO, "log", "reopened failed=%u", failed);
 }
 
+/* Elsewhere it replaces the binary; who expects that here must not lose every connection. */
+static void on_usr2(struct nu_server *server)
+{
+    nu_log(NU_LOG_WARN, "server", "replacing the binary by USR2 is not in this version");
+}
+
 static struct row {
     int number;
     void (*act)(struct nu_server *server);
@@ -42,6 +48,7 @@ static struct row {
     {SIGTERM, on_term, NULL},
     {SIGINT,  on_int,  NULL},
     {SIGUSR1, on_usr1, NULL},
+    {SIGUSR2, on_usr2, NULL},
 };
 #define ROWS (sizeof rows / sizeof *rows)
 
