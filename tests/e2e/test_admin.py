@@ -217,11 +217,12 @@ def test_without_admin_there_is_none(nuncio, tmp_path):
     assert not (proxy.dir / "admin.sock").exists()
 
 
-@pytest.mark.parametrize("address, said", [("unix:/no/such.sock", "Is nuncio running there?"), ("10.0.0.1:9901", "neither a loopback address"),
-                                           ("somewhere", "is not an address")])
-def test_ctl_says_why_it_cannot_ask(address, said):
+@pytest.mark.parametrize("address, code, said", [("unix:/no/such.sock", 1, "Is nuncio running there?"),
+                                                 ("10.0.0.1:9901", 2, "neither a loopback address"),
+                                                 ("somewhere", 2, "is not an address")])
+def test_ctl_says_why_it_cannot_ask(address, code, said):
     done = run_nuncio("ctl", "-s", address, "ready")
-    assert (done.returncode, done.stdout) == (1, "") and said in done.stderr
+    assert (done.returncode, done.stdout) == (code, "") and said in done.stderr
 
 
 def test_a_reload_moves_the_admin_socket(nuncio):

@@ -90,10 +90,12 @@ static enum nu_exit ask(const char *address, const char *command)
 {
     struct nu_addr addr;
     enum nu_err err = nu_admin_address(address, &addr);
-    if (err == NU_ERR_SYNTAX)
-        return fail("%s is not an address: write unix:/path or 127.0.0.1:9901", address);
-    if (err)
-        return fail("%s is neither a loopback address nor a UNIX socket", address);
+    if (err) {
+        fail(err == NU_ERR_SYNTAX ? "%s is not an address: write unix:/path or 127.0.0.1:9901"
+                                  : "%s is neither a loopback address nor a UNIX socket",
+             address);
+        return NU_EXIT_USAGE;
+    }
     return converse(address, &addr, command);
 }
 
