@@ -79,11 +79,12 @@ static void wait_for_descriptors(struct nu_accept_point *point, int error)
         nu_timer_arm(&point->loop->timers, &p->timer, point->loop->now_ms + NU_ACCEPT_PAUSE_MS);
 }
 
-/* A queue was emptied: that is over only then, or every connection that closes would say so. */
+/* A queue was emptied, and nobody waits: that is over only then, or every connection that closes
+ * would say so. */
 static void pause_over(struct nu_loop *loop)
 {
     struct pause *p = pauses[loop->shard];
-    if (!p || !p->since_ms)
+    if (!p || !p->since_ms || !nu_list_empty(&p->points))
         return;
     nu_log_limited(NU_LOG_INFO, "listener", "accepting again paused_ms=%lld worker=%u",
                    (long long)(loop->now_ms - p->since_ms), loop->shard);

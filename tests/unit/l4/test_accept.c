@@ -40,19 +40,24 @@ static void count_line(const char *line, void *ctx)
     log_lines += strstr(line, "accepting paused: no descriptors") != NULL;
 }
 
-static void start(void)
+static void start_point(struct nu_accept_point *p)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    client_count = server_count = log_lines = 0;
-    nu_loop_init(&loop, 0);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
     assert_int_equal(listen(fd, CLIENTS), 0);
-    nu_accept_init(&point, fd);
-    point.stats = nu_stats_get(&nu_listener_stats, "listener.test");
-    point.accepted = accepted;
-    point.owner = &loop;
-    assert_int_equal(nu_accept_start(&point, &loop), 0);
+    nu_accept_init(p, fd);
+    p->stats = nu_stats_get(&nu_listener_stats, "listener.test");
+    p->accepted = accepted;
+    p->owner = &loop;
+    assert_int_equal(nu_accept_start(p, &loop), 0);
+}
+
+static void start(void)
+{
+    client_count = server_count = log_lines = 0;
+    nu_loop_init(&loop, 0);
+    start_point(&point);
     nu_log_set_sink(count_line, NULL);
 }
 
@@ -209,6 +214,24 @@ static void a_second_shortage_is_a_second_pause(void **state)
     stop();
 }
 
+static void another_empty_queue_does_not_end_the_pause(void **state)
+{
+    struct nu_accept_point other;
+    start();
+    start_point(&other);
+    connect_one();
+    struct rlimit before = use_up_descriptors();
+    ready();
+    setrlimit(RLIMIT_NOFILE, &before);
+    other.io.ready(&other.io, EPOLLIN);
+    assert_int_equal(server_count, 0);
+    nu_loop_advance(&loop, NU_ACCEPT_PAUSE_MS);
+    assert_int_equal(server_count, 1);
+    nu_accept_stop(&other, false);
+    nu_stats_put(other.stats);
+    stop();
+}
+
 static void stopping_accepts_what_is_queued(void **state)
 {
     start();
@@ -242,6 +265,7 @@ int main(void)
         cmocka_unit_test(pauses_without_descriptors),
         cmocka_unit_test(goes_on_when_a_connection_closes),
         cmocka_unit_test(a_second_shortage_is_a_second_pause),
+        cmocka_unit_test(another_empty_queue_does_not_end_the_pause),
         cmocka_unit_test(stopping_accepts_what_is_queued),
         cmocka_unit_test(stopping_while_paused),
     };
