@@ -108,7 +108,8 @@ void nu_loop_advance(struct nu_loop *loop, int64_t ms)
 
 static int control(struct nu_loop *loop, int op, struct nu_io *io)
 {
-    struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = io};
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                             .data.ptr = io};
     return loop->epoll_fd < 0 ? 0 : epoll_ctl(loop->epoll_fd, op, io->fd, &ev);
 }
 

@@ -160,6 +160,7 @@ static int connect_to(const struct nu_addr *addr, bool *connecting)
     int one = 1, fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one); /* lest urgent bytes get lost */
     if (addr->kind != NU_ADDR_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     *connecting = false;

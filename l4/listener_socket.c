@@ -50,6 +50,7 @@ static int set_options(int fd, const struct nu_addr *addr, bool shared)
 {
     if (addr->kind == NU_ADDR_UNIX)
         return 0;
+    set_flag(fd, SOL_SOCKET, SO_OOBINLINE); /* lest urgent bytes get lost */
     if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR) || set_flag(fd, IPPROTO_TCP, TCP_NODELAY) ||
         (shared && set_flag(fd, SOL_SOCKET, SO_REUSEPORT)))
         return -1;

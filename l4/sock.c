@@ -75,6 +75,8 @@ static void relay(struct sock *s, struct sock *d)
         if (w < n) {
             if (w >= 0 || errno == EAGAIN)
                 d->mask &= (uint8_t)~SOCK_OUT;
+            else
+                d->mask |= SOCK_RESET; /* it is told once: reading would see a FIN */
             struct nu_slice all = nu_block_freeze(b, (size_t)n);
             struct nu_slice sent = nu_slice_split(&all, w > 0 ? (size_t)w : 0);
             nu_slice_drop(&sent);
@@ -178,7 +180,7 @@ static void sock_ready(struct nu_io *io, uint32_t events)
         mask |= SOCK_IN;
     if (events & EPOLLOUT)
         mask |= SOCK_OUT;
-    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+    if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         mask |= SOCK_TAIL;
     if (events & EPOLLERR)
         mask |= SOCK_ERR;

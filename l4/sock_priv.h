@@ -15,7 +15,8 @@ enum sock_write { SOCK_CONNECTING, SOCK_OPEN, SOCK_SHUT, SOCK_DEAD };
 enum {
     SOCK_IN = 1,   /* perhaps something to read */
     SOCK_OUT = 2,  /* perhaps room to write */
-    SOCK_TAIL = 4, /* a hang-up or error came with it: a short read does not mean drained */
+    SOCK_TAIL = 4, /* a hang-up, error or urgent byte came with it: a short read does not mean
+                      drained */
     SOCK_ERR = 8,
     SOCK_RESET = 16, /* a write failed: what reading ends with is a reset, not a FIN */
 };

@@ -52,8 +52,8 @@ ssize_t splice_out(const int p[2], int fd, size_t left)
     size_t done = 0;
     while (done < left) {
         ssize_t n = splice(p[0], NULL, fd, NULL, left - done, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-        if (n <= 0)
-            return done ? (ssize_t)done : n;
+        if (n <= 0) /* an error is told once: nobody would hear of it again */
+            return done && (n == 0 || errno == EAGAIN) ? (ssize_t)done : n;
         done += (size_t)n;
     }
     return (ssize_t)done;
@@ -89,6 +89,8 @@ bool sock_splice(struct sock *s, struct sock *d)
     if (n <= 0) {
         splice_give_back(p, true);
         s->bulk = false;
+        if (n == 0 || (errno == EAGAIN && s->mask & SOCK_TAIL))
+            return false; /* at an urgent byte it stops as at the end: only read tells */
         sock_read_result(s, n, SPLICE_CHUNK);
         return true;
     }

@@ -264,6 +264,53 @@ static void test_reset_of_the_server_reaches_the_client(void **state)
     rig.server = -1;
 }
 
+static void run_read_task(struct nu_chain *chain, enum nu_dir end)
+{
+    struct sock *s = sock_of(nu_chain_end(chain, end));
+    s->mask |= SOCK_IN;
+    nu_loop_ready(&rig.worker->loop, &s->read_task);
+}
+
+/* The kernel tells of a reset once. Here writing hears of it before reading does. */
+static void test_reset_that_a_write_finds_is_no_fin(void **state)
+{
+    turn();
+    assert_int_equal(send(rig.client, "hi", 2, 0), 2);
+    reset(rig.server);
+    close(rig.server);
+    rig.server = -1;
+    run_read_task(rig.left, NU_REV);
+    run_read_task(rig.right, NU_FWD);
+    nu_loop_settle(&rig.worker->loop);
+    until(was_reset(rig.client));
+    until(rig.closed == 2);
+    assert_int_equal(rig.left_result.cause, NU_CAUSE_UPSTREAM_RST);
+}
+
+static size_t took(int fd, char *buf, size_t room)
+{
+    ssize_t n = recv(fd, buf, room, 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* A read stops in front of an urgent byte, and splice there as if the stream had ended. Our pairs
+ * leave such a byte out. */
+static void urgent_between(size_t before, size_t behind)
+{
+    static char bytes[100000];
+    size_t want = before + behind, got = 0;
+    assert_int_equal(send(rig.client, bytes, before, 0), before);
+    assert_int_equal(send(rig.client, "!", 1, MSG_OOB), 1);
+    assert_int_equal(send(rig.client, bytes, behind, 0), behind);
+    until((got += took(rig.server, bytes, want - got)) == want);
+}
+
+static void test_urgent_byte_stops_nothing(void **state)
+{
+    urgent_between(2, 3000);
+    urgent_between(50000, 40000);
+}
+
 /* What was sent before a reset that both sides survive to read: data and RST in one wake-up. */
 static void test_data_before_a_reset_is_delivered(void **state)
 {
@@ -369,6 +416,8 @@ int main(void)
         BOTH(test_half_close_leaves_the_other_way_open),
         BOTH(test_reset_of_the_client_reaches_the_server),
         BOTH(test_reset_of_the_server_reaches_the_client),
+        BOTH(test_reset_that_a_write_finds_is_no_fin),
+        BOTH(test_urgent_byte_stops_nothing),
         BOTH(test_data_before_a_reset_is_delivered),
         BOTH(test_slow_reader_pauses_and_nothing_is_lost),
         BOTH(test_client_that_vanishes_while_paused_is_noticed),
