@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define JSON_KEYS_MAX 128 /* in one format: far above what anybody logs */
 
@@ -114,11 +115,26 @@ static enum nu_err compile(struct nu_conf *conf, struct nu_arena *arena,
     return c->json ? compile_json(conf, arena, c->json, out) : compile_text(conf, arena, c, out);
 }
 
+static const struct nu_node *path_node(const struct nu_node *node)
+{
+    return node->kind == NU_NODE_MAP ? nu_node_get(node, "path") : node;
+}
+
+/* The file may not exist yet, its folder must: `check` finds what `run` would stumble over. */
+static bool has_folder(const char *path, struct nu_arena *scratch)
+{
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    const char *folder =
+        slash == path ? "/" : nu_arena_strndup(scratch, path, (size_t)(slash - path));
+    return stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* `access_log: off` would make a file of that name; "off" in quotes does. */
 static bool means_none(const struct nu_node *node)
 {
     static const char *const words[] = {"off", "no", "none", "false"};
-    const struct nu_node *path = node->kind == NU_NODE_MAP ? nu_node_get(node, "path") : node;
+    const struct nu_node *path = path_node(node);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (path->kind == NU_NODE_SCALAR && !path->quoted && strcmp(path->text, words[i]) == 0)
             return true;
@@ -141,6 +157,10 @@ static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const str
         err = NU_ERR_CONFIG;
     } else {
         err = compile(conf, scratch, c, &format);
+    }
+    if (err == NU_OK && !has_folder(c->path, scratch)) {
+        nu_conf_error(conf, path_node(node), "%s: its folder does not exist", c->path);
+        err = NU_ERR_CONFIG;
     }
     nu_arena_free(scratch);
     return err;

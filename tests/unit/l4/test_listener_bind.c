@@ -181,10 +181,10 @@ static void two_addresses_may_share_a_port(void **state)
 
 static void files_are_opened_before_anything_listens(void **state)
 {
-    refuse("listeners: {name: a, bind: 127.0.0.1:0, filters: back, access_log: no/such/file}",
+    refuse("listeners: {name: a, bind: 127.0.0.1:0, filters: back, access_log: /dev}",
            "cannot open ");
     refuse("listeners: {name: a, bind: 127.0.0.1:0, chains: {filters: back, access_log: "
-           "no/such/file}}",
+           "/dev}}",
            "cannot open ");
 }
 
