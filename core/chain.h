@@ -21,9 +21,11 @@ struct nu_place {
 struct nu_chain;
 struct nu_joint;
 
-/* Who has a chain made; told once when it ends, before the filters close (T4). */
+/* Who has a chain made; both are told once when it ends, or NULL (T4). */
 struct nu_chain_owner {
-    void (*closed)(struct nu_chain *chain, void *ctx);
+    void (*closed)(struct nu_chain *chain, void *ctx); /* before the filters close */
+    /* Nothing of the chain is left: what keeps the filters' confs may go now, not before. */
+    void (*gone)(struct nu_loop *loop, void *ctx);
 };
 
 /* Builds and opens a chain, then starts it: S0, S1. `facts`, if given, are copied to live with the

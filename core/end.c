@@ -146,7 +146,12 @@ void nu_chain_reap(struct nu_chain *chain)
             right->next[NU_REV] = f->next[NU_FWD] = NULL;
         close_filter(f);
     }
-    chain->loop->chain_count--;
+    const struct nu_chain_owner *owner = chain->owner;
+    struct nu_loop *loop = chain->loop;
+    void *owner_ctx = chain->owner_ctx;
+    loop->chain_count--;
     nu_arena_free(chain->arena);
     free(chain);
+    if (owner && owner->gone)
+        owner->gone(loop, owner_ctx);
 }

@@ -70,14 +70,15 @@ static const struct nu_filter_type refuse = {
 
 /* --- the end --- */
 
-static void let_go(struct conn *conn, struct nu_loop *loop)
+/* The filters are closed: they needed what is let go here until then. */
+static void gone(struct nu_loop *loop, void *ctx)
 {
-    if (conn->listener) {
-        count(conn, loop, NU_LISTENER_PRE_CX_ACTIVE, -1);
+    struct conn *conn = ctx;
+    if (conn->listener)
         nu_listener_pre_end(conn->listener, loop->shard);
-    } else {
+    else
         nu_unpin(&conn->conf->counted, loop->shard);
-    }
+    free(conn);
 }
 
 static void closed(struct nu_chain *chain, void *ctx)
@@ -89,18 +90,18 @@ static void closed(struct nu_chain *chain, void *ctx)
     nu_access_log_write(conn->conf ? conn->conf->log : conn->listener->log, chain);
     count(conn, loop, NU_LISTENER_CX_ACTIVE, -1);
     count(conn, loop, NU_LISTENER_CX_DESTROY, 1);
+    if (conn->listener)
+        count(conn, loop, NU_LISTENER_PRE_CX_ACTIVE, -1);
     nu_stat_record(conn->tally->stats, loop->shard, NU_LISTENER_CX_LENGTH_MS,
                    (uint64_t)(loop->now_ms - facts->start_ms));
     if (!conn->uncounted)
         atomic_fetch_sub_explicit(&conn->tally->active, 1, memory_order_relaxed);
     nu_list_del(&conn->link);
     shard_of(loop)->count--;
-    let_go(conn, loop);
-    free(conn);
     nu_accept_resume(loop);
 }
 
-static const struct nu_chain_owner owner = {closed};
+static const struct nu_chain_owner owner = {closed, gone};
 
 /* --- the choice of a chain --- */
 

@@ -71,7 +71,7 @@ static void closed(struct nu_chain *chain, void *ctx)
     free_if_over(l);
 }
 
-static const struct nu_chain_owner owner = {closed};
+static const struct nu_chain_owner owner = {.closed = closed};
 
 static void accepted(struct nu_accept_point *point, int fd, const struct nu_addr *peer)
 {

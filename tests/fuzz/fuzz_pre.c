@@ -75,7 +75,7 @@ static void closed(struct nu_chain *c, void *ctx)
     chain = NULL;
 }
 
-static const struct nu_chain_owner owner = {closed};
+static const struct nu_chain_owner owner = {.closed = closed};
 
 static void start(enum nu_proxy_mode proxy)
 {

@@ -360,9 +360,31 @@ static void test_watch_sees_all(void **state)
     assert_diary("b>y");
 }
 
+static void all_gone(struct nu_loop *loop, void *ctx)
+{
+    assert_ptr_equal(loop, &kit->loop);
+    assert_int_equal(loop->chain_count, 0);
+    nu_diary_add(ctx, "gone");
+}
+
+static void test_T4_gone_comes_behind_every_close(void **state)
+{
+    static const struct nu_chain_owner owner = {.gone = all_gone};
+    const struct nu_place places[] = {
+        {&nu_probe_left,  &kit->a[0]},
+        {&nu_probe_right, &kit->a[1]}
+    };
+    struct nu_chain *chain = nu_chain_new(&kit->loop, places, 2, NULL, &owner, &kit->diary);
+    nu_diary_read(&kit->diary);
+    nu_chain_abort(chain, NU_CAUSE_DRAIN);
+    nu_loop_settle(&kit->loop);
+    assert_diary("a:close b:close gone");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        KIT_TEST(test_T4_gone_comes_behind_every_close),
         KIT_TEST(test_T1_graceful),
         KIT_TEST(test_T1_waits_for_done),
         KIT_TEST(test_T1_done_is_the_sinks_word),

@@ -65,8 +65,14 @@ static inline enum nu_err witness_prepare(struct nu_generation *gen, struct nu_c
     nu_arena_on_free(arena, config_gone, NULL);
     return NU_OK;
 }
+
+/* A config that goes does so by a post to main, which another thread may run at once. */
+static inline void witness_close(struct nu_filter *f)
+{
+    assert_null(nu_worker_main()->posts);
+}
 static const struct nu_filter_type witness = {TRIAL("witness", NU_SAME, NU_SAME),
-                                              .prepare = witness_prepare};
+                                              .prepare = witness_prepare, .close = witness_close};
 
 /* --- generations --- */
 

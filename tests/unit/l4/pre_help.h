@@ -88,7 +88,7 @@ static inline void pre_closed(struct nu_chain *chain, void *ctx)
     snprintf(pre.blamed, sizeof pre.blamed, "%s", nu_chain_blamed(chain));
 }
 
-static const struct nu_chain_owner pre_owner = {pre_closed};
+static const struct nu_chain_owner pre_owner = {.closed = pre_closed};
 
 static inline void pre_start(const struct nu_filter_type *type)
 {

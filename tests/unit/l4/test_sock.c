@@ -71,7 +71,7 @@ static void on_closed(struct nu_chain *chain, void *ctx)
     r->closed++;
 }
 
-static const struct nu_chain_owner owner = {on_closed};
+static const struct nu_chain_owner owner = {.closed = on_closed};
 
 /* A connected pair of TCP sockets on loopback: RST and FIN as on the wire. */
 static void tcp_pair(int out[2])
