@@ -24,9 +24,11 @@ void nu_counted_init(unsigned shards, void (*to_main)(struct nu_counted *object)
 /* Cells come from the arena that the object lives in. */
 void nu_counted_setup(struct nu_counted *object, struct nu_arena *arena,
                       void (*release)(struct nu_counted *object));
+/* On a shard that has let go already: only while the caller knows of a pin elsewhere that stays
+ * meanwhile, as a leg's owner by its chain's config does. */
 void nu_pin(struct nu_counted *object, unsigned shard);
 void nu_unpin(struct nu_counted *object, unsigned shard);
-/* This shard will pin it no more; every shard (main too) says so once. */
+/* This shard will not be first to pin it; every shard (main too) says so once. */
 void nu_counted_retire_on(struct nu_counted *object, unsigned shard);
 /* Pins of all shards; exact only when nothing moves. */
 uint32_t nu_counted_pins(const struct nu_counted *object);

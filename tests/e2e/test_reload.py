@@ -13,6 +13,7 @@ import pytest
 from lib import clients
 from lib.build import SANITIZED
 from lib.config import cluster, config, listener
+from lib.hello import hello
 from lib.logs import closed
 from lib.nuncio import BINARY, raised, remember
 from lib.peers import Echo
@@ -120,6 +121,26 @@ def test_endpoints_change_under_kept_connections(nuncio, echoes, workers):
         one.reload(config(listeners=[proxy("c")], clusters=[cluster(b)]))
         with one.connect("edge") as new:
             assert says(new) == b"b" and carries(new) and carries(old)
+
+
+def test_a_cluster_is_replaced_while_a_client_is_sniffed(nuncio, echoes, workers):
+    """Its hello is whole when the cluster of its chain serves nobody else any more."""
+    def to(address, name):
+        return config(listeners=[listener(name="edge", chains=[{"match": {"sni": "*.test"}, "filters": [{"tcp_proxy": name}]}])],
+                      clusters=[cluster(address, name=name)])
+
+    first = hello("a.test")
+    one = nuncio(to(echoes[0], "c"), workers=workers)
+    with one.connect("edge") as early:
+        early.sendall(first[:9])
+        one.wait_stat("listener.edge.downstream_pre_cx_active", 1)
+        one.reload(to(echoes[1], "d"))
+        early.sendall(first[9:])
+        assert says(early) == b"a" and clients.recv_exactly(early, len(first)) == first
+        with one.connect("edge") as late:
+            late.sendall(first)
+            assert says(late) == b"b"
+    one.wait_stat("listener.edge.downstream_cx_active", 0)
 
 
 def test_a_cluster_is_renamed_under_kept_connections(nuncio, echoes):

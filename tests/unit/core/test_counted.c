@@ -92,6 +92,23 @@ static void test_a_pinned_object_may_be_pinned_again_after_retirement(void **sta
     assert_int_equal(sends, 1);
 }
 
+/* A connection that was still sniffed at the reload opens its first leg to a cluster that its
+ * config, on main, holds. */
+static void test_a_shard_that_let_go_may_come_back(void **state)
+{
+    nu_pin(&object, 2);
+    retire_all();
+    for (int i = 0; i < 2 * SHARDS; i++) {
+        nu_pin(&object, 0);
+        nu_unpin(&object, 0);
+    }
+    nu_pin(&object, 1);
+    nu_unpin(&object, 2);
+    assert_int_equal(sends, 0);
+    nu_unpin(&object, 1);
+    assert_int_equal(sends, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -100,6 +117,7 @@ int main(void)
         TEST(test_a_pin_keeps_it),
         TEST(test_pins_before_retirement_do_not_count_double),
         TEST(test_a_pinned_object_may_be_pinned_again_after_retirement),
+        TEST(test_a_shard_that_let_go_may_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
