@@ -24,18 +24,6 @@ static enum nu_err unexpected(struct nu_conf *conf, const struct nu_node *node, 
 #define BIND_EXPECTED                                                                              \
     "an address to listen on, like 0.0.0.0:80, \"[::]:80\" or unix:/path; port 0 = a free one"
 
-static enum nu_err unix_bind(struct nu_conf *conf, struct nu_arena *arena,
-                             const struct nu_node *node, struct nu_addr *addr)
-{
-    size_t cap = sizeof((struct sockaddr_un *)0)->sun_path;
-    if (*addr->path != '@')
-        addr->path = nu_conf_path(conf, arena, addr->path);
-    if (strlen(addr->path) < cap)
-        return NU_OK;
-    nu_conf_error(conf, node, "the socket's path %s is longer than %zu bytes", addr->path, cap - 1);
-    return NU_ERR_CONFIG;
-}
-
 static enum nu_err parse_bind(struct nu_conf *conf, struct nu_arena *arena,
                               const struct nu_node *node, void *out)
 {
@@ -49,7 +37,8 @@ static enum nu_err parse_bind(struct nu_conf *conf, struct nu_arena *arena,
     }
     if (nu_addr_parse(&bind->addr, nu_arena_strdup(arena, node->text), -1) != NU_OK)
         return unexpected(conf, node, BIND_EXPECTED);
-    if (bind->addr.kind == NU_ADDR_UNIX && unix_bind(conf, arena, node, &bind->addr) != NU_OK)
+    if (bind->addr.kind == NU_ADDR_UNIX &&
+        nu_conf_unix_path(conf, arena, node, &bind->addr) != NU_OK)
         return NU_ERR_CONFIG;
     bind->node = node;
     bind->text = nu_arena_strdup(arena, nu_addr_str(&bind->addr, text));

@@ -14,10 +14,6 @@
 #include "l4/leg.h"
 #include "l4/sock.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #define RESET_GRACE_MS                                                                             \
     1000                 /* after a cut in one direction the other has this long to end by itself */
 #define ATTEMPTS_MOST 64 /* endpoints tried for one connection */

@@ -114,6 +114,10 @@ struct nu_node *nu_schema_normalize(const struct nu_schema *schema, struct nu_co
 void nu_schema_doc_text(const struct nu_schema *schema, FILE *out);
 void nu_schema_doc_markdown(const struct nu_schema *schema, FILE *out, int heading_level);
 
+/* Makes the parsed path of a UNIX address absolute, if it is relative, and checks that it fits. */
+enum nu_err nu_conf_unix_path(struct nu_conf *conf, struct nu_arena *arena,
+                              const struct nu_node *node, struct nu_addr *addr);
+
 /* Formats in canonical units: "1h", "64KiB". Returns buf. */
 const char *nu_duration_str(int64_t ms, char buf[static 32]);
 const char *nu_size_str(int64_t bytes, char buf[static 32]);

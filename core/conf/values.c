@@ -240,9 +240,8 @@ static char *format_string(struct nu_arena *arena, const struct nu_field *field,
     return nu_arena_strdup(arena, *(const char *const *)value);
 }
 
-/* A relative socket path is relative to the config file; "@name" is an abstract one. */
-static enum nu_err unix_path(struct nu_conf *conf, struct nu_arena *arena,
-                             const struct nu_node *node, struct nu_addr *addr)
+enum nu_err nu_conf_unix_path(struct nu_conf *conf, struct nu_arena *arena,
+                              const struct nu_node *node, struct nu_addr *addr)
 {
     size_t cap = sizeof((struct sockaddr_un *)0)->sun_path;
     if (*addr->path != '@')
@@ -258,7 +257,7 @@ static enum nu_err parse_address(PARSE_ARGS)
     struct nu_addr *addr = out;
     if (nu_addr_parse(addr, nu_arena_strdup(arena, node->text), -1) != NU_OK)
         return unexpected(conf, node, NU_ADDRESS);
-    return addr->kind == NU_ADDR_UNIX ? unix_path(conf, arena, node, addr) : NU_OK;
+    return addr->kind == NU_ADDR_UNIX ? nu_conf_unix_path(conf, arena, node, addr) : NU_OK;
 }
 
 static enum nu_err parse_cidr(PARSE_ARGS)
