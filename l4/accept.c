@@ -22,20 +22,50 @@ struct pause {
     struct nu_loop *loop;
     struct nu_list points; /* that wait */
     struct nu_timer timer;
+    struct nu_task task;
     int64_t since_ms; /* 0 = none */
 };
 
 static struct pause *pauses[NU_SHARDS_MAX]; /* each touched by its own thread */
 
+/* A connection wants a socket to a server as well: who is let in for the last descriptor would
+ * only be turned away. */
+static bool room_for_two(void)
+{
+    int one = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int two = one < 0 ? -1 : fcntl(one, F_DUPFD_CLOEXEC, 0);
+    if (one >= 0)
+        close(one);
+    if (two >= 0)
+        close(two);
+    return two >= 0;
+}
+
+static void wait_for_next_try(struct pause *p)
+{
+    if (!nu_timer_armed(&p->timer))
+        nu_timer_arm(&p->loop->timers, &p->timer, p->loop->now_ms + NU_ACCEPT_PAUSE_MS);
+}
+
+/* In the turn after a connection closed: then its descriptors are free, too. */
+static void try_again(struct nu_task *task)
+{
+    struct pause *p = nu_container(task, struct pause, task);
+    struct nu_list *node;
+    if (!room_for_two()) {
+        wait_for_next_try(p);
+        return;
+    }
+    nu_timer_disarm(&p->loop->timers, &p->timer);
+    while ((node = nu_list_pop(&p->points)))
+        nu_loop_ready(p->loop, &nu_container(node, struct nu_accept_point, paused)->task);
+}
+
 void nu_accept_resume(struct nu_loop *loop)
 {
     struct pause *p = pauses[loop->shard];
-    struct nu_list *node;
-    if (!p || !p->since_ms)
-        return;
-    nu_timer_disarm(&loop->timers, &p->timer);
-    while ((node = nu_list_pop(&p->points)))
-        nu_loop_ready(loop, &nu_container(node, struct nu_accept_point, paused)->task);
+    if (p && !nu_list_empty(&p->points))
+        nu_loop_ready(loop, &p->task);
 }
 
 static void on_timer(struct nu_timer *timer)
@@ -51,6 +81,7 @@ static struct pause *pause_of(struct nu_loop *loop)
         *p = calloc(1, sizeof **p);
         nu_assert(*p != NULL);
         (*p)->timer.fn = on_timer;
+        (*p)->task.run = try_again;
         nu_list_init(&(*p)->points);
     }
     (*p)->loop = loop;
@@ -75,8 +106,7 @@ static void wait_for_descriptors(struct nu_accept_point *point, int error)
     }
     if (!nu_list_linked(&point->paused))
         nu_list_add_tail(&p->points, &point->paused);
-    if (!nu_timer_armed(&p->timer))
-        nu_timer_arm(&point->loop->timers, &p->timer, point->loop->now_ms + NU_ACCEPT_PAUSE_MS);
+    wait_for_next_try(p);
 }
 
 /* A queue was emptied, and nobody waits: that is over only then, or every connection that closes
@@ -199,6 +229,7 @@ static void stop_waiting(struct nu_accept_point *point)
         nu_list_del(&point->paused);
     if (p && nu_list_empty(&p->points)) {
         nu_timer_disarm(&point->loop->timers, &p->timer);
+        nu_task_cancel(&p->task);
         p->since_ms = 0;
     }
 }
