@@ -303,10 +303,3 @@ struct nu_filter *nu_chain_end(const struct nu_chain *chain, enum nu_dir dir)
 {
     return chain->end[dir];
 }
-
-const char *nu_transport_str(enum nu_transport transport)
-{
-    static const char *const names[] = {"unknown", "plain", "tls"};
-    nu_assert((unsigned)transport < sizeof names / sizeof *names);
-    return names[transport];
-}

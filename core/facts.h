@@ -7,8 +7,11 @@
 #include "core/addr.h"
 #include "core/cause.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct nu_arena;
 
 enum nu_transport { NU_TRANSPORT_UNKNOWN, NU_TRANSPORT_PLAIN, NU_TRANSPORT_TLS };
 const char *nu_transport_str(enum nu_transport transport);
@@ -24,19 +27,44 @@ struct nu_facts_more {
     uint8_t transport; /* enum nu_transport */
 };
 
+/* Who a certificate says its owner is; names of one kind are comma separated, "" = none. */
+struct nu_tls_peer {
+    const char *subject, *issuer; /* RFC 2253 */
+    const char *serial;           /* hexadecimal, upper case */
+    const char *sha256;           /* of the certificate, hexadecimal */
+    const char *dns, *uri, *email, *ip;
+    int64_t not_before_s, not_after_s; /* since the epoch */
+    bool verified;
+};
+
+/* What one TLS connection agreed on. */
+struct nu_tls_facts {
+    const char *version; /* "TLSv1.3"; this and the next two are static */
+    const char *cipher;  /* OpenSSL's name; so is the group's */
+    const char *group;
+    const char *alpn;               /* the chosen protocol, NULL = none */
+    const char *sni;                /* as sent in the ClientHello, NULL = none */
+    const char *session_id;         /* hexadecimal, NULL = none */
+    const struct nu_tls_peer *peer; /* NULL = no certificate */
+    bool resumed;
+};
+/* A copy that lives with the arena. */
+struct nu_tls_facts *nu_tls_facts_copy(const struct nu_tls_facts *from, struct nu_arena *arena);
+
 /* Allocated once for a client's connection, beside its chain. */
 struct nu_facts {
     struct nu_addr client; /* who the client is: the PROXY header's word, else the socket's */
     struct nu_addr local;  /* where it meant to go */
     struct nu_facts_more *more;
-    uint64_t id;          /* unique in the process */
-    int64_t start_us;     /* wall clock, microseconds since the epoch */
-    int64_t start_ms;     /* the loop's clock */
-    uint64_t bytes_in;    /* from the client */
-    uint64_t bytes_out;   /* to the client */
-    const char *listener; /* name; pinned with the chain's config */
-    const char *chain;    /* name of the chosen chain */
-    const char *cluster;  /* name of the chosen cluster */
+    struct nu_tls_facts *tls, *upstream_tls; /* NULL = not by us, or not done */
+    uint64_t id;                             /* unique in the process */
+    int64_t start_us;                        /* wall clock, microseconds since the epoch */
+    int64_t start_ms;                        /* the loop's clock */
+    uint64_t bytes_in;                       /* from the client */
+    uint64_t bytes_out;                      /* to the client */
+    const char *listener;                    /* name; pinned with the chain's config */
+    const char *chain;                       /* name of the chosen chain */
+    const char *cluster;                     /* name of the chosen cluster */
     const struct nu_addr
         *upstream;       /* the endpoint; pinned by who set it until the chain is closed */
     uint32_t connect_ms; /* time to a ready leg, plus 1; 0 = never */

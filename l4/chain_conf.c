@@ -1,6 +1,7 @@
 /* Filter lists of a config; see chain_conf.h. */
 #include "l4/chain_conf.h"
 
+#include "core/assert.h"
 #include "core/registry.h"
 
 #include <string.h>
@@ -182,23 +183,38 @@ static enum nu_err count_items(struct nu_conf *conf, const struct nu_node *list,
     return *count == 0 || *count > NU_CHAIN_CONF_MAX_FILTERS ? NU_ERR_CONFIG : NU_OK;
 }
 
+unsigned nu_ext_places(const struct nu_ext_values *values, struct nu_arena *owner,
+                       struct nu_place out[static NU_EXT_PLACES_MAX])
+{
+    unsigned n = 0;
+    for (const struct nu_ext *e = *values->schema->ext; e && values->slots; e = e->next) {
+        void *value = nu_ext_get(values->slots, e);
+        if (!value || !e->place)
+            continue;
+        nu_assert(n < NU_EXT_PLACES_MAX);
+        e->place(value, owner, &out[n++]);
+    }
+    return n;
+}
+
 enum nu_err nu_chain_conf_filters(struct nu_generation *gen, struct nu_conf *conf,
                                   struct nu_arena *arena, const struct nu_node *list,
-                                  const struct nu_node *owner, const struct nu_place **out,
-                                  unsigned *count)
+                                  const struct nu_node *owner, const struct nu_ext_values *left,
+                                  const struct nu_place **out, unsigned *count)
 {
-    unsigned n;
+    unsigned n, first;
     *out = NULL;
     *count = 0;
     if (count_items(conf, list, owner, &n) != NU_OK)
         return NU_ERR_CONFIG;
     struct reader r = {gen, conf, arena, nu_arena_new(256)};
-    struct nu_place *places = nu_arena_alloc(arena, n * sizeof *places);
-    enum nu_err err = read_list(&r, list, places, n);
+    struct nu_place *places = nu_arena_alloc(arena, (n + NU_EXT_PLACES_MAX) * sizeof *places);
+    first = nu_ext_places(left, arena, places);
+    enum nu_err err = read_list(&r, list, places + first, n);
     nu_arena_free(r.scratch);
     if (err != NU_OK)
         return err;
     *out = places;
-    *count = n;
+    *count = first + n;
     return NU_OK;
 }

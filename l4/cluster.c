@@ -84,6 +84,8 @@ static struct nu_cluster *make(struct build *b, const struct nu_node *node, cons
     c->set = cl_set_empty();
     c->pub.stats = nu_stats_get(&nu_cluster_stat_group,
                                 nu_arena_printf(b->scratch, "cluster.%s", c->pub.name));
+    c->pub.near_count =
+        nu_ext_places(&(struct nu_ext_values){&nu_cluster_schema, c->pub.ext}, arena, c->pub.near);
     nu_counted_setup(&c->pub.counted, arena, release);
     make_views(&c->pub);
     return &c->pub;

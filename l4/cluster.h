@@ -9,6 +9,7 @@
 #include "core/conf/schema.h"
 #include "core/counted.h"
 #include "core/stats.h"
+#include "l4/chain_conf.h"
 #include "l4/endpoint.h"
 
 struct nu_generation;
@@ -67,9 +68,11 @@ struct nu_cluster {
     struct nu_arena *arena;
     struct nu_stats *stats; /* enum nu_cluster_stat */
     int64_t connect_timeout_ms;
-    int64_t max_connections;      /* limits.connections; 0 = none */
-    int proxy_header;             /* enum nu_proxy_header: what we send */
-    void **ext;                   /* what higher layers add (tls, protocol) */
+    int64_t max_connections;                 /* limits.connections; 0 = none */
+    int proxy_header;                        /* enum nu_proxy_header: what we send */
+    void **ext;                              /* what higher layers add (tls, protocol) */
+    struct nu_place near[NU_EXT_PLACES_MAX]; /* those of them that are filters of a leg */
+    unsigned near_count;
     _Atomic int64_t cx_active;    /* legs of all workers, against max_connections */
     struct nu_cluster_view *view; /* by shard; a cache line each */
 };

@@ -80,14 +80,26 @@ static void become_ready(struct leg *leg)
                    NU_CLUSTER_CX_CONNECT_MS, (uint64_t)age_ms(leg));
 }
 
+/* What the leg's handshake found out, for the client's log line. */
+static void tell_tls(const struct leg *leg, struct nu_chain *owner)
+{
+    if (leg->cluster->near_count == 0)
+        return;
+    const struct nu_tls_facts *tls = nu_chain_facts(leg->filter.chain)->tls;
+    if (tls)
+        nu_chain_facts(owner)->upstream_tls = nu_tls_facts_copy(tls, nu_chain_arena(owner));
+}
+
 static void leg_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 {
     struct leg *leg = (struct leg *)f;
     if (dir != NU_FWD || !go || leg->state == LEG_READY)
         return;
     become_ready(leg);
-    if (leg->joint.peer)
-        nu_call(leg->joint.peer->self, leg->ready);
+    if (!leg->joint.peer)
+        return;
+    tell_tls(leg, leg->joint.peer->self->chain);
+    nu_call(leg->joint.peer->self, leg->ready);
 }
 
 static void on_cut_grace(struct nu_filter *f)
@@ -187,6 +199,22 @@ static bool take_place(struct nu_cluster *cluster)
     return false;
 }
 
+/* Handshakes want to know whom they speak for: the client's facts, sniffed ones too, are lent to
+ * `open` and `start`. */
+static struct nu_chain *new_chain(struct nu_filter *owner, const struct nu_place *places,
+                                  unsigned count, const struct nu_endpoint *endpoint, bool lend)
+{
+    struct nu_loop *loop = nu_filter_loop(owner);
+    if (!lend)
+        return nu_chain_new(loop, places, count, NULL, NULL, NULL);
+    struct nu_facts facts = *nu_chain_facts(owner->chain);
+    facts.upstream = &endpoint->addr;
+    facts.tls = facts.upstream_tls = NULL;
+    struct nu_chain *chain = nu_chain_new(loop, places, count, &facts, NULL, NULL);
+    nu_chain_facts(chain)->more = NULL;
+    return chain;
+}
+
 bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_endpoint *endpoint,
                  nu_leg_ready_fn *ready)
 {
@@ -199,7 +227,7 @@ bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_
     };
     sock.fd = connect_to(&endpoint->addr, &sock.connecting);
     struct nu_proxy_out_conf proxy;
-    struct nu_place places[3] = {
+    struct nu_place places[3 + NU_EXT_PLACES_MAX] = {
         {&leg_type, &leg_conf}
     };
     unsigned n = 1;
@@ -207,8 +235,10 @@ bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_
         nu_proxy_out_conf(&proxy, cluster->proxy_header, owner->chain);
         places[n++] = (struct nu_place){&nu_filter_proxy_out, &proxy};
     }
+    for (unsigned i = 0; i < cluster->near_count; i++)
+        places[n++] = cluster->near[i];
     places[n++] = (struct nu_place){&nu_sock, &sock};
-    struct nu_chain *chain = nu_chain_new(nu_filter_loop(owner), places, n, NULL, NULL, NULL);
+    struct nu_chain *chain = new_chain(owner, places, n, endpoint, cluster->near_count > 0);
     struct leg *leg = (struct leg *)nu_chain_end(chain, NU_REV);
     nu_join(owner, &leg->filter);
     if (!nu_chain_ended(chain) && leg->state == LEG_CONNECTING &&

@@ -50,8 +50,9 @@ static void name_chain(struct build *b, struct nu_chain_conf *chain, const struc
 /* The parsed chain becomes number chain_count, also when it is wrong: errors of others are to be
  * found as well. */
 static void add_chain(struct build *b, struct nu_chain_conf *chain, const struct chain_raw *raw,
-                      const struct nu_node *node)
+                      const struct nu_schema *schema, const struct nu_node *node)
 {
+    struct nu_ext_values left = {schema, raw->ext};
     struct listener *l = b->listener;
     b->rules[l->chain_count] = raw->match;
     b->nodes[l->chain_count] = node;
@@ -60,7 +61,7 @@ static void add_chain(struct build *b, struct nu_chain_conf *chain, const struct
     chain->log =
         raw->access_log.items ? nu_access_log_new(&raw->access_log) : nu_access_log_ref(l->log);
     name_chain(b, chain, raw, node);
-    if (nu_chain_conf_filters(b->all->gen, b->all->conf, chain->arena, raw->filters, node,
+    if (nu_chain_conf_filters(b->all->gen, b->all->conf, chain->arena, raw->filters, node, &left,
                               &chain->places, &chain->place_count) != NU_OK)
         b->err = NU_ERR_CONFIG;
 }
@@ -71,12 +72,13 @@ static void build_chain(struct build *b, const struct nu_node *node)
     struct nu_chain_conf *chain = nu_chain_conf_new(arena, b->listener->tally);
     struct chain_raw raw = {0};
     if (nu_schema_parse(&nu_chain_schema, b->all->conf, arena, node, &raw) == NU_OK) {
-        add_chain(b, chain, &raw, node);
+        add_chain(b, chain, &raw, &nu_chain_schema, node);
         return;
     }
     b->err = NU_ERR_CONFIG;
     if (raw.filters && !raw.filters->broken)
-        nu_chain_conf_filters(b->all->gen, b->all->conf, arena, raw.filters, node, &chain->places,
+        nu_chain_conf_filters(b->all->gen, b->all->conf, arena, raw.filters, node,
+                              &(struct nu_ext_values){&nu_chain_schema, NULL}, &chain->places,
                               &chain->place_count);
     nu_chain_conf_free(chain);
 }
@@ -86,7 +88,7 @@ static void build_only(struct build *b, const struct nu_node *node)
 {
     struct nu_arena *arena = nu_arena_new(CHAIN_ARENA_BYTES);
     struct chain_raw raw = {.filters = b->raw.filters, .ext = b->raw.ext};
-    add_chain(b, nu_chain_conf_new(arena, b->listener->tally), &raw, node);
+    add_chain(b, nu_chain_conf_new(arena, b->listener->tally), &raw, &nu_listener_schema, node);
 }
 
 static void build_chains(struct build *b, const struct nu_node *node)

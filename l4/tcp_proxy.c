@@ -209,9 +209,25 @@ static void tcp_proxy_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
     watch_quiet(tp);
 }
 
+/* Chooses the cluster, and opens the first leg. */
+static void first_try(struct nu_filter *f)
+{
+    struct tcp_proxy *tp = self_of(f);
+    tp->cluster = choose_cluster(tp->conf, nu_filter_loop(f));
+    nu_chain_facts(f->chain)->cluster = tp->cluster->name;
+    if (try_next(tp) || nu_chain_ended(f->chain))
+        return;
+    count(tp, TCP_CX_NO_ROUTE);
+    cluster_count(tp, NU_CLUSTER_CX_NONE_HEALTHY);
+    nu_fail(f, NU_CAUSE_NO_ENDPOINT, NU_SIDE_UPSTREAM, "cluster %s has no endpoint",
+            tp->cluster->name);
+}
+
 static void tcp_proxy_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 {
     struct tcp_proxy *tp = self_of(f);
+    if (dir == NU_REV && go && !tp->cluster)
+        first_try(f);
     if (dir != NU_FWD || !tp->ready || tp->paused == !go)
         return;
     tp->paused = !go;
@@ -232,14 +248,8 @@ static void tcp_proxy_start(struct nu_filter *f)
     struct tcp_proxy *tp = self_of(f);
     nu_sock_set_meter(f->chain,
                       (struct nu_meter){tp->conf->stats, TCP_CX_RX_BYTES, TCP_CX_TX_BYTES});
-    tp->cluster = choose_cluster(tp->conf, nu_filter_loop(f));
-    nu_chain_facts(f->chain)->cluster = tp->cluster->name;
-    if (try_next(tp) || nu_chain_ended(f->chain))
-        return;
-    count(tp, TCP_CX_NO_ROUTE);
-    cluster_count(tp, NU_CLUSTER_CX_NONE_HEALTHY);
-    nu_fail(f, NU_CAUSE_NO_ENDPOINT, NU_SIDE_UPSTREAM, "cluster %s has no endpoint",
-            tp->cluster->name);
+    if (!nu_blocked(f, NU_REV)) /* else the client's handshake comes first */
+        first_try(f);
 }
 
 static void tcp_proxy_close(struct nu_filter *f)

@@ -44,6 +44,7 @@ struct nu_vec {
     size_t count;
 };
 
+struct nu_place;
 struct nu_schema;
 
 /* Stores the value of `node` at `out`. On failure reports with nu_conf_error and returns an error.
@@ -82,6 +83,9 @@ struct nu_schema {
 /* A key that a higher layer adds to a lower layer's schema ("tls" on listeners). */
 struct nu_ext {
     struct nu_field field; /* OBJECT with NU_PTR, or another type that is a pointer; no list */
+    /* The filter that a value stands for, beside the socket of the chains or legs it is written
+     * for; NULL = none. What `out` refers to lives until `owner` is freed (main thread). */
+    void (*place)(void *value, struct nu_arena *owner, struct nu_place *out);
     struct nu_ext *next;
     unsigned slot;
 };
