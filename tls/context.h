@@ -1,0 +1,32 @@
+/* A TLS context: all that a config's `tls:` says of one listener, chain or cluster, ready for use.
+ *
+ * Built on the main thread from a parsed `tls:` map; settings never change, credentials (what the
+ * named files hold) are swapped as a whole by message when the files change. Counted: the chains
+ * and clusters that it was written for keep it. */
+#ifndef NU_TLS_CONTEXT_H
+#define NU_TLS_CONTEXT_H
+
+#include "core/conf/schema.h"
+#include "core/stats.h"
+#include "tls/conn.h"
+
+enum nu_tls_role { NU_TLS_SERVER, NU_TLS_CLIENT };
+
+/* What the filter needs to know of it; the rest is context_priv.h's. */
+struct nu_tls_context {
+    enum nu_tls_role role;
+    struct nu_stats *stats;       /* enum nu_tls_stat; of the listener or cluster */
+    int64_t handshake_timeout_ms; /* 0 = none */
+    const char *owner;            /* "listener edge", "cluster api": for log lines */
+};
+
+/* The keys `tls` of listeners, chains and clusters; the composition root adds them to l4's schemas.
+ */
+extern struct nu_ext nu_tls_of_listener, nu_tls_of_chain, nu_tls_of_cluster;
+
+/* A connection's SSL in its role, with app data, certificate choice, verification, ALPN, names and
+ * (client) a session to resume set; the caller sets the BIOs and frees it. NULL: out of memory.
+ * `conn` has its filter set, and lives as long as the SSL. On a worker. */
+SSL *nu_tls_context_ssl(struct nu_tls_context *context, struct nu_tls_conn *conn);
+
+#endif
