@@ -273,12 +273,33 @@ static bool in_place(const struct nu_cidr_table *table)
     return true;
 }
 
-void nu_cidr_seal(struct nu_cidr_table *table)
+static void sort(struct nu_cidr_table *table)
 {
     nu_assert(!table->sealed);
     table->sealed = true;
     if (!in_place(table)) /* published lists mostly are */
         qsort(table->prefixes, table->count, sizeof *table->prefixes, by_place);
+}
+
+static bool same_prefix(const struct prefix *a, const struct prefix *b)
+{
+    return a->bits == b->bits && a->len == b->len && a->kind == b->kind;
+}
+
+/* Of equal ones the last in order stays: the first that was added. */
+static void drop_equal(struct nu_cidr_table *table)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct prefix *p = &table->prefixes[i];
+        if (i + 1 == table->count || !same_prefix(p, p + 1))
+            table->prefixes[kept++] = *p;
+    }
+    table->count = kept;
+}
+
+static void build(struct nu_cidr_table *table)
+{
     link_shorter(table);
     uint32_t ip4 = 0;
     while (ip4 < table->count && table->prefixes[ip4].kind == NU_ADDR_IP4)
@@ -289,6 +310,19 @@ void nu_cidr_seal(struct nu_cidr_table *table)
     table->nodes = shrink(table->nodes, table->nodes_len, &table->nodes_cap, sizeof *table->nodes);
     table->leaves =
         shrink(table->leaves, table->leaves_len, &table->leaves_cap, sizeof *table->leaves);
+}
+
+void nu_cidr_seal(struct nu_cidr_table *table)
+{
+    sort(table);
+    build(table);
+}
+
+void nu_cidr_seal_unique(struct nu_cidr_table *table)
+{
+    sort(table);
+    drop_equal(table);
+    build(table);
 }
 
 size_t nu_cidr_count(const struct nu_cidr_table *table)
@@ -335,9 +369,23 @@ void *nu_cidr_find(const struct nu_cidr_table *table, const struct nu_addr *addr
 
 void *nu_cidr_next(struct nu_cidr_iter *it)
 {
+    it->found = it->prefix;
     if (!it->prefix)
         return NULL;
     const struct prefix *p = &it->table->prefixes[it->prefix - 1];
     it->prefix = p->shorter;
     return p->value;
+}
+
+struct nu_addr nu_cidr_prefix(const struct nu_cidr_iter *it)
+{
+    struct nu_addr out = {0};
+    if (!it->found)
+        return out;
+    const struct prefix *p = &it->table->prefixes[it->found - 1];
+    out.kind = p->kind;
+    out.prefix = p->len;
+    for (unsigned i = 0; i < sizeof out.ip; i++)
+        out.ip[i] = (uint8_t)(p->bits >> (120 - 8 * i));
+    return out;
 }

@@ -23,14 +23,18 @@ void nu_cidr_free(struct nu_cidr_table *table);
 void nu_cidr_add(struct nu_cidr_table *table, const struct nu_addr *prefix, void *value);
 /* Builds the trie. Once, after the last add and before the first find; also for an empty table. */
 void nu_cidr_seal(struct nu_cidr_table *table);
+/* The same, and of equal prefixes only the first added is kept: what a lookup costs no longer
+ * depends on how often somebody else's list repeats itself. */
+void nu_cidr_seal_unique(struct nu_cidr_table *table);
 
 size_t nu_cidr_count(const struct nu_cidr_table *table);
 /* Bytes held, for /memory and tests. */
 size_t nu_cidr_bytes(const struct nu_cidr_table *table);
 
-/* Where a lookup goes on. */
+/* Where a lookup stands and how it goes on. */
 struct nu_cidr_iter {
     const struct nu_cidr_table *table;
+    uint32_t found;  /* the one offered last, plus 1; 0 = none */
     uint32_t prefix; /* the next one to offer, plus 1; 0 = none */
 };
 
@@ -40,5 +44,8 @@ void *nu_cidr_find(const struct nu_cidr_table *table, const struct nu_addr *addr
                    struct nu_cidr_iter *it);
 /* The next shorter one, or NULL at the end. */
 void *nu_cidr_next(struct nu_cidr_iter *it);
+/* The prefix whose value was returned last, without the bits behind it; NU_ADDR_NONE if NULL was.
+ */
+struct nu_addr nu_cidr_prefix(const struct nu_cidr_iter *it);
 
 #endif

@@ -97,6 +97,58 @@ static void equal_prefixes_come_in_the_order_they_were_added(void **state)
     nu_cidr_free(table);
 }
 
+static void a_unique_table_keeps_the_first_of_equal_prefixes(void **state)
+{
+    char one[] = "10.0.0.0/8", two[] = "10.0.0.0/8", wide[] = "0.0.0.0/0", six[] = "::/0";
+    struct nu_addr a;
+    struct nu_cidr_iter it;
+    struct nu_cidr_table *table = nu_cidr_new(NULL);
+    char *const all[] = {one, six, two, wide, two, wide, two};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        add(table, all[i]);
+    nu_cidr_seal_unique(table);
+    assert_int_equal(nu_cidr_count(table), 3);
+    assert_int_equal(nu_addr_parse(&a, "10.9.9.9", 1), NU_OK);
+    assert_ptr_equal(nu_cidr_find(table, &a, &it), one);
+    assert_ptr_equal(nu_cidr_next(&it), wide);
+    assert_null(nu_cidr_next(&it));
+    assert_string_equal(matches(table, "::1"), six);
+    nu_cidr_free(table);
+}
+
+static void assert_prefix(const struct nu_cidr_iter *it, const char *text)
+{
+    char ip[NU_ADDR_TEXT_MAX], got[NU_ADDR_TEXT_MAX + 8];
+    struct nu_addr prefix = nu_cidr_prefix(it);
+    snprintf(got, sizeof got, "%s/%u", nu_addr_str_ip(&prefix, ip), prefix.prefix);
+    assert_string_equal(got, text);
+}
+
+static void a_lookup_names_the_prefix_that_it_found(void **state)
+{
+    struct nu_addr a;
+    struct nu_cidr_iter it;
+    struct nu_cidr_table *table = nu_cidr_new(NULL);
+    struct nu_addr untidy = {
+        .kind = NU_ADDR_IP4, .prefix = 8, .ip = {10, 9, 9, 9}
+    };
+    nu_cidr_add(table, &untidy, "ten");
+    add(table, "10.1.2.0/23");
+    add(table, "2001:db8::/33");
+    nu_cidr_seal(table);
+    nu_addr_parse(&a, "10.1.3.255", 1);
+    nu_cidr_find(table, &a, &it);
+    assert_prefix(&it, "10.1.2.0/23");
+    nu_cidr_next(&it);
+    assert_prefix(&it, "10.0.0.0/8");
+    nu_cidr_next(&it);
+    assert_prefix(&it, "-/0");
+    nu_addr_parse(&a, "2001:db8::7", 1);
+    nu_cidr_find(table, &a, &it);
+    assert_prefix(&it, "2001:db8::/33");
+    nu_cidr_free(table);
+}
+
 static void an_empty_table_matches_nothing(void **state)
 {
     struct nu_cidr_table *table = nu_cidr_new(NULL);
@@ -245,6 +297,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_prefix_comes_first_and_all_shorter_after),
         cmocka_unit_test(equal_prefixes_come_in_the_order_they_were_added),
+        cmocka_unit_test(a_unique_table_keeps_the_first_of_equal_prefixes),
+        cmocka_unit_test(a_lookup_names_the_prefix_that_it_found),
         cmocka_unit_test(an_empty_table_matches_nothing),
         cmocka_unit_test(agrees_with_a_linear_scan),
         cmocka_unit_test(bits_behind_the_prefix_are_ignored),
