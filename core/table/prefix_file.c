@@ -67,8 +67,10 @@ static bool parse_ip4(struct word w, struct nu_addr *out)
         out->ip[i] = (uint8_t)byte;
     }
     int len = 32;
-    if (at < end && *at++ == '/')
+    if (at < end && *at == '/') {
+        at++;
         len = number(&at, end, 32);
+    }
     if (at != end || len < 0 || (len < 32 && bits << len))
         return false;
     out->kind = NU_ADDR_IP4;
