@@ -31,6 +31,7 @@ LIBRARIES = {
     "openssl/": {"protocols", "tls"},
     "pcre2.h": {"l7"},
     "pcap": set(),
+    "seccomp.h": set(),
 }
 OWN = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 FOREIGN = re.compile(r"^\s*#\s*include\s*<([^>]+)>")

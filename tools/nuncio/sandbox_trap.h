@@ -1,0 +1,15 @@
+/* What happens when a filter refuses a system call: SIGSYS, whose handler tells it and lets the
+ * call fail. Of sandbox.c alone. */
+#ifndef NU_TOOLS_NUNCIO_SANDBOX_TRAP_H
+#define NU_TOOLS_NUNCIO_SANDBOX_TRAP_H
+
+#include <stdint.h>
+
+/* The filter's action for calls that are on no list. */
+uint32_t nu_sandbox_trap_action(void);
+/* Sets the handler; before a filter is in place. */
+void nu_sandbox_trap_start(void);
+/* Different calls that were refused so far. Any thread. */
+unsigned nu_sandbox_trap_count(void);
+
+#endif
