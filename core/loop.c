@@ -106,24 +106,35 @@ void nu_loop_advance(struct nu_loop *loop, int64_t ms)
     while (nu_loop_pending(loop));
 }
 
-static int control(struct nu_loop *loop, int op, struct nu_io *io)
+#define STREAM_EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP)
+
+static int control(struct nu_loop *loop, int op, struct nu_io *io, uint32_t events)
 {
-    struct epoll_event ev = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                             .data.ptr = io};
+    struct epoll_event ev = {.events = events | EPOLLET, .data.ptr = io};
     return loop->epoll_fd < 0 ? 0 : epoll_ctl(loop->epoll_fd, op, io->fd, &ev);
 }
 
 int nu_io_add(struct nu_loop *loop, struct nu_io *io)
 {
-    return control(loop, EPOLL_CTL_ADD, io);
+    return control(loop, EPOLL_CTL_ADD, io, STREAM_EVENTS);
+}
+
+int nu_io_add_for(struct nu_loop *loop, struct nu_io *io, uint32_t events)
+{
+    return control(loop, EPOLL_CTL_ADD, io, events);
+}
+
+int nu_io_change(struct nu_loop *loop, struct nu_io *io, uint32_t events)
+{
+    return control(loop, EPOLL_CTL_MOD, io, events);
 }
 
 int nu_io_move(struct nu_loop *loop, struct nu_io *io)
 {
-    return control(loop, EPOLL_CTL_MOD, io);
+    return control(loop, EPOLL_CTL_MOD, io, STREAM_EVENTS);
 }
 
 void nu_io_del(struct nu_loop *loop, struct nu_io *io)
 {
-    control(loop, EPOLL_CTL_DEL, io);
+    control(loop, EPOLL_CTL_DEL, io, 0);
 }

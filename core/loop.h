@@ -67,6 +67,10 @@ void nu_loop_advance(struct nu_loop *loop, int64_t ms);
 
 /* Registers once, edge-triggered, for reading, writing and hang-up. NU: -1 with errno. */
 int nu_io_add(struct nu_loop *loop, struct nu_io *io);
+/* The same for these events only, and other events from now on. Datagram sockets wait for room only
+ * when there was none: each datagram that leaves one is an event of it. -1 with errno. */
+int nu_io_add_for(struct nu_loop *loop, struct nu_io *io, uint32_t events);
+int nu_io_change(struct nu_loop *loop, struct nu_io *io, uint32_t events);
 /* Changes nothing but the receiver: the descriptor goes on under another io. */
 int nu_io_move(struct nu_loop *loop, struct nu_io *io);
 /* Needed only where the descriptor lives on (a shared listener); close() does it otherwise. */
