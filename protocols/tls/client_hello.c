@@ -168,3 +168,14 @@ enum nu_err nu_client_hello_feed(struct nu_client_hello *ch, const uint8_t *data
     }
     return ch->result;
 }
+
+enum nu_err nu_client_hello_message(struct nu_client_hello *ch, const uint8_t *msg, size_t len)
+{
+    uint32_t total;
+    nu_client_hello_init(ch);
+    if (message_len(ch, msg, len < MESSAGE_HEAD ? (uint32_t)len : MESSAGE_HEAD, &total) != NU_MORE)
+        return ch->result;
+    if (total == 0 || total != len)
+        return stop(ch, NU_ERR_SYNTAX, "truncated ClientHello");
+    return finish(ch, msg, total);
+}

@@ -82,6 +82,10 @@ void nu_client_hello_free(struct nu_client_hello *ch);
  * behind the hello are not looked at. */
 enum nu_err nu_client_hello_feed(struct nu_client_hello *ch, const uint8_t *data, size_t len);
 
+/* Instead of feeding: a message that somebody else has gathered, from its type on, without record
+ * headers. NU_OK or NU_ERR_SYNTAX, as above; spans are valid as long as `msg` is. */
+enum nu_err nu_client_hello_message(struct nu_client_hello *ch, const uint8_t *msg, size_t len);
+
 static inline const uint8_t *nu_hello_bytes(const struct nu_client_hello *ch,
                                             struct nu_hello_span span)
 {
