@@ -7,7 +7,7 @@
 
 struct nu_arena;
 
-extern const struct nu_stat_group nu_ip_filter_stats, nu_connection_limit_stats;
+extern const struct nu_stat_group nu_ip_filter_stats, nu_ip_list_stats, nu_connection_limit_stats;
 
 /* The set "<kind>.<name>" of a filter's config; put back when the arena goes. Main thread. */
 struct nu_stats *nu_filter_stats(const struct nu_stat_group *group, struct nu_arena *arena,
