@@ -19,6 +19,7 @@ struct reader {
     struct nu_conf *conf;
     struct nu_arena *arena;
     struct nu_arena *scratch; /* nodes that stand in no file; gone with the reader */
+    enum nu_face face;        /* what comes in */
 };
 
 /* An empty map that stands in no file: errors in it are shown at the item. */
@@ -141,7 +142,7 @@ static enum nu_err check_order(const struct reader *r, const struct nu_node *lis
                                const struct nu_place *places, unsigned count)
 {
     const char *why;
-    int bad = nu_chain_check(places, count, NU_FACE_BYTES, r->scratch, &why);
+    int bad = nu_chain_check(places, count, r->face, r->scratch, &why);
     if (bad < 0)
         return NU_OK;
     nu_conf_error(r->conf, nth(list, (unsigned)bad), "wrong chain order: %s", why);
@@ -198,16 +199,17 @@ unsigned nu_ext_places(const struct nu_ext_values *values, struct nu_arena *owne
 }
 
 enum nu_err nu_chain_conf_filters(struct nu_generation *gen, struct nu_conf *conf,
-                                  struct nu_arena *arena, const struct nu_node *list,
-                                  const struct nu_node *owner, const struct nu_ext_values *left,
-                                  const struct nu_place **out, unsigned *count)
+                                  struct nu_arena *arena, enum nu_face face,
+                                  const struct nu_node *list, const struct nu_node *owner,
+                                  const struct nu_ext_values *left, const struct nu_place **out,
+                                  unsigned *count)
 {
     unsigned n, first;
     *out = NULL;
     *count = 0;
     if (count_items(conf, list, owner, &n) != NU_OK)
         return NU_ERR_CONFIG;
-    struct reader r = {gen, conf, arena, nu_arena_new(256)};
+    struct reader r = {gen, conf, arena, nu_arena_new(256), face};
     struct nu_place *places = nu_arena_alloc(arena, (n + NU_EXT_PLACES_MAX) * sizeof *places);
     first = nu_ext_places(left, arena, places);
     enum nu_err err = read_list(&r, list, places + first, n);

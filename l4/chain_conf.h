@@ -23,12 +23,13 @@ unsigned nu_ext_places(const struct nu_ext_values *values, struct nu_arena *owne
                        struct nu_place out[static NU_EXT_PLACES_MAX]);
 
 /* Parses a `filters` list: items are "name" or {name: options}, options by the filter's schema into
- * the arena, which has to live as long as any chain of these places. Checks that neighbours fit.
- * Reports every mistake; *out and *count are set on success only. `list` NULL: none was written;
- * `owner` is where that is reported. The places of `left` come first. */
+ * the arena, which has to live as long as any chain of these places. Checks that neighbours fit;
+ * `face` is what comes in. Reports every mistake; *out and *count are set on success only. `list`
+ * NULL: none was written; `owner` is where that is reported. The places of `left` come first. */
 enum nu_err nu_chain_conf_filters(struct nu_generation *gen, struct nu_conf *conf,
-                                  struct nu_arena *arena, const struct nu_node *list,
-                                  const struct nu_node *owner, const struct nu_ext_values *left,
-                                  const struct nu_place **out, unsigned *count);
+                                  struct nu_arena *arena, enum nu_face face,
+                                  const struct nu_node *list, const struct nu_node *owner,
+                                  const struct nu_ext_values *left, const struct nu_place **out,
+                                  unsigned *count);
 
 #endif

@@ -61,8 +61,8 @@ static void add_chain(struct build *b, struct nu_chain_conf *chain, const struct
     chain->log =
         raw->access_log.items ? nu_access_log_new(&raw->access_log) : nu_access_log_ref(l->log);
     name_chain(b, chain, raw, node);
-    if (nu_chain_conf_filters(b->all->gen, b->all->conf, chain->arena, raw->filters, node, &left,
-                              &chain->places, &chain->place_count) != NU_OK)
+    if (nu_chain_conf_filters(b->all->gen, b->all->conf, chain->arena, NU_FACE_BYTES, raw->filters,
+                              node, &left, &chain->places, &chain->place_count) != NU_OK)
         b->err = NU_ERR_CONFIG;
 }
 
@@ -77,7 +77,7 @@ static void build_chain(struct build *b, const struct nu_node *node)
     }
     b->err = NU_ERR_CONFIG;
     if (raw.filters && !raw.filters->broken)
-        nu_chain_conf_filters(b->all->gen, b->all->conf, arena, raw.filters, node,
+        nu_chain_conf_filters(b->all->gen, b->all->conf, arena, NU_FACE_BYTES, raw.filters, node,
                               &(struct nu_ext_values){&nu_chain_schema, NULL}, &chain->places,
                               &chain->place_count);
     nu_chain_conf_free(chain);

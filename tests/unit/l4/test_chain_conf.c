@@ -21,9 +21,9 @@ static struct got read_text(const char *text)
     got.conf = conf_of(text);
     const struct nu_node *root = nu_conf_root(got.conf);
     assert_non_null(root);
-    got.err =
-        nu_chain_conf_filters(NULL, got.conf, got.arena, nu_node_get(root, "filters"), root,
-                              &(struct nu_ext_values){&extendable, NULL}, &got.places, &got.count);
+    got.err = nu_chain_conf_filters(
+        NULL, got.conf, got.arena, NU_FACE_BYTES, nu_node_get(root, "filters"), root,
+        &(struct nu_ext_values){&extendable, NULL}, &got.places, &got.count);
     assert_int_equal(got.err != NU_OK, nu_conf_failed(got.conf));
     return got;
 }
