@@ -24,8 +24,13 @@ struct nu_facts_more {
     struct nu_addr direct_local;
     const uint8_t *proxy_tlvs; /* as received */
     size_t proxy_tlv_len;
-    uint8_t transport; /* enum nu_transport */
+    const char *ja3, *ja4; /* of the ClientHello, where somebody wants them; NULL = nobody does */
+    const char *tls_failure, *upstream_tls_failure; /* why a handshake or a record was refused */
+    uint8_t transport;                              /* enum nu_transport */
 };
+
+/* Bits of `wanted`: facts that cost something, so that they are made only if asked for. */
+enum { NU_WANT_JA3 = 1, NU_WANT_JA4 = 2 };
 
 /* Who a certificate says its owner is; names of one kind are comma separated, "" = none. */
 struct nu_tls_peer {
@@ -69,6 +74,7 @@ struct nu_facts {
         *upstream;       /* the endpoint; pinned by who set it until the chain is closed */
     uint32_t connect_ms; /* time to a ready leg, plus 1; 0 = never */
     uint16_t attempts;   /* endpoints tried */
+    uint8_t wanted;      /* NU_WANT_*: by the log of the chosen chain */
 };
 
 #endif
