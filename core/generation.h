@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct nu_clusters;
+struct nu_root;
 struct nu_listeners;
 
 struct nu_generation {
@@ -22,7 +23,8 @@ struct nu_generation {
     struct nu_listeners *listeners;
     int64_t workers; /* 0 = one per CPU */
     int64_t drain_timeout_ms;
-    const char *admin; /* address text, or NULL */
+    const char *admin;          /* address text, or NULL */
+    const struct nu_root *root; /* the keys at the left margin; tools/nuncio's, in the arena */
 };
 
 #endif

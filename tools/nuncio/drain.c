@@ -3,6 +3,7 @@
  *
  * Main thread; what runs on workers is named *_here. Each stage is a round over all workers whose
  * end starts the next. */
+#include "tools/nuncio/notify.h"
 #include "tools/nuncio/server.h"
 
 #include "core/log.h"
@@ -106,6 +107,7 @@ static void begin(struct nu_server *server, int64_t timeout_ms)
 {
     nu_server_set_state(server, NU_SERVER_DRAINING);
     nu_log(NU_LOG_INFO, "server", "draining timeout_ms=%lld", (long long)timeout_ms);
+    nu_notify_stopping(timeout_ms + CUT_MS);
     drain.server = server;
     drain.count.told = counted;
     drain.look.fn = count_again;

@@ -28,18 +28,19 @@ static bool is_empty(const struct nu_node *root)
 
 struct nu_generation *nu_load_open(const struct nu_source *source)
 {
-    struct nu_root root = {0};
     struct nu_generation *gen = calloc(1, sizeof *gen);
     nu_assert(gen != NULL);
     gen->arena = nu_arena_new(ARENA_FIRST);
+    struct nu_root *root = nu_arena_alloc(gen->arena, sizeof *root);
     gen->conf = read_source(source);
     if (nu_conf_root(gen->conf) && is_empty(nu_conf_root(gen->conf)))
         nu_conf_error(gen->conf, NULL, "the config is empty");
     else if (nu_conf_root(gen->conf))
-        nu_schema_parse(&nu_root_schema, gen->conf, gen->arena, nu_conf_root(gen->conf), &root);
-    gen->workers = root.workers;
-    gen->drain_timeout_ms = root.drain_timeout_ms;
-    gen->admin = root.admin;
+        nu_schema_parse(&nu_root_schema, gen->conf, gen->arena, nu_conf_root(gen->conf), root);
+    gen->root = root;
+    gen->workers = root->workers;
+    gen->drain_timeout_ms = root->drain_timeout_ms;
+    gen->admin = root->admin;
     return gen;
 }
 

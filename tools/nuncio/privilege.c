@@ -157,7 +157,7 @@ static uint64_t wanted(void)
 enum nu_err nu_privilege_become(const struct nu_identity *id, bool dumpable, struct nu_conf *conf,
                                 const struct nu_node *root)
 {
-    lower_ceiling(FOR_BIND | FOR_SPOOF | FOR_FILES);
+    lower_ceiling(FOR_BIND | FOR_SPOOF | (id->user && id->uid ? 0 : FOR_FILES));
     if (!is_already(id) && switch_user(id)) {
         nu_conf_error(conf, nu_node_get(root, "user"), "cannot become %s: %s%s", id->user,
                       strerror(errno),

@@ -12,6 +12,8 @@
 #include "l4/cluster.h"
 #include "l4/listener.h"
 #include "tools/nuncio/admin.h"
+#include "tools/nuncio/notify.h"
+#include "tools/nuncio/process.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -99,6 +101,8 @@ static void tell_failure(struct nu_conf *conf)
     nu_log(NU_LOG_ERROR, "reload", "failed, the config before serves on errors=%zu generation=%llu",
            errors, (unsigned long long)number);
     fputs(nu_conf_report(conf), stderr);
+    nu_notify_ready("reload failed, errors: %zu; generation %llu serves on", errors,
+                    (unsigned long long)number);
     tell_waiters(false, words("reload failed, errors: %zu; generation %llu serves on\n%s", errors,
                               (unsigned long long)number, nu_conf_report(conf)));
 }
@@ -108,6 +112,8 @@ static void tell_first(struct nu_server *server)
     nu_server_set_state(server, NU_SERVER_LIVE);
     fprintf(stderr, "ready: %zu listeners, %u workers\n",
             nu_listeners_count(server->now->listeners), nu_workers_count());
+    nu_notify_ready("serving: %zu listeners, %u workers",
+                    nu_listeners_count(server->now->listeners), nu_workers_count());
 }
 
 static void tell_success(struct nu_server *server, const char *warnings)
@@ -118,6 +124,8 @@ static void tell_success(struct nu_server *server, const char *warnings)
            clusters = nu_clusters_count(gen->clusters);
     nu_log(NU_LOG_INFO, "reload", "done generation=%llu listeners=%zu clusters=%zu took_ms=%d",
            number, listeners, clusters, elapsed_ms());
+    nu_notify_ready("serving: %zu listeners, %u workers, generation %llu", listeners,
+                    nu_workers_count(), number);
     tell_waiters(true, words("reloaded: generation %llu, %zu listeners, %zu clusters\n%s", number,
                              listeners, clusters, warnings));
 }
@@ -226,6 +234,7 @@ static void load(struct nu_server *server)
         return;
     }
     warn_of_workers(gen);
+    nu_process_warn(gen);
     commit(gen);
 }
 
@@ -241,6 +250,7 @@ static void begin(struct nu_worker *worker, void *arg)
         return;
     }
     count(NU_SERVER_RELOAD_TOTAL);
+    nu_notify_reloading();
     load(server);
 }
 

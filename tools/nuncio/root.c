@@ -113,6 +113,31 @@ static const struct nu_field fields[] = {
      .fallback = "30s",
      .doc = "How long connections may go on after TERM, or after their listener was removed; then "
             "they are cut. 0 cuts them at once."},
+    {.key = "user",
+     .type = NU_STRING,
+     .flags = NU_NONEMPTY,
+     .offset = offsetof(struct nu_root, user),
+     .doc = "Whom to become when started as root: a name or a number. All files but the config are "
+            "opened, and sockets bound, as that user; capabilities for ports below 1024 stay. "
+            "Absent: nobody else, but root gives up most capabilities. A change takes effect at a "
+            "restart."},
+    {.key = "group",
+     .type = NU_STRING,
+     .flags = NU_NONEMPTY,
+     .offset = offsetof(struct nu_root, group),
+     .doc = "Group to become with `user`, a name or a number; by default the user's own."},
+    {.key = "seccomp",
+     .type = NU_BOOL,
+     .offset = offsetof(struct nu_root, seccomp),
+     .fallback = "on",
+     .doc = "Lets the kernel refuse all system calls that this program has no need of. A change "
+            "takes effect at a restart."},
+    {.key = "core_dumps",
+     .type = NU_BOOL,
+     .offset = offsetof(struct nu_root, core_dumps),
+     .fallback = "off",
+     .doc = "Whether a crash may leave a core file, and other processes of the same user may look "
+            "into this one: its memory holds what it carries. A change takes effect at a restart."},
     {.key = "listeners",
      .type = NU_NODE,
      .offset = offsetof(struct nu_root, listeners),
@@ -126,6 +151,13 @@ static const struct nu_field fields[] = {
     {0                                                        }
 };
 
+static enum nu_err check_root(struct nu_conf *conf, struct nu_arena *arena,
+                              const struct nu_node *node, void *out)
+{
+    struct nu_root *root = out;
+    return nu_identity_find(conf, arena, node, root->user, root->group, &root->identity);
+}
+
 const struct nu_schema nu_root_schema = {
     .name = "config",
     .doc = "A config file is YAML (or JSON). Durations are written `250ms`, `15s`, `1h`, sizes "
@@ -134,6 +166,7 @@ const struct nu_schema nu_root_schema = {
            "Unknown and duplicate keys are errors.",
     .size = sizeof(struct nu_root),
     .fields = fields,
+    .check = check_root,
 };
 
 enum nu_err nu_root_admin(struct nu_conf *conf, struct nu_arena *arena, const char **out)

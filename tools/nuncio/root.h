@@ -4,6 +4,7 @@
 #define NU_TOOLS_NUNCIO_ROOT_H
 
 #include "core/conf/schema.h"
+#include "tools/nuncio/privilege.h"
 
 #define NU_MAX_WORKERS 256 /* threads: more than CPUs only cost */
 
@@ -11,6 +12,9 @@ struct nu_root {
     int64_t workers; /* 0 = one per CPU */
     int64_t drain_timeout_ms;
     const char *admin; /* address, its path absolute; NULL = none */
+    const char *user, *group;
+    bool seccomp, core_dumps;
+    struct nu_identity identity; /* of user and group */
     const struct nu_node *listeners, *clusters;
 };
 

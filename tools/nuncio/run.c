@@ -2,12 +2,16 @@
  * last connection is gone, takes everything down. */
 #include "tools/nuncio/admin.h"
 #include "tools/nuncio/command.h"
+#include "tools/nuncio/notify.h"
+#include "tools/nuncio/process.h"
 #include "tools/nuncio/quick.h"
 #include "tools/nuncio/root.h"
 #include "tools/nuncio/server.h"
 
+#include "core/log.h"
 #include "core/logfile.h"
 #include "core/worker.h"
+#include "l4/inherited.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -32,6 +36,8 @@ unsigned nu_worker_wish(int64_t workers)
 static void prepare_process(void)
 {
     struct rlimit files;
+    nu_inherited_init();
+    nu_notify_init();
     signal(SIGPIPE, SIG_IGN); /* told by write's error instead */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
@@ -39,14 +45,23 @@ static void prepare_process(void)
     }
 }
 
-/* Threads inherit the mask: signals are the main thread's. */
+/* Threads inherit the mask: signals are the main thread's, but for the sandbox's, which is sent to
+ * the thread that made the call. */
 static void start_workers(void)
 {
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     nu_workers_start();
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void tell_unused(const char *name, const struct nu_addr *addr, void *ctx)
+{
+    char text[NU_ADDR_TEXT_MAX];
+    nu_log(NU_LOG_WARN, "server", "a passed socket is used by no listener name=%s address=%s", name,
+           addr ? nu_addr_str(addr, text) : "-");
 }
 
 static enum nu_exit refuse(struct nu_generation *gen)
@@ -60,7 +75,10 @@ static void run_to_the_end(struct nu_server *server)
 {
     nu_signals_start(server);
     start_workers();
+    nu_process_confine_main();
+    nu_notify_watch();
     nu_worker_run(nu_worker_main());
+    nu_notify_unwatch();
     nu_workers_join();
     nu_signals_stop();
 }
@@ -71,19 +89,26 @@ static enum nu_exit serve(const struct nu_source *source)
     enum nu_exit code = NU_EXIT_OK;
     prepare_process();
     struct nu_generation *gen = nu_load_open(source);
+    nu_process_become(gen, source->path);
     unsigned workers = nu_worker_wish(gen->workers);
     nu_workers_init(workers);
     nu_logfiles_init(workers + 1);
     server.stats = nu_stats_get(&nu_server_stats, "server");
     server.started_ms = nu_worker_main()->loop.now_ms;
     nu_load_build(gen, NULL);
-    if (nu_reload_first(&server, gen) == NU_OK)
+    nu_process_confine_workers();
+    if (nu_reload_first(&server, gen) == NU_OK) {
+        nu_process_settle(gen);
+        nu_inherited_unused(tell_unused, NULL);
         run_to_the_end(&server);
-    else
+    } else {
         code = refuse(gen);
+    }
     nu_admin_end(&server);
     nu_workers_free();
     nu_stats_put(server.stats);
+    nu_notify_free();
+    nu_inherited_free();
     return code;
 }
 

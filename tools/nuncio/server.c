@@ -1,5 +1,6 @@
 /* What the process knows about itself: its state, and the stats that say so. */
 #include "tools/nuncio/server.h"
+#include "tools/nuncio/sandbox.h"
 
 #include "core/assert.h"
 #include "core/log.h"
@@ -22,6 +23,9 @@ static const struct nu_stat_def defs[] = {
     [NU_SERVER_RELOAD_TOTAL] = {"reload_total",         NU_COUNTER, NULL,    "Reloads that were tried."                  },
     [NU_SERVER_RELOAD_FAILED] = {"reload_failed",        NU_COUNTER, NULL,
                               "Reloads that changed nothing, because the config is wrong."                             },
+    [NU_SERVER_SYSCALLS_REFUSED] =
+        {"syscalls_refused",     NU_GAUGE,   NULL,
+                              "Different system calls that the seccomp filter refused; see the log."                   },
 };
 const struct nu_stat_group nu_server_stats = NU_STAT_GROUP("server", "The process.", defs);
 
@@ -71,6 +75,7 @@ void nu_server_refresh(struct nu_server *server, uint64_t connections)
     gauge(server, NU_SERVER_CONCURRENCY, nu_workers_count());
     gauge(server, NU_SERVER_TOTAL_CONNECTIONS, (int64_t)connections);
     gauge(server, NU_SERVER_MEMORY_PHYSICAL, nu_server_rss());
+    gauge(server, NU_SERVER_SYSCALLS_REFUSED, nu_sandbox_refused());
     gauge(server, NU_SERVER_GENERATION, server->now ? (int64_t)server->now->number : 0);
 }
 

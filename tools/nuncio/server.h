@@ -27,6 +27,7 @@ enum nu_server_stat {
     NU_SERVER_GENERATION,
     NU_SERVER_RELOAD_TOTAL,
     NU_SERVER_RELOAD_FAILED,
+    NU_SERVER_SYSCALLS_REFUSED,
     NU_SERVER_STAT_COUNT
 };
 extern const struct nu_stat_group nu_server_stats;

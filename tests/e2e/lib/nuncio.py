@@ -13,9 +13,10 @@ from lib.process import Child, command
 
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = os.environ.get("NUNCIO", str(ROOT / "build/nuncio"))
-BAD_NEWS = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|broken invariant:")
+BAD_NEWS = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|broken invariant:|sandbox: refused")
 # What every config gets at its end unless it says otherwise.
-DEFAULTS = {"workers": "1", "admin": "on", "drain_timeout": "500ms"}
+DEFAULTS = {"workers": "1", "admin": "on", "drain_timeout": "500ms",
+            "core_dumps": "on"}  # lest /proc/PID/fd be closed to tests of an ordinary user
 
 
 def run_nuncio(*words, **more):
