@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,8 @@ enum nu_err nu_addr_parse(struct nu_addr *out, const char *text, int default_por
     memset(out, 0, sizeof *out);
     if (strncmp(text, "unix:", 5) == 0) {
         struct sockaddr_un un;
-        if (!text[5] || strlen(text + 5) >= sizeof un.sun_path)
+        bool nameless = !text[5] || strcmp(text + 5, "@") == 0;
+        if (nameless || strlen(text + 5) >= sizeof un.sun_path)
             return NU_ERR_SYNTAX;
         out->kind = NU_ADDR_UNIX;
         out->path = text + 5;
@@ -227,7 +229,10 @@ socklen_t nu_addr_to_sockaddr(const struct nu_addr *addr, struct sockaddr_storag
         nu_assert(addr->path && strlen(addr->path) < sizeof un->sun_path);
         un->sun_family = AF_UNIX;
         strcpy(un->sun_path, addr->path);
-        return sizeof *un;
+        if (*addr->path != '@')
+            return sizeof *un;
+        un->sun_path[0] = 0; /* an abstract name ends where its length says (unix(7)) */
+        return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(addr->path));
     }
     case NU_ADDR_NONE:
         break;

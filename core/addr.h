@@ -25,7 +25,8 @@ struct nu_addr {
 
 #define NU_ADDR_TEXT_MAX 128 /* bytes that nu_addr_str needs at most, with its NUL */
 
-/* "1.2.3.4:80", "[::1]:80", "unix:/path"; with default_port >= 0 the port may be missing.
+/* "1.2.3.4:80", "[::1]:80", "unix:/path", "unix:@abstract"; with default_port >= 0 the port may be
+ * missing.
  * A path is borrowed from `text`. NU_ERR_SYNTAX: not an address (a host name, perhaps). */
 enum nu_err nu_addr_parse(struct nu_addr *out, const char *text, int default_port);
 /* "10.0.0.0/8", "::1", "2001:db8::/32". NU_ERR_SYNTAX: malformed, or bits set behind the prefix. */

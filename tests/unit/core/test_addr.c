@@ -61,6 +61,7 @@ static void refuses_what_is_no_address(void **state)
         "::1",
         "1.2.3.4",
         "unix:",
+        "unix:@",
         "[::1%]:80",
         "[::1%none0]:1",
         "[::ffff:1.2.3.4%lo]:1",
@@ -164,6 +165,19 @@ static void goes_through_the_kernels_form(void **state)
     assert_int_equal(nu_addr_to_sockaddr(&back, &ss), 0);
 }
 
+/* "@" stands for a NUL, and only so many bytes are the name (unix(7)). */
+static void makes_abstract_names(void **state)
+{
+    struct sockaddr_storage ss;
+    const struct sockaddr_un *un = (const void *)&ss;
+    struct nu_addr addr;
+    char text[NU_ADDR_TEXT_MAX];
+    assert_int_equal(nu_addr_parse(&addr, "unix:@name", -1), NU_OK);
+    assert_int_equal(nu_addr_to_sockaddr(&addr, &ss), offsetof(struct sockaddr_un, sun_path) + 5);
+    assert_memory_equal(un->sun_path, "\0name", 5);
+    assert_string_equal(nu_addr_str(&addr, text), "unix:@name");
+}
+
 static void tells_addresses_apart(void **state)
 {
     static const char *const rows[] = {"1.2.3.4:5",     "1.2.3.4:6",     "1.2.3.5:5",
@@ -192,6 +206,7 @@ int main(void)
         cmocka_unit_test(parses_prefixes),
         cmocka_unit_test(finds_addresses_in_prefixes),
         cmocka_unit_test(goes_through_the_kernels_form),
+        cmocka_unit_test(makes_abstract_names),
         cmocka_unit_test(tells_addresses_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
