@@ -90,6 +90,18 @@ static void tell_tls(const struct leg *leg, struct nu_chain *owner)
         nu_chain_facts(owner)->upstream_tls = nu_tls_facts_copy(tls, nu_chain_arena(owner));
 }
 
+/* The reason that only the handshake knows. */
+static void tell_failure(const struct leg *leg)
+{
+    if (leg->cluster->near_count == 0 || !leg->joint.peer)
+        return;
+    const struct nu_facts_more *more = nu_chain_facts(leg->filter.chain)->more;
+    struct nu_chain *owner = leg->joint.peer->self->chain;
+    if (more && more->tls_failure)
+        nu_chain_facts_more(owner)->upstream_tls_failure =
+            nu_arena_strdup(nu_chain_arena(owner), more->tls_failure);
+}
+
 static void leg_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 {
     struct leg *leg = (struct leg *)f;
@@ -142,6 +154,7 @@ static void leg_close(struct nu_filter *f)
     struct leg *leg = (struct leg *)f;
     struct nu_result result = nu_chain_result(f->chain);
     count_end(leg, result);
+    tell_failure(leg);
     nu_part(&leg->joint, result);
     atomic_fetch_sub_explicit(&leg->endpoint->cx_active, 1, memory_order_relaxed);
     if (leg->cluster->max_connections > 0)
