@@ -195,6 +195,9 @@ void nu_narrow(struct nu_filter *f, enum nu_dir dir, uint16_t kinds)
 void nu_bypass(struct nu_filter *f)
 {
     f->bypassed = 1;
+    nu_bit_set(f, NU_B_SHIELD, NU_FWD, false);
+    nu_bit_set(f, NU_B_SHIELD, NU_REV, false);
+    f->chain->dirty = 1;
     nu_narrow(f, NU_FWD, 0);
     nu_narrow(f, NU_REV, 0);
     nu_release(f, NU_FWD);

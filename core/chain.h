@@ -56,6 +56,11 @@ void nu_release(struct nu_filter *f, enum nu_dir dir);
  * is told flow(go) later, even if it all clears within this frame (B3). */
 bool nu_blocked(struct nu_filter *f, enum nu_dir dir);
 
+/* From now on what is blocked ahead of f stops nobody before it: f takes what comes, hears of the
+ * rest by flow() and nu_blocked(), and holds by itself where it must. For filters whose control
+ * must go on while payload waits (B6): handshakes, muxes. */
+void nu_shield(struct nu_filter *f, enum nu_dir dir);
+
 /* From now on everything passes f by, also flow and signals; what waits for it goes on first. */
 void nu_bypass(struct nu_filter *f);
 /* Lessens what f sees. */

@@ -80,6 +80,7 @@ enum nu_filter_bit {
     NU_B_ENDED,    /* END has left it in this direction (O2) */
     NU_B_ARRIVED,  /* END has been delivered to it */
     NU_B_DROP,     /* arrivals are discarded */
+    NU_B_SHIELD,   /* what is blocked ahead of it stops nobody before it (B6) */
 };
 
 struct nu_queued;

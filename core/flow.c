@@ -33,14 +33,24 @@ void nu_release(struct nu_filter *f, enum nu_dir dir)
     nu_recount(f, dir);
 }
 
+void nu_shield(struct nu_filter *f, enum nu_dir dir)
+{
+    nu_assert(!nu_joint_of(f)); /* what blocks a joint from afar is its own */
+    nu_bit_set(f, NU_B_SHIELD, dir, true);
+    f->chain->dirty = 1;
+}
+
 static bool blocked_ahead(const struct nu_filter *f, enum nu_dir dir)
 {
     if (nu_bit(f, NU_B_FAR_HOLD, dir))
         return true;
     /* who drops takes everything, whatever is beyond */
-    for (f = f->next[dir]; f && !nu_bit(f, NU_B_DROP, dir); f = f->next[dir])
+    for (f = f->next[dir]; f && !nu_bit(f, NU_B_DROP, dir); f = f->next[dir]) {
         if (nu_bit(f, NU_B_COUNTED, dir))
             return true;
+        if (nu_bit(f, NU_B_SHIELD, dir))
+            return false;
+    }
     return false;
 }
 
@@ -75,6 +85,8 @@ static void tell_direction(struct nu_chain *chain, enum nu_dir dir)
         tell_one(f, dir, blocked);
         if (chain->dirty || !nu_chain_live(chain))
             return;
+        if (nu_bit(f, NU_B_SHIELD, dir))
+            blocked = false;
         blocked = !nu_bit(f, NU_B_DROP, dir) && (blocked || blocks(f, dir));
         first = f;
     }

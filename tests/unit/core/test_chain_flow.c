@@ -70,6 +70,42 @@ static void test_B3_a_forward_is_never_refused(void **state)
     assert_diary("b:stop> a:stop> b>all b>the same");
 }
 
+static enum nu_open shields(struct nu_filter *f)
+{
+    nu_shield(f, NU_FWD);
+    return NU_OPEN;
+}
+
+/* A handshake behind which tcp_proxy waits for its leg: the handshake's bytes still come. */
+static void test_B6_a_shield_stops_what_is_blocked_ahead(void **state)
+{
+    kit->a[2].open = shields;
+    kit_chain(5);
+    nu_outside_hold(kit->a[4].self, NU_FWD, true);
+    assert_diary("d:stop> c:stop>");
+    assert_false(nu_blocked(kit->a[0].self, NU_FWD));
+    assert_false(nu_blocked(kit->a[1].self, NU_FWD));
+    assert_true(nu_blocked(kit->a[2].self, NU_FWD));
+    nu_outside_hold(kit->a[2].self, NU_FWD, true); /* its own hold counts */
+    assert_diary("b:stop> a:stop>");
+    assert_true(nu_blocked(kit->a[1].self, NU_FWD));
+    nu_outside_hold(kit->a[4].self, NU_FWD, false);
+    assert_diary("d:go> c:go>");
+    nu_outside_hold(kit->a[2].self, NU_FWD, false);
+    assert_diary("b:go> a:go>");
+}
+
+static void test_B6_a_bypass_ends_the_shield(void **state)
+{
+    kit->a[1].open = shields;
+    kit_chain(4);
+    nu_outside_hold(kit->a[3].self, NU_FWD, true);
+    assert_diary("c:stop> b:stop>");
+    nu_call(kit->a[1].self, nu_bypass);
+    assert_diary("a:stop>");
+    assert_true(nu_blocked(kit->a[0].self, NU_FWD));
+}
+
 /* Makes ten of one, like gunzip: asks after each block and goes on in flow(go). */
 static unsigned left_to_make;
 
@@ -359,6 +395,8 @@ int main(void)
         KIT_TEST(test_B5_paused_source_sleeps_until_told),
         KIT_TEST(test_B5_registered_once),
         KIT_TEST(test_B6_holds_stop_one_direction),
+        KIT_TEST(test_B6_a_shield_stops_what_is_blocked_ahead),
+        KIT_TEST(test_B6_a_bypass_ends_the_shield),
         KIT_TEST(test_B8_both_ways_held_is_legal),
         KIT_TEST(test_hold_in_open_counts_from_the_start),
         KIT_TEST(test_W1_flushed_once_a_turn),
