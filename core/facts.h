@@ -26,11 +26,20 @@ struct nu_facts_more {
     size_t proxy_tlv_len;
     const char *ja3, *ja4; /* of the ClientHello, where somebody wants them; NULL = nobody does */
     const char *tls_failure, *upstream_tls_failure; /* why a handshake or a record was refused */
+    const struct nu_tcp_facts *tcp, *upstream_tcp;  /* NULL = nobody wants them, or not over yet */
     uint8_t transport;                              /* enum nu_transport */
 };
 
 /* Bits of `wanted`: facts that cost something, so that they are made only if asked for. */
 enum { NU_WANT_JA3 = 1, NU_WANT_JA4 = 2 };
+
+/* What the kernel measured of a connection by its end (TCP_INFO). */
+struct nu_tcp_facts {
+    uint32_t rtt_us, rtt_variance_us, min_rtt_us; /* 0 = never measured */
+    uint32_t tx_segments, rx_segments, tx_retransmitted_segments;
+    uint32_t congestion_window; /* segments */
+    uint64_t delivery_rate;     /* bytes a second, the latest */
+};
 
 /* Who a certificate says its owner is; names of one kind are comma separated, "" = none. */
 struct nu_tls_peer {
@@ -71,7 +80,10 @@ struct nu_facts {
     const char *chain;                       /* name of the chosen chain */
     const char *cluster;                     /* name of the chosen cluster */
     const struct nu_addr
-        *upstream;       /* the endpoint; pinned by who set it until the chain is closed */
+        *upstream; /* the endpoint; pinned by who set it until the chain is closed */
+    const char
+        *upstream_host;  /* the name that it was found by, without port; NULL = by its address */
+    uint16_t bound_port; /* of the listening socket; other than local's where a rule redirected */
     uint32_t connect_ms; /* time to a ready leg, plus 1; 0 = never */
     uint16_t attempts;   /* endpoints tried */
     uint8_t wanted;      /* NU_WANT_*: by the log of the chosen chain */
