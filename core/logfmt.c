@@ -221,6 +221,14 @@ static enum nu_err finish(struct builder *b, struct nu_logfmt **out, const char 
     return b->error ? NU_ERR_CONFIG : NU_OK;
 }
 
+bool nu_logfmt_uses(const struct nu_logfmt *format, const char *name)
+{
+    for (size_t i = 0; i < format->count; i++)
+        if (format->steps[i].op && strcmp(format->steps[i].op->name, name) == 0)
+            return true;
+    return false;
+}
+
 enum nu_err nu_logfmt_text(struct nu_logfmt **out, struct nu_arena *arena, const char *format,
                            const char **error)
 {

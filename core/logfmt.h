@@ -59,6 +59,9 @@ enum nu_err nu_logfmt_json(struct nu_logfmt **out, struct nu_arena *arena,
                            const struct nu_logfmt_field *fields, size_t count, size_t *bad,
                            const char **error);
 
+/* True if the operator of that name stands in it: what it shows may have to be made first. */
+bool nu_logfmt_uses(const struct nu_logfmt *format, const char *name);
+
 /* Writes one whole line with its newline into `out` (reset first). Always one line of at most
  * NU_LOG_LINE_MAX bytes, and an object stays one: values that do not fit are cut, and the line ends
  * with " [cut]" or has "cut":true. */

@@ -263,6 +263,23 @@ enum nu_err nu_access_log_open(struct nu_access_log *log, struct nu_conf *conf)
     return err;
 }
 
+uint8_t nu_access_log_wants(const struct nu_access_log *log)
+{
+    static const struct {
+        const char *op;
+        uint8_t bit;
+    } rows[] = {
+        {"TLS_JA3_FINGERPRINT", NU_WANT_JA3},
+        {"TLS_JA4_FINGERPRINT", NU_WANT_JA4},
+    };
+    unsigned wants = 0;
+    for (size_t i = 0; log && i < log->count; i++)
+        for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+            if (nu_logfmt_uses(log->target[i].format, rows[k].op))
+                wants |= rows[k].bit;
+    return (uint8_t)wants;
+}
+
 /* --- lines --- */
 
 /* A worker's own: the line being written, and the timer that flushes. */

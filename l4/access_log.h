@@ -30,6 +30,9 @@ void nu_access_log_put(struct nu_access_log *log);
 /* Opens the files that are not open yet; reports those that cannot be. */
 enum nu_err nu_access_log_open(struct nu_access_log *log, struct nu_conf *conf);
 
+/* NU_WANT_*: facts that its formats show and that are made only if asked for. NULL: none. */
+uint8_t nu_access_log_wants(const struct nu_access_log *log);
+
 /* On the chain's worker, once its end is known. NULL: no log. */
 void nu_access_log_write(struct nu_access_log *log, struct nu_chain *chain);
 /* Writes what waits in this worker; also before it ends. By itself about 100 ms after the first

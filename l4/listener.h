@@ -51,6 +51,7 @@ struct nu_chain_conf {
     const struct nu_place *places; /* without the socket */
     unsigned place_count;
     struct nu_access_log *log; /* NULL = none */
+    uint8_t wanted;            /* NU_WANT_*: by the log */
     void **ext;
     struct nu_tally *tally; /* its listener's figures */
 };

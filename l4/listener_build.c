@@ -60,6 +60,8 @@ static void add_chain(struct build *b, struct nu_chain_conf *chain, const struct
     chain->ext = raw->ext;
     chain->log =
         raw->access_log.items ? nu_access_log_new(&raw->access_log) : nu_access_log_ref(l->log);
+    chain->wanted = nu_access_log_wants(chain->log);
+    l->pre.wanted |= (uint8_t)(chain->wanted | nu_match_wants(&raw->match));
     name_chain(b, chain, raw, node);
     if (nu_chain_conf_filters(b->all->gen, b->all->conf, chain->arena, NU_FACE_BYTES, raw->filters,
                               node, &left, &chain->places, &chain->place_count) != NU_OK)
@@ -209,6 +211,7 @@ static void take_settings(struct build *b)
     };
     if (b->err == NU_OK)
         l->log = nu_access_log_new(&raw->access_log);
+    l->pre.wanted = nu_access_log_wants(l->log);
 }
 
 static struct listener *build_listener(struct builder *all, const struct nu_node *node,

@@ -111,6 +111,7 @@ static void adopt(struct conn *conn, struct nu_chain_conf *conf, struct nu_facts
 {
     nu_pin(&conf->counted, loop->shard);
     facts->chain = conf->name;
+    facts->wanted = conf->wanted;
     conn->conf = conf;
     if (!conn->listener)
         return;

@@ -74,6 +74,33 @@ static enum nu_err parse_sni(struct nu_conf *conf, struct nu_arena *arena,
     return NU_OK;
 }
 
+static bool is_hex(const char *text, size_t len)
+{
+    return strspn(text, "0123456789abcdef") >= len;
+}
+
+static enum nu_err parse_ja3(struct nu_conf *conf, struct nu_arena *arena,
+                             const struct nu_node *node, void *out)
+{
+    if (node->kind != NU_NODE_SCALAR || nu_node_is_null(node) || strlen(node->text) != 32 ||
+        !is_hex(node->text, 32))
+        return unexpected(conf, node, "a JA3 fingerprint: 32 digits, 0 to 9 and a to f");
+    *(const char **)out = nu_arena_strdup(arena, node->text);
+    return NU_OK;
+}
+
+static enum nu_err parse_ja4(struct nu_conf *conf, struct nu_arena *arena,
+                             const struct nu_node *node, void *out)
+{
+    const char *text = node->kind == NU_NODE_SCALAR && !nu_node_is_null(node) ? node->text : "";
+    if (strlen(text) != 36 || text[10] != '_' || text[23] != '_' || !is_hex(text + 11, 12) ||
+        !is_hex(text + 24, 12))
+        return unexpected(conf, node,
+                          "a JA4 fingerprint like t13d1516h2_8daaf6152771_e5627efa2ab1");
+    *(const char **)out = nu_arena_strdup(arena, text);
+    return NU_OK;
+}
+
 static enum nu_err parse_alpn(struct nu_conf *conf, struct nu_arena *arena,
                               const struct nu_node *node, void *out)
 {
@@ -110,6 +137,24 @@ static const struct nu_field match_fields[] = {
      AT(transport),
      .choices = transports,
      .doc = "Whether the client begins with a TLS ClientHello. Default: any."},
+    {.key = "ja4",
+     .type = NU_CUSTOM,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(ja4),
+     .parse = parse_ja4,
+     .item = sizeof(char *),
+     .shown = "fingerprints",
+     .doc = "JA4 fingerprints of the ClientHello, of which it has one: what a client's TLS library "
+            "is, whatever the order of its extensions."},
+    {.key = "ja3",
+     .type = NU_CUSTOM,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(ja3),
+     .parse = parse_ja3,
+     .item = sizeof(char *),
+     .shown = "fingerprints",
+     .doc = "JA3 fingerprints of the ClientHello, of which it has one. Anybody can imitate either: "
+            "they tell programs apart, not friends from foes."},
     {.key = "source",
      .type = NU_CIDR,
      .flags = NU_LIST | NU_NONEMPTY,
@@ -134,16 +179,17 @@ static const struct nu_field match_fields[] = {
      .min = 1,
      .max = 65535,
      .doc = "Ports that the client connected to."},
-    {0        }
+    {0                                  }
 };
 #undef AT
 
 const struct nu_schema nu_match_schema = {
     .name = "match",
-    .doc = "Which connections a chain takes: those that fit every key that is given. Of several "
-           "chains that fit the most specific one wins, by destination port, destination, SNI "
-           "(exact, then the longest wildcard), transport, ALPN, source, source port, in this "
-           "order.",
+    .doc =
+        "Which connections a chain takes: those that fit every key that is given. Of several "
+        "chains that fit the most specific one wins, by destination port, destination, JA4, JA3, "
+        "SNI (exact, then the longest wildcard), transport, ALPN, source, source port, in this "
+        "order.",
     .size = sizeof(struct nu_match_rule),
     .fields = match_fields,
 };

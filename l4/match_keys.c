@@ -1,4 +1,4 @@
-/* The seven levels of a match, one table kind each; see match_priv.h. */
+/* The nine levels of a match, one table kind each; see match_priv.h. */
 #include "l4/match_priv.h"
 
 #include "core/assert.h"
@@ -164,6 +164,57 @@ static void *source_next(const void *keys, const struct nu_match_input *in, stru
     return prefix_next(keys, in->client, walk);
 }
 
+/* --- fingerprints of the ClientHello --- */
+
+static void text_key(const struct nu_vec *texts, size_t i, struct match_key *out)
+{
+    const char *text = ((const char *const *)texts->items)[i];
+    key_set(out, text, strlen(text));
+}
+
+static void *text_next(const void *keys, const char *text, struct match_walk *walk)
+{
+    if (walk->started || !text)
+        return NULL;
+    walk->started = true;
+    return nu_strmap_get(keys, text, strlen(text));
+}
+
+static size_t ja3_count(const struct nu_match_rule *rule)
+{
+    return rule->ja3.count;
+}
+
+static void ja3_key(const struct nu_match_rule *rule, size_t i, struct match_key *out)
+{
+    text_key(&rule->ja3, i, out);
+}
+
+static void *ja3_next(const void *keys, const struct nu_match_input *in, struct match_walk *walk)
+{
+    return text_next(keys, in->ja3, walk);
+}
+
+static size_t ja4_count(const struct nu_match_rule *rule)
+{
+    return rule->ja4.count;
+}
+
+static void ja4_key(const struct nu_match_rule *rule, size_t i, struct match_key *out)
+{
+    text_key(&rule->ja4, i, out);
+}
+
+static void *ja4_next(const void *keys, const struct nu_match_input *in, struct match_walk *walk)
+{
+    return text_next(keys, in->ja4, walk);
+}
+
+uint8_t nu_match_wants(const struct nu_match_rule *rule)
+{
+    return (uint8_t)((rule->ja3.count ? NU_WANT_JA3 : 0) | (rule->ja4.count ? NU_WANT_JA4 : 0));
+}
+
 /* --- SNI --- */
 
 static size_t sni_count(const struct nu_match_rule *rule)
@@ -252,8 +303,7 @@ static size_t alpn_count(const struct nu_match_rule *rule)
 
 static void alpn_key(const struct nu_match_rule *rule, size_t i, struct match_key *out)
 {
-    const char *name = ((const char *const *)rule->alpn.items)[i];
-    key_set(out, name, strlen(name));
+    text_key(&rule->alpn, i, out);
 }
 
 static void *alpn_next(const void *keys, const struct nu_match_input *in, struct match_walk *walk)
@@ -271,7 +321,8 @@ static void *alpn_next(const void *keys, const struct nu_match_input *in, struct
 
 size_t match_sniffed_count(const struct nu_match_rule *rule)
 {
-    return rule->sni.count || rule->alpn.count || rule->transport != NU_TRANSPORT_UNKNOWN;
+    return rule->sni.count || rule->alpn.count || rule->transport != NU_TRANSPORT_UNKNOWN ||
+           nu_match_wants(rule);
 }
 
 static void sniffed_key(const struct nu_match_rule *rule, size_t i, struct match_key *out)
@@ -304,6 +355,8 @@ static void sniffed_key(const struct nu_match_rule *rule, size_t i, struct match
 const struct match_level match_levels[MATCH_LEVELS] = {
     DESTINATION_PORT,
     DESTINATION,
+    {"ja4",       ja4_count,       ja4_key,       text_as_is,     make_map,    add_map,    ja4_next,  NULL},
+    {"ja3",       ja3_count,       ja3_key,       text_as_is,     make_map,    add_map,    ja3_next,  NULL},
     {"sni",       sni_count,       sni_key,       text_as_is,     make_domain, add_domain, sni_next,  NULL},
     {"transport", transport_count, transport_key, transport_text, make_slots,  add_slot,
       transport_next,                                                                                  NULL},

@@ -8,7 +8,7 @@
 #include "core/table/strmap.h"
 #include "l4/match.h"
 
-#define MATCH_LEVELS  7
+#define MATCH_LEVELS  9
 #define MATCH_KEY_MAX 256 /* bytes: an SNI has 253, a protocol's name 255 */
 
 /* One table in the nest. What it leads to is a node of the next level, after the last level the
@@ -45,8 +45,8 @@ struct match_level {
 };
 
 extern const struct match_level match_levels[MATCH_LEVELS];
-/* The same order with SNI, transport and ALPN folded into one level: rules that ask for any of
- * them have the key "sniffed". */
+/* The same order with all from JA4 to ALPN folded into one level: rules that ask for any of them
+ * have the key "sniffed". */
 #define MATCH_SNIFF_LEVELS 5
 /* 1 if the rule asks for any of them. */
 size_t match_sniffed_count(const struct nu_match_rule *rule);

@@ -16,6 +16,7 @@ const char *nu_proxy_mode_str(enum nu_proxy_mode mode);
 struct nu_pre_conf {
     int64_t timeout_ms; /* for each of them; 0 = none */
     enum nu_proxy_mode proxy;
+    uint8_t wanted;         /* NU_WANT_*: by a match or a log of the listener */
     struct nu_stats *stats; /* enum nu_listener_stat */
     /* From a callback of f: inserts to its right what follows from the facts of its chain and from
      * `sniffed`: a sniffer or the chosen chain. sniffed: transport, SNI, ALPN; NULL = nobody has

@@ -11,6 +11,8 @@
 #include "l4/listener.h"
 #include "l4/pre.h"
 #include "protocols/tls/client_hello.h"
+#include "protocols/tls/ja3.h"
+#include "protocols/tls/ja4.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +112,18 @@ static const char *alpn_fact(struct nu_chain *chain, const struct nu_client_hell
     return at ? nu_arena_strndup(nu_chain_arena(chain), text, at) : NULL;
 }
 
+/* They cost a hash or two, so only where a match or a log asks for them. */
+static void fingerprint(struct nu_filter *f, struct nu_facts_more *more, struct nu_match_input *in)
+{
+    struct nu_arena *arena = nu_chain_arena(f->chain);
+    const struct sniffing *s = now_of(f);
+    char ja3[NU_JA3_BYTES], ja4[NU_JA4_BYTES];
+    if (s->conf->wanted & NU_WANT_JA3 && nu_ja3(&s->hello, ja3))
+        in->ja3 = more->ja3 = nu_arena_strdup(arena, ja3);
+    if (s->conf->wanted & NU_WANT_JA4 && nu_ja4(&s->hello, NU_JA4_TCP, ja4))
+        in->ja4 = more->ja4 = nu_arena_strdup(arena, ja4);
+}
+
 static void learn_hello(struct nu_filter *f, struct nu_facts_more *more, struct nu_match_input *in)
 {
     const struct nu_client_hello *hello = &now_of(f)->hello;
@@ -120,6 +134,7 @@ static void learn_hello(struct nu_filter *f, struct nu_facts_more *more, struct 
         in->sni = (struct nu_match_name){more->sni, hello->sni.len};
     }
     more->alpn = alpn_fact(f->chain, hello, in);
+    fingerprint(f, more, in);
     count(f, more->sni ? NU_LISTENER_SNIFF_SNI_FOUND : NU_LISTENER_SNIFF_SNI_NOT_FOUND);
     count(f, more->alpn ? NU_LISTENER_SNIFF_ALPN_FOUND : NU_LISTENER_SNIFF_ALPN_NOT_FOUND);
 }

@@ -71,6 +71,8 @@ static void read_rule(struct nu_arena *arena, struct nu_match_rule *rule)
         .source_port = ports(arena),
         .destination_port = ports(arena),
         .transport = (int)next(3),
+        .ja3 = strings(arena, protocols, 4),
+        .ja4 = strings(arena, protocols, 4),
     };
 }
 
@@ -100,6 +102,8 @@ static void read_connection(struct nu_match_input *in, struct nu_addr *from, str
         .client = from, .local = to, .transport = (enum nu_transport)next(3)};
     const char *name = names[next(8)];
     in->sni = (struct nu_match_name){name, strlen(name)};
+    in->ja3 = protocols[next(4)];
+    in->ja4 = protocols[next(4)];
     for (unsigned n = next(NU_MATCH_MAX_ALPN + 1); n; n--) {
         const char *protocol = protocols[next(4)];
         in->alpn[in->alpn_count++] = (struct nu_match_name){protocol, strlen(protocol)};

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define NAIVE_LEVELS 7
+#define NAIVE_LEVELS 9
 
 /* How specific the best key of each level is; 0 = the level was not asked for, -1 = no key fits. */
 struct naive_score {
@@ -70,6 +70,14 @@ static inline int naive_alpn(const struct nu_vec *names, const struct nu_match_i
     return names->count ? -1 : 0;
 }
 
+static inline int naive_text(const struct nu_vec *texts, const char *text)
+{
+    for (size_t i = 0; i < texts->count && text; i++)
+        if (strcmp(((const char *const *)texts->items)[i], text) == 0)
+            return 1;
+    return texts->count ? -1 : 0;
+}
+
 static inline struct naive_score naive_score(const struct nu_match_rule *rule,
                                              const struct nu_match_input *in)
 {
@@ -78,6 +86,8 @@ static inline struct naive_score naive_score(const struct nu_match_rule *rule,
         {
          naive_port(&rule->destination_port, in->local->port),
          naive_prefix(&rule->destination, in->local),
+         naive_text(&rule->ja4, in->ja4),
+         naive_text(&rule->ja3, in->ja3),
          naive_sni(&rule->sni, &in->sni),
          any                                     ? 0
             : rule->transport == (int)in->transport ? 1

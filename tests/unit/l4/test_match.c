@@ -47,6 +47,10 @@ static void push_value(struct set *s, struct nu_match_rule *rule, const char *ke
         push(s->arena, &rule->sni, &text, sizeof text);
     else if (strcmp(key, "alpn") == 0)
         push(s->arena, &rule->alpn, &text, sizeof text);
+    else if (strcmp(key, "ja3") == 0)
+        push(s->arena, &rule->ja3, &text, sizeof text);
+    else if (strcmp(key, "ja4") == 0)
+        push(s->arena, &rule->ja4, &text, sizeof text);
     else if (strcmp(key, "transport") == 0)
         rule->transport = strcmp(value, "tls") ? NU_TRANSPORT_PLAIN : NU_TRANSPORT_TLS;
     else if (strcmp(key, "sport") == 0)
@@ -256,11 +260,53 @@ static void a_sniff_is_asked_for_only_where_it_decides(void **state)
     nu_arena_free(s.arena);
 }
 
+/* Whatever name is asked for, and only then the name. */
+static void a_fingerprint_wins_over_names(void **state)
+{
+    struct set s;
+    struct nu_addr any;
+    addr(&any, "1.1.1.1:1");
+    assert_int_equal(build(&s, (const char *[]){"sni=a.x", "ja4=t1,t2", "ja3=m1", "ja3=m1 sni=a.x",
+                                                "ja4=t2 ja3=m2", NULL}),
+                     NU_OK);
+    static const struct {
+        const char *ja4, *ja3, *sni;
+        int found;
+    } rows[] = {
+        {NULL, NULL, "a.x", 0 },
+        {"t3", "m3", "a.x", 0 },
+        {"t1", "m1", "a.x", 1 },
+        {"t3", "m1", "a.x", 3 },
+        {"t3", "m1", "b.x", 2 },
+        {"t2", "m2", "a.x", 4 },
+        {"t2", "m3", "b.x", 1 },
+        {"t3", "m3", "b.x", -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct nu_match_input in = {
+            .client = &any,
+            .local = &any,
+            .transport = NU_TRANSPORT_TLS,
+            .ja3 = rows[i].ja3,
+            .ja4 = rows[i].ja4,
+            .sni = {rows[i].sni, 3}
+        };
+        const struct nu_match_rule *found = nu_match_find(s.match, &in);
+        assert_int_equal(found ? found - s.rules : -1, rows[i].found);
+    }
+    assert_int_equal(nu_match_wants(&s.rules[0]), 0);
+    assert_int_equal(nu_match_wants(&s.rules[1]), NU_WANT_JA4);
+    assert_int_equal(nu_match_wants(&s.rules[4]), NU_WANT_JA3 | NU_WANT_JA4);
+    assert_true(nu_match_needs_sniff(s.match, &any, &any));
+    nu_arena_free(s.arena);
+}
+
 /* --- against the naive search --- */
 
 static const char *const snis[] = {"a.test",   "b.a.test",   "c.b.a.test", "*.test",
                                    "*.a.test", "*.b.a.test", "*",          "z.example"};
 static const char *const alpns[] = {"h2", "http/1.1", "h3", "acme-tls/1"};
+static const char *const prints[] = {"p1", "p2", "p3"};
 static const char *const prefixes[] = {"0.0.0.0/0",   "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24",
                                        "10.1.2.3/32", "::/0",       "fd00::/8",    "fd00::1/128"};
 static const char *const addrs[] = {"10.1.2.3", "10.1.2.9",  "10.1.9.9",  "10.9.9.9",
@@ -286,6 +332,8 @@ static void random_rule(struct seeded *r, char *words)
     add_some(r, words, "sport", ports, 3);
     add_some(r, words, "sni", snis, 8);
     add_some(r, words, "alpn", alpns, 4);
+    add_some(r, words, "ja3", prints, 3);
+    add_some(r, words, "ja4", prints, 3);
     add_some(r, words, "source", prefixes, 8);
     add_some(r, words, "destination", prefixes, 8);
     if (seeded_below(r, 4) == 0)
@@ -326,6 +374,8 @@ static void random_input(struct seeded *r, struct nu_match_input *in, struct nu_
     const char *sni = pick(r, names);
     if (seeded_below(r, 5))
         in->sni = (struct nu_match_name){sni, strlen(sni)};
+    in->ja3 = seeded_below(r, 4) ? pick(r, prints) : NULL;
+    in->ja4 = seeded_below(r, 4) ? pick(r, prints) : NULL;
     for (unsigned n = seeded_below(r, 4); n; n--) {
         const char *name = pick(r, alpns);
         in->alpn[in->alpn_count++] = (struct nu_match_name){name, strlen(name)};
@@ -338,9 +388,9 @@ static bool naive_needs_sniff(const struct set *s, const struct nu_match_input *
     struct nu_match_rule bare[RULES_MAX];
     for (size_t i = 0; i < s->count; i++) {
         bare[i] = s->rules[i];
-        bool sniffs =
-            bare[i].sni.count || bare[i].alpn.count || bare[i].transport != NU_TRANSPORT_UNKNOWN;
-        bare[i].sni = bare[i].alpn = (struct nu_vec){0};
+        bool sniffs = bare[i].sni.count || bare[i].alpn.count || bare[i].ja3.count ||
+                      bare[i].ja4.count || bare[i].transport != NU_TRANSPORT_UNKNOWN;
+        bare[i].sni = bare[i].alpn = bare[i].ja3 = bare[i].ja4 = (struct nu_vec){0};
         bare[i].transport = sniffs ? NU_TRANSPORT_TLS : NU_TRANSPORT_UNKNOWN;
     }
     struct nu_match_input tls = {
@@ -437,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_repeated_value_is_no_clash),
         cmocka_unit_test(too_many_combinations_are_refused),
         cmocka_unit_test(a_sniff_is_asked_for_only_where_it_decides),
+        cmocka_unit_test(a_fingerprint_wins_over_names),
         cmocka_unit_test(agrees_with_a_search_through_all),
         cmocka_unit_test(ten_thousand_names_cost_what_ten_do),
     };
