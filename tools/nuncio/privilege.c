@@ -102,8 +102,9 @@ static uint64_t permitted(void)
     return data[0].permitted | (uint64_t)data[1].permitted << 32;
 }
 
-/* Of `keep` those that we have; they become effective, the others are gone for good. */
-static void keep_only(uint64_t keep)
+/* Of `keep` those that we have; they become effective, the others are gone for good. 0, or -1 with
+ * errno: somebody forbids even to have less (a seccomp filter around us). */
+static int keep_only(uint64_t keep)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {0};
@@ -113,7 +114,7 @@ static void keep_only(uint64_t keep)
         data[i].effective = data[i].permitted;
     }
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    nu_assert(syscall(SYS_capset, &head, data) == 0);
+    return (int)syscall(SYS_capset, &head, data);
 }
 
 /* What nobody who takes over this process can ever have again; only root may say so. */
@@ -164,7 +165,10 @@ enum nu_err nu_privilege_become(const struct nu_identity *id, bool dumpable, str
                       geteuid() ? ". Only who is started as root can become somebody else" : "");
         return NU_ERR_CONFIG;
     }
-    keep_only(wanted());
+    if (keep_only(wanted())) {
+        nu_conf_error(conf, NULL, "cannot give up capabilities: %s", strerror(errno));
+        return NU_ERR_CONFIG;
+    }
     nu_assert(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     nu_assert(prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0) == 0);
     nu_assert(!id->user || id->uid == 0 || setresuid(0, 0, 0) != 0);
@@ -177,5 +181,6 @@ enum nu_err nu_privilege_become(const struct nu_identity *id, bool dumpable, str
 
 void nu_privilege_settle(bool net_admin)
 {
-    keep_only(FOR_BIND | (net_admin ? FOR_SPOOF : 0) | (geteuid() == 0 ? FOR_FILES : 0));
+    nu_assert(
+        keep_only(FOR_BIND | (net_admin ? FOR_SPOOF : 0) | (geteuid() == 0 ? FOR_FILES : 0)) == 0);
 }

@@ -52,7 +52,7 @@ static const int main_only[] = {
     /* config, logs, certificates, sockets with a path */
     S(open), S(openat), S(openat2), S(access), S(faccessat), S(faccessat2), S(readlink),
     S(readlinkat), S(getdents64), S(getcwd), S(unlink), S(unlinkat), S(chmod), S(fchmod),
-    S(fchmodat), S(pread64), S(pwrite64), S(ftruncate), S(fadvise64), S(statfs), S(fstatfs),
+    S(fchmodat), S(umask), S(pread64), S(pwrite64), S(ftruncate), S(fadvise64), S(statfs), S(fstatfs),
     S(flock), S(inotify_init1), S(inotify_add_watch), S(inotify_rm_watch),
     /* descriptors that are made anew */
     S(dup), S(dup2), S(dup3), S(eventfd2), S(epoll_create1), S(timerfd_create), S(timerfd_settime),
