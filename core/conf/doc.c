@@ -126,7 +126,7 @@ static void put_row(struct page *p, const struct table *t, const struct nu_field
     if (f->flags & NU_LATER)
         return;
     (p->markdown ? markdown_row : text_row)(p, f);
-    if (f->type != NU_OBJECT)
+    if (!f->sub)
         return;
     const char *list = f->flags & NU_LIST ? "[]" : "";
     const char *path = nu_arena_printf(p->arena, "%s.%s%s", t->path, f->key, list);

@@ -39,7 +39,7 @@ static struct nu_node *item(const struct normal *n, const struct nu_field *f,
 {
     if (nu_value_type(f->type)->parse)
         return scalar(n, f, node);
-    if (f->type != NU_OBJECT)
+    if (!f->sub)
         return copy_as(n, node, f->key);
     struct nu_node *map = nu_schema_normalize(f->sub, n->conf, n->arena, node);
     map->key = f->key;

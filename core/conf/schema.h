@@ -61,7 +61,7 @@ struct nu_field {
     const char *doc;             /* one sentence, with the unit where the type has none */
     int64_t min, max;            /* INT, DURATION, SIZE, RATE: bounds; max 0 = none */
     const char *const *choices;  /* ENUM: NULL-terminated */
-    const struct nu_schema *sub; /* OBJECT */
+    const struct nu_schema *sub; /* OBJECT; CUSTOM: what `parse` parses by, for pages and prints */
     nu_parse_fn *parse;          /* CUSTOM */
     const char *shown;           /* CUSTOM and NODE: the type's name on the reference page */
     size_t item;                 /* CUSTOM with NU_LIST: size of an item */
