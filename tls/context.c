@@ -1,0 +1,203 @@
+/* TLS contexts: made of a config's text, found again by it, handed to workers, let go. What a text
+ * may say is server_conf.c's and client_conf.c's; see context.h. */
+#include "tls/context.h"
+
+#include "core/assert.h"
+#include "core/table/strmap.h"
+#include "core/worker.h"
+#include "tls/context_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_FIRST 2048 /* bytes: settings of one certificate and the lists of ciphers */
+
+static struct nu_list all;
+static struct nu_strmap *by_text; /* NULL while there is none */
+
+static void join_all(struct tls_context *context)
+{
+    if (!by_text) {
+        nu_list_init(&all);
+        by_text = nu_strmap_new(NULL, NU_STRMAP_EXACT);
+    }
+    nu_list_add_tail(&all, &context->link);
+    nu_strmap_put_str(by_text, context->text, context);
+}
+
+static void leave_all(struct tls_context *context)
+{
+    if (!nu_list_linked(&context->link))
+        return;
+    nu_list_del(&context->link);
+    nu_strmap_del(by_text, context->text, strlen(context->text));
+    if (!nu_list_empty(&all))
+        return;
+    nu_strmap_free(by_text);
+    by_text = NULL;
+}
+
+void tls_context_each(void (*fn)(struct tls_context *context, void *ctx), void *ctx)
+{
+    if (!by_text)
+        return;
+    nu_list_each (it, &all)
+        fn(nu_container(it, struct tls_context, link), ctx);
+}
+
+static void make_views(struct tls_context *context)
+{
+    size_t line = alignof(struct tls_view), shards = nu_workers_count() + 1;
+    char *at = nu_arena_alloc(context->arena, shards * sizeof *context->view + line);
+    context->view = (void *)(((uintptr_t)at + line - 1) / line * line);
+}
+
+struct tls_context *tls_context_new(enum nu_tls_role role)
+{
+    struct nu_arena *arena = nu_arena_new(ARENA_FIRST);
+    struct tls_context *context = nu_arena_alloc(arena, sizeof *context);
+    context->arena = arena;
+    context->pub.role = role;
+    context->refs = 1;
+    if (role == NU_TLS_SERVER)
+        context->conf.server = nu_arena_alloc(arena, sizeof *context->conf.server);
+    else
+        context->conf.client = nu_arena_alloc(arena, sizeof *context->conf.client);
+    make_views(context);
+    return context;
+}
+
+struct tls_context *tls_context_ref(struct tls_context *context)
+{
+    context->refs++;
+    return context;
+}
+
+static void destroy(struct tls_context *context)
+{
+    for (unsigned i = 0; i <= nu_workers_count(); i++)
+        SSL_CTX_free(context->view[i].ctx);
+    leave_all(context);
+    nu_arena_free(context->arena);
+}
+
+void tls_context_put(struct tls_context *context)
+{
+    if (--context->refs == 0)
+        destroy(context);
+}
+
+/* --- to the workers --- */
+
+struct swap {
+    struct tls_context *context;
+    SSL_CTX *ctx;
+};
+
+static void take(struct tls_view *view, SSL_CTX *ctx)
+{
+    SSL_CTX *old = view->ctx;
+    nu_assert(SSL_CTX_up_ref(ctx) == 1);
+    view->ctx = ctx;
+    SSL_CTX_free(old);
+}
+
+static void take_here(struct nu_worker *w, void *arg)
+{
+    struct swap *swap = arg;
+    take(&swap->context->view[w->loop.shard], swap->ctx);
+}
+
+static void taken(void *arg)
+{
+    struct swap *swap = arg;
+    SSL_CTX_free(swap->ctx);
+    tls_context_put(swap->context);
+    free(swap);
+}
+
+/* Consumes the reference to ctx. */
+static void publish(struct tls_context *context, SSL_CTX *ctx)
+{
+    if (context->served) {
+        struct swap *swap = malloc(sizeof *swap);
+        nu_assert(swap != NULL);
+        *swap = (struct swap){tls_context_ref(context), ctx};
+        nu_workers_all(take_here, swap, taken, swap);
+        return;
+    }
+    for (unsigned i = 0; i <= nu_workers_count(); i++)
+        take(&context->view[i], ctx);
+    SSL_CTX_free(ctx);
+    context->served = true;
+}
+
+size_t tls_context_cert_count(const struct tls_context *context)
+{
+    return context->pub.role == NU_TLS_SERVER ? context->conf.server->certificates.count : 0;
+}
+
+struct tls_cert_conf *tls_context_cert(struct tls_context *context, size_t i)
+{
+    return (struct tls_cert_conf *)context->conf.server->certificates.items + i;
+}
+
+void tls_context_renew(struct tls_context *context)
+{
+    publish(context, tls_creds_build(context));
+}
+
+/* --- by its text --- */
+
+/* Files of the same names that hold something else now: `to` has them from now on. */
+static bool take_loaded(struct tls_context *to, struct tls_context *from)
+{
+    bool changed = false;
+    for (size_t i = 0; i < tls_context_cert_count(to); i++) {
+        struct tls_cert **mine = &tls_context_cert(to, i)->loaded;
+        struct tls_cert **theirs = &tls_context_cert(from, i)->loaded;
+        struct tls_cert *was = *mine;
+        changed = changed || *mine != *theirs;
+        *mine = *theirs;
+        *theirs = was;
+    }
+    return changed;
+}
+
+struct tls_context *tls_context_finish(struct tls_context *context, const char *kind,
+                                       const char *owner, const char *text)
+{
+    context->text = nu_arena_printf(context->arena, "%s %s\n%s", kind, owner, text);
+    struct tls_context *same = by_text ? nu_strmap_get_str(by_text, context->text) : NULL;
+    if (same) {
+        if (take_loaded(same, context))
+            tls_context_renew(same);
+        tls_context_put(context);
+        return tls_context_ref(same);
+    }
+    context->pub.owner = nu_arena_printf(context->arena, "%s %s", kind, owner);
+    join_all(context);
+    tls_context_renew(context);
+    return context;
+}
+
+SSL *nu_tls_context_ssl(struct nu_tls_context *pub, struct nu_tls_conn *conn)
+{
+    struct tls_context *context = tls_context_of(pub);
+    SSL *ssl = SSL_new(context->view[nu_filter_loop(conn->filter)->shard].ctx);
+    if (!ssl)
+        return NULL;
+    SSL_set_app_data(ssl, conn);
+    conn->ssl = ssl;
+    conn->context = pub;
+    if (pub->role == NU_TLS_SERVER) {
+        SSL_set_accept_state(ssl);
+        return ssl;
+    }
+    SSL_set_connect_state(ssl);
+    if (context->conf.client->sni)
+        SSL_set_tlsext_host_name(ssl, context->conf.client->sni);
+    if (context->conf.client->sni && context->conf.client->verify == 0)
+        SSL_set1_host(ssl, context->conf.client->sni);
+    return ssl;
+}

@@ -1,0 +1,109 @@
+/* The inside of TLS contexts: settings as written, credentials as loaded, what each worker uses.
+ * Inside of tls/context*.c, *_conf.c, select.c, verify.c and watch.c. */
+#ifndef NU_TLS_CONTEXT_PRIV_H
+#define NU_TLS_CONTEXT_PRIV_H
+
+#include "core/list.h"
+#include "tls/cert.h"
+#include "tls/context.h"
+#include "tls/params.h"
+
+#include <stdalign.h>
+
+/* --- as written --- */
+
+struct tls_cert_conf {
+    struct tls_cert_files files;
+    struct tls_cert *loaded; /* main's; replaced when files change */
+};
+
+struct tls_server_conf {
+    struct tls_params params;
+    struct nu_vec certificates; /* struct tls_cert_conf; the first is the default */
+};
+
+struct tls_client_conf {
+    struct tls_params params;
+    const char *sni;
+    const char *ca;
+    int verify;
+};
+
+/* --- in service --- */
+
+/* The certificates of one name, or the default ones: one for each kind of key. */
+struct tls_pick {
+    struct tls_cert *cert[4]; /* borrowed from creds */
+    unsigned count;
+    unsigned dots; /* in the name */
+};
+
+/* What the named files held at one time, ready for use. Owned by its SSL_CTX (ex data), and with it
+ * by every SSL made of that: freed on whatever thread lets go last. */
+struct tls_creds {
+    struct nu_arena *arena;
+    struct tls_context *context; /* outlives every SSL */
+    struct tls_cert **cert;      /* references */
+    size_t cert_count;
+    struct nu_domain_table *names; /* -> struct tls_pick; NULL: the default is for all */
+    struct tls_pick fallback;
+};
+
+/* A worker's own; a cache line each. */
+struct tls_view {
+    alignas(64) SSL_CTX *ctx; /* a reference */
+};
+
+struct tls_context {
+    struct nu_tls_context pub; /* first member */
+    struct nu_arena *arena;    /* it lives in; also all that was written */
+    unsigned refs;             /* main */
+    struct nu_list link;       /* of all */
+    const char *text;          /* role, owner and config: the same text, the same object */
+    union {
+        struct tls_server_conf *server;
+        struct tls_client_conf *client;
+    } conf;
+    struct tls_view *view; /* by shard */
+    bool served;           /* workers may know it: views are changed by posts */
+};
+
+static inline struct tls_context *tls_context_of(struct nu_tls_context *pub)
+{
+    return (struct tls_context *)pub;
+}
+
+/* Of context.c; main thread. */
+
+/* An empty one with an arena, for the schema to be parsed into. */
+struct tls_context *tls_context_new(enum nu_tls_role role);
+/* One that is ready, or will never be; takes the caller's reference away. */
+void tls_context_put(struct tls_context *context);
+struct tls_context *tls_context_ref(struct tls_context *context);
+/* Called when all of `conf` is there: builds credentials, or finds the context that was made of the
+ * same text before (and gives this one back). Never NULL. */
+struct tls_context *tls_context_finish(struct tls_context *context, const char *kind,
+                                       const char *owner, const char *text);
+/* Its own certificates as written. */
+size_t tls_context_cert_count(const struct tls_context *context);
+struct tls_cert_conf *tls_context_cert(struct tls_context *context, size_t i);
+/* Has every worker use new credentials of what is loaded now. */
+void tls_context_renew(struct tls_context *context);
+void tls_context_each(void (*fn)(struct tls_context *context, void *ctx), void *ctx);
+
+/* Of server_conf.c: the check of a certificate's schema, which loads it; all that the files of one
+ * name may be wrong in is reported. */
+enum nu_err tls_check_cert(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
+                           void *out);
+
+/* Of creds.c */
+
+/* An SSL_CTX of the context's settings and the certificates loaded now, with its creds. */
+SSL_CTX *tls_creds_build(struct tls_context *context);
+struct tls_creds *tls_creds_of(const SSL_CTX *ctx);
+
+/* Of select.c */
+
+void tls_select_build(struct tls_creds *creds, SSL_CTX *ctx);
+
+#endif
