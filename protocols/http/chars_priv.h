@@ -1,0 +1,133 @@
+/* Byte classes and scans that the HTTP code shares. All scans stay inside the bytes they are given
+ * and touch each once. */
+#ifndef NU_PROTOCOLS_HTTP_CHARS_PRIV_H
+#define NU_PROTOCOLS_HTTP_CHARS_PRIV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    CH_TOKEN = 1,   /* tchar (RFC 9110 5.6.2) */
+    CH_DIGIT = 2,   /* 0-9 */
+    CH_HEX = 4,     /* 0-9 a-f A-F */
+    CH_TARGET = 8,  /* visible ASCII but '#': a fragment has no place in a target (RFC 9112 3.2) */
+    CH_HOST = 16,   /* of a reg-name, with '%' (RFC 3986 3.2.2) */
+    CH_SCHEME = 32, /* after its first letter (RFC 3986 3.1) */
+    CH_UNRESERVED = 64, /* (RFC 3986 2.3) */
+    CH_QDTEXT = 128,    /* inside a quoted string, without escapes (RFC 9110 5.6.4) */
+};
+extern const uint8_t nu_chars[256];
+
+#define CH_FOLD UINT64_C(0x2020202020202020)
+#define CH_LOW  UINT64_C(0x0101010101010101)
+#define CH_HIGH UINT64_C(0x8080808080808080)
+
+static inline bool ch_is(char c, unsigned classes)
+{
+    return nu_chars[(uint8_t)c] & classes;
+}
+
+/* 8 or 4 bytes, the first one lowest. */
+static inline uint64_t ch_load8(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    return w;
+}
+
+static inline uint64_t ch_load4(const char *p)
+{
+    uint32_t w;
+    memcpy(&w, p, 4);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap32(w);
+#endif
+    return w;
+}
+
+/* High bits mark the zero bytes of w; exact up to the lowest one. */
+static inline uint64_t ch_zeros(uint64_t w)
+{
+    return (w - CH_LOW) & ~w & CH_HIGH;
+}
+
+/* High bits mark bytes under 0x20 and 0x7f; exact up to the lowest one. */
+static inline uint64_t ch_controls(uint64_t w)
+{
+    return (((w - CH_FOLD) & ~w) | ch_zeros(w ^ CH_LOW * 0x7f)) & CH_HIGH;
+}
+
+static inline bool ch_is_control(char c)
+{
+    return ((uint8_t)c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+/* How many of `len` bytes stand before the first control character that is no tab. */
+static inline size_t ch_text(const char *p, size_t len)
+{
+    size_t i = 0;
+    while (len - i >= 8) {
+        uint64_t found = ch_controls(ch_load8(p + i));
+        if (!found) {
+            i += 8;
+            continue;
+        }
+        i += (size_t)__builtin_ctzll(found) / 8;
+        if (p[i] != '\t')
+            return i;
+        i++;
+    }
+    while (i < len && !ch_is_control(p[i]))
+        i++;
+    return i;
+}
+
+/* How many of `len` bytes stand before the first `c`. */
+static inline size_t ch_before(const char *p, size_t len, char c)
+{
+    size_t i = 0;
+    for (uint64_t all = CH_LOW * (uint8_t)c; len - i >= 8; i += 8) {
+        uint64_t found = ch_zeros(ch_load8(p + i) ^ all);
+        if (found)
+            return i + (size_t)__builtin_ctzll(found) / 8;
+    }
+    while (i < len && p[i] != c)
+        i++;
+    return i;
+}
+
+/* How many of `len` bytes from the first on are of these classes. */
+static inline size_t ch_span(const char *p, size_t len, unsigned classes)
+{
+    size_t i = 0;
+    while (i < len && ch_is(p[i], classes))
+        i++;
+    return i;
+}
+
+static inline char ch_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* Equal but for the case of letters. */
+static inline bool ch_equal_fold(const char *a, const char *b, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (ch_lower(a[i]) != ch_lower(b[i]))
+            return false;
+    return true;
+}
+
+/* 0 to 15; the byte must be CH_HEX. */
+static inline unsigned ch_hex(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
+}
+
+#endif
