@@ -31,6 +31,7 @@ const char *nu_side_str(enum nu_side side);
       "the cluster has no endpoint that can be used")                                              \
     X(FILTER, "filter_denied", "RBAC", CANCELLED, LOCAL, "a filter denied the connection")         \
     X(LIMIT, "connection_limit", "RL", CANCELLED, LOCAL, "a connection limit was reached")         \
+    X(RATE, "connection_rate", "RL", CANCELLED, LOCAL, "the source opens connections too fast")    \
     X(OVERFLOW, "upstream_overflow", "UO", CANCELLED, LOCAL, "the cluster's limit was reached")    \
     X(NO_CHAIN, "no_chain_matched", "NR", CANCELLED, LOCAL, "no filter chain matches")             \
     X(SNIFF_TIMEOUT, "sniff_timeout", "NR", TIMEOUT, CLIENT,                                       \

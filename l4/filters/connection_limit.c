@@ -1,7 +1,6 @@
 /* connection_limit: refuses connections beyond a number at once, over all workers.
  *
- * The count belongs to the filter's place in the config; under a `name` it is shared by all places
- * of that name and goes on over a reload.
+ * The count belongs to the filter's place in the config, or to its name, and goes on over a reload.
  *
  * Faces: any. Sees: nothing, it decides in `open`. Stores nothing, holds nothing, has nothing to
  * flush at END; `close` gives the place back. */
@@ -9,12 +8,11 @@
 #include "core/assert.h"
 #include "core/chain.h"
 #include "core/conf/schema.h"
-#include "core/table/strmap.h"
 #include "l4/filters/filters_priv.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum stat { ACTIVE, LIMITED };
 
@@ -26,14 +24,10 @@ static const struct nu_stat_def defs[] = {
 const struct nu_stat_group nu_connection_limit_stats =
     NU_STAT_GROUP("connection_limit.<name>", "The connection_limit filters of one name.", defs);
 
-/* Connections at once; one for a name, else one for a config. */
+/* Connections at once. */
 struct tally {
     _Atomic int64_t active;
-    const char *name; /* NULL: not shared */
-    unsigned refs;    /* configs; main thread */
 };
-
-static struct nu_strmap *named; /* name -> struct tally; main thread */
 
 struct limit_conf {
     int64_t max;
@@ -72,42 +66,21 @@ static void limit_close(struct nu_filter *f)
     nu_stat_add(conf->stats, nu_filter_loop(f)->shard, ACTIVE, -1);
 }
 
-static struct tally *tally_get(const char *name)
+static void *make_tally(int64_t size)
 {
-    struct tally *t = name && named ? nu_strmap_get_str(named, name) : NULL;
-    if (!t) {
-        t = calloc(1, sizeof *t + (name ? strlen(name) + 1 : 0));
-        nu_assert(t != NULL);
-    }
-    if (name && !t->name) {
-        t->name = strcpy((char *)(t + 1), name);
-        named = named ? named : nu_strmap_new(NULL, NU_STRMAP_EXACT);
-        nu_strmap_put_str(named, name, t);
-    }
-    t->refs++;
+    struct tally *t = calloc(1, (size_t)size);
+    nu_assert(t != NULL);
     return t;
-}
-
-static void tally_put(void *ctx)
-{
-    struct tally *t = ctx;
-    if (--t->refs)
-        return;
-    if (t->name)
-        nu_strmap_del(named, t->name, strlen(t->name));
-    if (named && nu_strmap_count(named) == 0) {
-        nu_strmap_free(named);
-        named = NULL;
-    }
-    free(t);
 }
 
 static enum nu_err limit_prepare(struct nu_generation *gen, struct nu_conf *c,
                                  struct nu_arena *arena, const struct nu_node *node, void *parsed)
 {
     struct limit_conf *conf = parsed;
-    conf->tally = tally_get(conf->name);
-    nu_arena_on_free(arena, tally_put, conf->tally);
+    const char *key = conf->name ? conf->name : nu_filter_place(arena, node);
+    if (key)
+        key = nu_arena_printf(arena, "connection_limit %s %s", conf->name ? "name" : "place", key);
+    conf->tally = nu_filter_kept(arena, key, make_tally, sizeof *conf->tally, free);
     conf->stats = nu_filter_stats(&nu_connection_limit_stats, arena, "connection_limit",
                                   conf->name ? conf->name : "default");
     return NU_OK;
@@ -125,9 +98,10 @@ static const struct nu_field fields[] = {
      .type = NU_STRING,
      .flags = NU_NONEMPTY,
      .offset = offsetof(struct limit_conf, name),
-     .doc = "Filters of one name count together, also over a reload; without, each counts for "
-            "itself, and a reload begins at 0. Stats are connection_limit.<name>.*, or "
-            "connection_limit.default.*."},
+     .doc =
+         "Filters of one name count together; without, each counts for itself. A reload goes on "
+         "counting, as long as the name, or the names of listener and chain, are the same. Stats "
+         "are connection_limit.<name>.*, or connection_limit.default.*."},
     {0               }
 };
 

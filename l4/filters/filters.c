@@ -7,6 +7,7 @@ void nu_l4_filters_register(void)
     nu_stats_register(&nu_ip_filter_stats);
     nu_stats_register(&nu_ip_list_stats);
     nu_stats_register(&nu_connection_limit_stats);
+    nu_stats_register(&nu_source_limit_stats);
 }
 
 static void put(void *stats)

@@ -8,6 +8,7 @@ extern const struct nu_filter_type nu_filter_echo;
 extern const struct nu_filter_type nu_filter_ip_filter;
 extern const struct nu_filter_type nu_filter_throttle;
 extern const struct nu_filter_type nu_filter_connection_limit;
+extern const struct nu_filter_type nu_filter_source_limit;
 
 /* Has their figures stand on the generated page. Before any config is read. */
 void nu_l4_filters_register(void);

@@ -123,6 +123,15 @@ def over_limit(t):
         return nuncio, {"upstream": None, "layer": "connection_limit"}
 
 
+def over_rate(t):
+    """The second of two clients within a day."""
+    nuncio = t.nuncio(relay(t.peer(Echo), before=[{"source_limit": {"rate": 1, "per": "1d"}}]))
+    with nuncio.connect("in") as first, nuncio.connect("in") as second:
+        assert first.fileno() != clients.how_it_ends(second)
+        logs.last(nuncio)
+        return nuncio, {"upstream": None, "layer": "source_limit"}
+
+
 def overflow(t):
     nuncio = t.nuncio(relay(t.peer(Echo), to={"limits": {"connections": 1}}))
     with nuncio.connect("in") as first, nuncio.connect("in") as second:
@@ -235,6 +244,7 @@ ROWS = {
     "no_healthy_upstream": Row(no_endpoint, "UH", "upstream"),
     "filter_denied": Row(filter_denied, "RBAC", "local"),
     "connection_limit": Row(over_limit, "RL", "local"),
+    "connection_rate": Row(over_rate, "RL", "local"),
     "upstream_overflow": Row(overflow, "UO", "local"),
     "no_chain_matched": Row(no_chain, "NR", "local"),
     "sniff_timeout": Row(sniff_timeout, "NR", "client"),

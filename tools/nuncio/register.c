@@ -15,7 +15,7 @@
 
 static const struct nu_filter_type *const filters[] = {
     &nu_filter_echo,     &nu_filter_tcp_proxy,        &nu_filter_ip_filter,
-    &nu_filter_throttle, &nu_filter_connection_limit,
+    &nu_filter_throttle, &nu_filter_connection_limit, &nu_filter_source_limit,
 };
 
 static const char *const later[] = {
