@@ -41,6 +41,12 @@ const char *nu_side_str(enum nu_side side);
       "a malformed or missing PROXY header")                                                       \
     X(PROXY_TIMEOUT, "proxy_header_timeout", "DPE", TIMEOUT, CLIENT,                               \
       "no PROXY header within sniff_timeout")                                                      \
+    X(BAD_STARTTLS, "bad_starttls", "DPE", CANCELLED, CLIENT,                                      \
+      "no request for TLS as its protocol has it")                                                 \
+    X(STARTTLS_TIMEOUT, "starttls_timeout", "DPE", TIMEOUT, CLIENT,                                \
+      "no request for TLS within the handshake timeout")                                           \
+    X(STARTTLS_REFUSED, "starttls_refused", "UF", CANCELLED, UPSTREAM,                             \
+      "the server did not agree to TLS")                                                           \
     X(DRAIN, "drain_timeout", "DT", CANCELLED, LOCAL, "still open at drain_timeout")               \
     X(NO_FDS, "no_descriptors", "UF", CANCELLED, LOCAL, "out of file descriptors")                 \
     X(INTERNAL, "internal_error", "-", CANCELLED, LOCAL, "a system call failed")
