@@ -49,6 +49,8 @@ struct nu_admin_command {
 
 /* The command that a line names, its arguments at *args; or NULL, and an error went to `out`. */
 const struct nu_admin_command *nu_admin_find(const char *line, const char **args, FILE *out);
+/* The i-th command; NULL behind the last. */
+const struct nu_admin_command *nu_admin_command_at(size_t i);
 /* The table as lines, for help texts. */
 void nu_admin_help(FILE *out);
 

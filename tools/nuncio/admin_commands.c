@@ -132,6 +132,11 @@ static const struct nu_admin_command table[] = {
 };
 #define COMMANDS (sizeof table / sizeof *table)
 
+const struct nu_admin_command *nu_admin_command_at(size_t i)
+{
+    return i < COMMANDS ? &table[i] : NULL;
+}
+
 void nu_admin_help(FILE *out)
 {
     for (size_t i = 0; i < COMMANDS; i++) {

@@ -60,6 +60,11 @@ extern const struct nu_command nu_command_filters;
 extern const struct nu_command nu_command_ctl;
 extern const struct nu_command nu_command_docs;
 
+/* The i-th one; NULL behind the last. Those without a summary are the project's own, not listed. */
+const struct nu_command *nu_command_at(size_t i);
+/* By its name, or NULL. */
+const struct nu_command *nu_command_find(const char *name);
+
 /* "nuncio 0.1.0" and the libraries that it runs on, a line each. */
 #define NU_VERSION "0.1.0-dev"
 void nu_version_print(FILE *out);

@@ -1,4 +1,6 @@
-/* `nuncio docs PAGE`: the generated pages of docs/, for `make docs`. Not listed by --help. */
+/* `nuncio docs PAGE`: the generated pages of docs/, for `make docs`; man pages (with docs/cli.md on
+ * the standard input) and shell completion, for `make install`. Not listed by --help. */
+#include "core/assert.h"
 #include "core/cause.h"
 #include "core/conf/schema.h"
 #include "core/logfmt.h"
@@ -6,9 +8,11 @@
 #include "l4/cluster.h"
 #include "l4/listener.h"
 #include "tools/nuncio/command.h"
+#include "tools/nuncio/docs_pages.h"
 #include "tools/nuncio/filters.h"
 #include "tools/nuncio/root.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void put_filters(FILE *out)
@@ -67,10 +71,39 @@ static const struct page {
     const char *name;
     void (*put)(FILE *out);
 } pages[] = {
-    {"reference",  put_reference},
-    {"stats",      put_stats    },
-    {"stats-list", nu_stats_list},
+    {"reference",       put_reference     },
+    {"stats",           put_stats         },
+    {"stats-list",      nu_stats_list     },
+    {"man-list",        nu_man_list       },
+    {"completion.bash", nu_completion_bash},
 };
+
+static char *text_of(FILE *in)
+{
+    char *text = NULL;
+    size_t size = 0;
+    if (getdelim(&text, &size, 0, in) < 0) {
+        free(text);
+        text = strdup("");
+    }
+    nu_assert(text != NULL);
+    return text;
+}
+
+static enum nu_err put_man_page(const char *name)
+{
+    char *reference = NULL;
+    size_t len = 0;
+    FILE *page = open_memstream(&reference, &len);
+    nu_assert(page != NULL);
+    put_reference(page);
+    fclose(page);
+    char *cli = text_of(stdin);
+    enum nu_err err = nu_man_page(stdout, name, cli, reference);
+    free(cli);
+    free(reference);
+    return err;
+}
 
 static enum nu_exit run_docs(struct nu_args *args)
 {
@@ -85,12 +118,16 @@ static enum nu_exit run_docs(struct nu_args *args)
             pages[i].put(stdout);
             return NU_EXIT_OK;
         }
+    size_t len = strlen(name);
+    if (len > 2 && name[len - 2] == '.' && put_man_page(name) == NU_OK)
+        return NU_EXIT_OK;
     return nu_usage_error(args, "no page \"%s\"", name);
 }
 
 const struct nu_command nu_command_docs = {
     .name = "docs",
     .summary = "",
-    .usage = "docs reference\ndocs stats\ndocs stats-list",
+    .usage = "docs reference\ndocs stats\ndocs stats-list\ndocs man-list\ndocs NAME.SECTION "
+             "<docs/cli.md\ndocs completion.bash",
     .run = run_docs,
 };

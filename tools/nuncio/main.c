@@ -10,10 +10,7 @@
 void nu_paranoid_install(void); /* of the test filters, linked into test builds only */
 #endif
 
-static const struct nu_command *const commands[] = {
-    &nu_command_run, &nu_command_check, &nu_command_filters, &nu_command_ctl, &nu_command_docs,
-};
-#define COMMANDS (sizeof commands / sizeof *commands)
+#define MAX_COMMANDS 32 /* names that a guess chooses from */
 
 /* Sub-commands that other versions have. */
 static const char *const later[] = {"explain", NULL};
@@ -35,31 +32,25 @@ static const char outro[] =
 static void put_help(FILE *out)
 {
     fputs(intro, out);
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (*commands[i]->summary)
-            fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    const struct nu_command *command;
+    for (size_t i = 0; (command = nu_command_at(i)); i++)
+        if (*command->summary)
+            fprintf(out, "  %-8s %s\n", command->name, command->summary);
     fputs(outro, out);
-}
-
-static const struct nu_command *find(const char *name)
-{
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
-    return NULL;
 }
 
 static enum nu_exit unknown(const char *name)
 {
-    const char *names[COMMANDS];
-    for (size_t i = 0; i < COMMANDS; i++)
-        names[i] = commands[i]->name;
+    const char *names[MAX_COMMANDS];
+    size_t count = 0;
+    for (; count < MAX_COMMANDS && nu_command_at(count); count++)
+        names[count] = nu_command_at(count)->name;
     for (const char *const *l = later; *l; l++)
         if (strcmp(*l, name) == 0) {
             fprintf(stderr, "nuncio: \"%s\" is not in this version\n", name);
             return NU_EXIT_USAGE;
         }
-    const char *guess = nu_did_you_mean(name, names, COMMANDS);
+    const char *guess = nu_did_you_mean(name, names, count);
     fprintf(stderr, "nuncio: unknown command \"%s\"", name);
     fprintf(stderr, guess ? ": did you mean \"%s\"?\n" : "\n", guess);
     fputs("\"nuncio --help\" lists the commands.\n", stderr);
@@ -87,7 +78,7 @@ static enum nu_exit run(const struct nu_command *command, int argc, char **argv)
 
 static enum nu_exit help(const char *name)
 {
-    const struct nu_command *command = name ? find(name) : NULL;
+    const struct nu_command *command = name ? nu_command_find(name) : NULL;
     if (name && !command)
         return unknown(name);
     if (command)
@@ -110,6 +101,6 @@ int main(int argc, char **argv)
         nu_version_print(stdout);
         return NU_EXIT_OK;
     }
-    const struct nu_command *command = find(word);
+    const struct nu_command *command = nu_command_find(word);
     return command ? run(command, argc - 1, argv + 1) : unknown(word);
 }
