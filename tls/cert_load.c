@@ -19,18 +19,6 @@
 #define PASSPHRASE_MAX 1024         /* bytes, as OpenSSL's own limit (PEM_BUFSIZE) */
 #define SOON_S         (14 * 86400) /* so shortly before its end a certificate is worth a word */
 
-void tls_cert_warn(struct tls_cert *cert, const char *key, const char *fmt, ...)
-{
-    va_list ap;
-    if (cert->warning_count == TLS_CERT_WARNINGS)
-        return;
-    struct tls_problem *warning = &cert->warning[cert->warning_count++];
-    va_start(ap, fmt);
-    vsnprintf(warning->text, sizeof warning->text, fmt, ap);
-    va_end(ap);
-    warning->key = key;
-}
-
 /* --- passphrase --- */
 
 struct passphrase {
@@ -248,11 +236,11 @@ static void check_order(struct tls_cert *cert)
     for (int i = 0; i < sk_X509_num(cert->chain); i++) {
         X509 *issuer = sk_X509_value(cert->chain, i);
         if (X509_check_issued(issuer, below) != X509_V_OK) {
-            tls_cert_warn(cert, "cert",
-                          "certificate %d in the chain (%s) did not issue the one "
-                          "before it (%s): clients may not find their way",
-                          i + 2, tls_subject(issuer, subject, sizeof subject),
-                          tls_subject(below, other, sizeof other));
+            tls_loaded_warn(&cert->loaded, "cert",
+                            "certificate %d in the chain (%s) did not issue the one "
+                            "before it (%s): clients may not find their way",
+                            i + 2, tls_subject(issuer, subject, sizeof subject),
+                            tls_subject(below, other, sizeof other));
             return;
         }
         below = issuer;
@@ -267,14 +255,15 @@ static void check_dates(struct tls_cert *cert)
     cert->not_after_s = tls_time_s(X509_get0_notAfter(cert->leaf));
     tls_subject(cert->leaf, subject, sizeof subject);
     if (cert->not_after_s <= now)
-        tls_cert_warn(cert, key, "the certificate %s expired %lld days ago", subject,
-                      (long long)(now - cert->not_after_s) / 86400);
+        tls_loaded_warn(&cert->loaded, key, "the certificate %s expired %lld days ago", subject,
+                        (long long)(now - cert->not_after_s) / 86400);
     else if (cert->not_after_s - now < SOON_S)
-        tls_cert_warn(cert, key, "the certificate %s expires in %lld days", subject,
-                      (long long)(cert->not_after_s - now) / 86400);
+        tls_loaded_warn(&cert->loaded, key, "the certificate %s expires in %lld days", subject,
+                        (long long)(cert->not_after_s - now) / 86400);
     if (start > now)
-        tls_cert_warn(cert, key, "the certificate %s is not valid before %lld days from now",
-                      subject, (long long)(start - now + 86399) / 86400);
+        tls_loaded_warn(&cert->loaded, key,
+                        "the certificate %s is not valid before %lld days from now", subject,
+                        (long long)(start - now + 86399) / 86400);
 }
 
 /* --- names --- */
@@ -286,7 +275,7 @@ static void add_name(struct tls_cert *cert, const unsigned char *text, int len)
     if (len <= 0 || cert->name_count == NAMES_MAX ||
         nu_domain_check((const char *)text, (size_t)len, &why) != NU_OK)
         return;
-    char *name = nu_arena_strndup(cert->arena, (const char *)text, (size_t)len);
+    char *name = nu_arena_strndup(cert->loaded.arena, (const char *)text, (size_t)len);
     for (char *c = name; *c; c++)
         *c = (char)tolower((unsigned char)*c);
     cert->names[cert->name_count++] = name;
@@ -309,7 +298,7 @@ static void read_names(struct tls_cert *cert)
 {
     GENERAL_NAMES *all = X509_get_ext_d2i(cert->leaf, NID_subject_alt_name, NULL, NULL);
     int count = all ? sk_GENERAL_NAME_num(all) : 0;
-    cert->names = nu_arena_alloc(cert->arena, (size_t)(count + 1) * sizeof *cert->names);
+    cert->names = nu_arena_alloc(cert->loaded.arena, (size_t)(count + 1) * sizeof *cert->names);
     for (int i = 0; i < count; i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(all, i);
         if (name->type == GEN_DNS)
@@ -336,7 +325,7 @@ static bool read_files(struct tls_cert *cert, struct tls_problem *problem)
     return good;
 }
 
-bool tls_cert_load(struct tls_cert *cert, struct tls_problem *problem)
+static bool load(struct tls_cert *cert, struct tls_problem *problem)
 {
     cert->chain = sk_X509_new_null();
     nu_assert(cert->chain != NULL);
@@ -348,9 +337,35 @@ bool tls_cert_load(struct tls_cert *cert, struct tls_problem *problem)
     return !cert->files.ocsp || tls_ocsp_load(cert, problem);
 }
 
-void tls_cert_unload(struct tls_cert *cert)
+static void unload(struct tls_loaded *loaded)
 {
+    struct tls_cert *cert = (struct tls_cert *)loaded;
     X509_free(cert->leaf);
     EVP_PKEY_free(cert->key);
     sk_X509_pop_free(cert->chain, X509_free);
+}
+
+static const char *copy(struct nu_arena *arena, const char *text)
+{
+    return text ? nu_arena_strdup(arena, text) : NULL;
+}
+
+struct tls_cert *tls_cert_get(const struct tls_cert_files *f, struct tls_problem *problem)
+{
+    const char *const paths[] = {f->cert, f->key, f->pkcs12, f->passphrase, f->ocsp};
+    unsigned count = sizeof paths / sizeof *paths;
+    struct tls_cert *cert = (struct tls_cert *)tls_loaded_find(TLS_LOADED_CERT, paths, count);
+    if (cert)
+        return cert;
+    cert = (struct tls_cert *)tls_loaded_new(sizeof *cert, TLS_LOADED_CERT, paths, count, unload);
+    struct nu_arena *arena = cert->loaded.arena;
+    cert->files =
+        (struct tls_cert_files){copy(arena, f->cert), copy(arena, f->key), copy(arena, f->pkcs12),
+                                copy(arena, f->passphrase), copy(arena, f->ocsp)};
+    if (!load(cert, problem)) {
+        tls_cert_put(cert);
+        return NULL;
+    }
+    tls_loaded_publish(&cert->loaded);
+    return cert;
 }

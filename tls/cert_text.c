@@ -6,19 +6,23 @@
 #include <string.h>
 #include <time.h>
 
-const char *tls_subject(const X509 *cert, char *buf, size_t size)
+const char *tls_name_text(const X509_NAME *name, char *buf, size_t size)
 {
     BIO *out = BIO_new(BIO_s_mem());
     char *text;
     nu_assert(out && size > 0);
-    /* Escapes what is not printable ASCII, and what would look like another attribute. */
-    X509_NAME_print_ex(out, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253);
+    X509_NAME_print_ex(out, name, 0, XN_FLAG_RFC2253);
     long len = BIO_get_mem_data(out, &text);
     size_t kept = (size_t)len < size - 1 ? (size_t)len : size - 1;
     memcpy(buf, text, kept);
     buf[kept] = 0;
     BIO_free(out);
     return buf;
+}
+
+const char *tls_subject(const X509 *cert, char *buf, size_t size)
+{
+    return tls_name_text(X509_get_subject_name(cert), buf, size);
 }
 
 int64_t tls_time_s(const ASN1_TIME *time)

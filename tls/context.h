@@ -12,12 +12,17 @@
 
 enum nu_tls_role { NU_TLS_SERVER, NU_TLS_CLIENT };
 
+struct nu_tls_tickets;
+struct nu_keylog;
+
 /* What the filter needs to know of it; the rest is context_priv.h's. */
 struct nu_tls_context {
     enum nu_tls_role role;
-    struct nu_stats *stats;       /* enum nu_tls_stat; of the listener or cluster */
-    int64_t handshake_timeout_ms; /* 0 = none */
-    const char *owner;            /* "listener edge", "cluster api": for log lines */
+    struct nu_stats *stats;         /* enum nu_tls_stat; of the listener or cluster */
+    struct nu_tls_tickets *tickets; /* server; NULL = off */
+    struct nu_keylog *keylog;       /* NULL = none */
+    int64_t handshake_timeout_ms;   /* 0 = none */
+    const char *owner;              /* "listener edge", "cluster api": for log lines */
 };
 
 /* The keys `tls` of listeners, chains and clusters; the composition root adds them to l4's schemas.

@@ -33,9 +33,9 @@ enum nu_err tls_check_cert(struct nu_conf *conf, struct nu_arena *arena, const s
         return NU_ERR_CONFIG;
     }
     nu_arena_on_free(arena, drop_loaded, c);
-    for (unsigned i = 0; i < c->loaded->warning_count; i++)
-        nu_conf_warn(conf, place_of(node, c->loaded->warning[i].key), "%s",
-                     c->loaded->warning[i].text);
+    for (unsigned i = 0; i < c->loaded->loaded.warning_count; i++)
+        nu_conf_warn(conf, place_of(node, c->loaded->loaded.warning[i].key), "%s",
+                     c->loaded->loaded.warning[i].text);
     return NU_OK;
 }
 
