@@ -37,5 +37,6 @@ struct nu_tls_facts *nu_tls_facts_copy(const struct nu_tls_facts *from, struct n
     facts->sni = copy(arena, from->sni);
     facts->session_id = copy(arena, from->session_id);
     facts->peer = copy_peer(from->peer, arena);
+    facts->local = copy_peer(from->local, arena);
     return facts;
 }

@@ -56,10 +56,11 @@ struct nu_tls_facts {
     const char *version; /* "TLSv1.3"; this and the next two are static */
     const char *cipher;  /* OpenSSL's name; so is the group's */
     const char *group;
-    const char *alpn;               /* the chosen protocol, NULL = none */
-    const char *sni;                /* as sent in the ClientHello, NULL = none */
-    const char *session_id;         /* hexadecimal, NULL = none */
-    const struct nu_tls_peer *peer; /* NULL = no certificate */
+    const char *alpn;                /* the chosen protocol, NULL = none */
+    const char *sni;                 /* as sent in the ClientHello, NULL = none */
+    const char *session_id;          /* hexadecimal, NULL = none */
+    const struct nu_tls_peer *peer;  /* NULL = no certificate */
+    const struct nu_tls_peer *local; /* what we showed; NULL also where nobody wants to know */
     bool resumed;
 };
 /* A copy that lives with the arena. */

@@ -63,14 +63,9 @@ static void fill_fraction(char *at, unsigned width, uint32_t nanos)
         at[i] = (char)('0' + nanos % 10);
 }
 
-void nu_logbuf_time(struct nu_logbuf *buf, const void *prepared, int64_t ns)
+static void put_time(struct nu_logbuf *buf, const struct time_format *format, int64_t second,
+                     int64_t nanos)
 {
-    const struct time_format *format = prepared;
-    int64_t second = ns / 1000000000, nanos = ns % 1000000000;
-    if (nanos < 0) {
-        second--;
-        nanos += 1000000000;
-    }
     bool cached = buf->time.id == format->id && buf->time.second == second;
     if (!cached && !render(buf, format, second)) {
         buf->time.id = 0;
@@ -82,6 +77,21 @@ void nu_logbuf_time(struct nu_logbuf *buf, const void *prepared, int64_t ns)
             fill_fraction(buf->time.text + buf->time.fraction_at[fractions++],
                           format->pieces[i].width, (uint32_t)nanos);
     nu_logbuf_add(buf, buf->time.text, buf->time.len);
+}
+
+void nu_logbuf_time(struct nu_logbuf *buf, const void *prepared, int64_t ns)
+{
+    int64_t second = ns / 1000000000, nanos = ns % 1000000000;
+    if (nanos < 0) {
+        second--;
+        nanos += 1000000000;
+    }
+    put_time(buf, prepared, second, nanos);
+}
+
+void nu_logbuf_time_s(struct nu_logbuf *buf, const void *prepared, int64_t second)
+{
+    put_time(buf, prepared, second, 0);
 }
 
 /* A conversion that starts at `p` ('%'): its length, and what it is; 0 where strftime would not

@@ -15,5 +15,7 @@ enum nu_err nu_logtime_prepare(struct nu_arena *arena, const char *arg, const vo
                                const char **error);
 /* Appends the time `ns` since the epoch in the prepared format. */
 void nu_logbuf_time(struct nu_logbuf *buf, const void *prepared, int64_t ns);
+/* The same for a whole second: dates of certificates lie where nanoseconds overflow. */
+void nu_logbuf_time_s(struct nu_logbuf *buf, const void *prepared, int64_t second);
 
 #endif
