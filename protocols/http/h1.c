@@ -134,11 +134,12 @@ static enum nu_h1_event step_start(struct nu_h1_parser *p, struct nu_slice *in,
 }
 
 /* An interim response: the final one is still to come. */
-static enum nu_h1_event interim(struct nu_h1_parser *p, struct nu_h1_out *out)
+static enum nu_h1_event interim(struct nu_h1_parser *p, struct nu_slice *in, struct nu_h1_out *out)
 {
     p->interim_bytes += p->head_bytes;
     if (++p->interims > NU_H1_INTERIM_MAX || p->interim_bytes > p->limits->head_bytes)
         return h1_fail(p, NU_H1_INTERIM_MANY);
+    h1_lines_pin(p, in);
     out->head = p->head;
     p->head = NULL;
     h1_lines_reset(p);
@@ -164,9 +165,9 @@ static enum nu_h1_event head_done(struct nu_h1_parser *p, struct nu_slice *in,
         p->role == H1_REQUEST ? h1_judge_request(p, head) : h1_judge_response(p, head);
     if (error)
         return h1_fail(p, error);
-    h1_lines_pin(p, in);
     if (head->status && head->status < 200 && head->status != 101)
-        return interim(p, out);
+        return interim(p, in, out);
+    h1_lines_pin(p, in);
     out->head = head;
     p->head = NULL;
     p->left = head->body == NU_BODY_LENGTH ? head->content_length : 0;
@@ -215,7 +216,7 @@ static enum nu_h1_error trailer_line(struct nu_h1_parser *p, struct nu_text line
     enum nu_h1_error error = h1_field_line(p->head, line);
     if (error)
         return error;
-    const struct nu_field *field = &p->head->fields[p->head->count - 1];
+    const struct nu_http_field *field = &p->head->fields[p->head->count - 1];
     return nu_hdr_flags(field->id) & NU_HDR_NO_TRAIL ? NU_H1_TRAILER_BARRED : NU_H1_FINE;
 }
 
@@ -226,8 +227,6 @@ static enum nu_h1_event step_trailers(struct nu_h1_parser *p, struct nu_slice *i
         struct nu_text line;
         enum nu_h1_error error = NU_H1_TRAILERS_LARGE;
         size_t room = p->limits->trailer_bytes + 2u - p->head_bytes;
-        if (in->len == 0)
-            return NU_H1_MORE;
         enum h1_line is = h1_take_line(p, in, room, &line, &error);
         if (is != H1_TOOK)
             return is == H1_CUT ? NU_H1_MORE : h1_fail(p, error);

@@ -17,8 +17,8 @@ static enum nu_h1_error bind_fields(struct nu_http_head *head, struct nu_text na
         return NU_H1_CONNECTION;
     if (nu_hdr_flags(nu_hdr_find(name.at, name.len)) & NU_HDR_BOUND)
         return NU_H1_CONNECTION_BARRED;
-    for (const struct nu_field *f = nu_http_find(head, name); f; f = nu_http_next(head, f))
-        head->fields[f - head->fields].flags |= NU_FIELD_HOP;
+    for (const struct nu_http_field *f = nu_http_find(head, name); f; f = nu_http_next(head, f))
+        head->fields[f - head->fields].flags |= NU_HTTP_FIELD_HOP;
     return NU_H1_FINE;
 }
 
@@ -39,9 +39,9 @@ static enum nu_h1_error read_option(struct nu_http_head *head, struct nu_text op
 static enum nu_h1_error read_connection(struct nu_http_head *head, struct options *out)
 {
     unsigned count = 0;
-    const struct nu_field *field = nu_http_get(head, NU_HDR_CONNECTION);
+    const struct nu_http_field *field = nu_http_get(head, NU_HDR_CONNECTION);
     for (; field; field = nu_http_next(head, field)) {
-        struct nu_text rest = nu_field_value(field), option;
+        struct nu_text rest = nu_http_field_value(field), option;
         while (nu_http_list_next(&rest, &option)) {
             if (++count > NU_H1_CONNECTION_OPTIONS)
                 return NU_H1_CONNECTION_MANY;
@@ -74,18 +74,18 @@ static bool upgrade_ok(struct nu_text list)
 /* HTTP/1.0 knows no upgrade: it is ignored there, and so is one that Connection does not name. */
 static enum nu_h1_error read_upgrade(struct nu_http_head *head, const struct options *options)
 {
-    const struct nu_field *field = nu_http_get(head, NU_HDR_UPGRADE);
+    const struct nu_http_field *field = nu_http_get(head, NU_HDR_UPGRADE);
     if (!field || !options->upgrade || head->version == NU_HTTP_1_0)
         return NU_H1_FINE;
-    if (nu_http_next(head, field) || !upgrade_ok(nu_field_value(field)))
+    if (nu_http_next(head, field) || !upgrade_ok(nu_http_field_value(field)))
         return NU_H1_UPGRADE;
-    head->upgrade = nu_field_value(field);
+    head->upgrade = nu_http_field_value(field);
     return NU_H1_FINE;
 }
 
 static enum nu_h1_error read_length(struct nu_http_head *head)
 {
-    const struct nu_field *field = nu_http_get(head, NU_HDR_CONTENT_LENGTH);
+    const struct nu_http_field *field = nu_http_get(head, NU_HDR_CONTENT_LENGTH);
     if (!field)
         return NU_H1_FINE;
     if (nu_http_next(head, field))
@@ -95,9 +95,10 @@ static enum nu_h1_error read_length(struct nu_http_head *head)
         ch_span(field->value, field->value_len, CH_DIGIT) < field->value_len)
         return NU_H1_LENGTH;
     for (size_t i = 0; i < field->value_len; i++) {
-        value = value * 10 + (uint64_t)(field->value[i] - '0');
-        if (value > INT64_MAX)
+        unsigned digit = (unsigned)(field->value[i] - '0');
+        if (value > ((uint64_t)INT64_MAX - digit) / 10)
             return NU_H1_LENGTH_RANGE;
+        value = value * 10 + digit;
     }
     head->has_length = true;
     head->content_length = value;
@@ -106,12 +107,13 @@ static enum nu_h1_error read_length(struct nu_http_head *head)
 
 /* Anything but one field with the one word "chunked" is refused; this says why: chunked is not
  * last, or not once (400), or follows codings that nobody here knows (501; RFC 9112 6.1). */
-static enum nu_h1_error bad_coding(const struct nu_http_head *head, const struct nu_field *field)
+static enum nu_h1_error bad_coding(const struct nu_http_head *head,
+                                   const struct nu_http_field *field)
 {
     unsigned chunked = 0, others = 0;
     bool last = false;
     for (; field; field = nu_http_next(head, field)) {
-        struct nu_text rest = nu_field_value(field), coding;
+        struct nu_text rest = nu_http_field_value(field), coding;
         while (nu_http_list_next(&rest, &coding)) {
             last = nu_text_is_fold(coding, "chunked");
             *(last ? &chunked : &others) += 1;
@@ -122,7 +124,7 @@ static enum nu_h1_error bad_coding(const struct nu_http_head *head, const struct
 
 static enum nu_h1_error read_coding(struct nu_http_head *head, bool *chunked)
 {
-    const struct nu_field *field = nu_http_get(head, NU_HDR_TRANSFER_ENCODING);
+    const struct nu_http_field *field = nu_http_get(head, NU_HDR_TRANSFER_ENCODING);
     *chunked = field != NULL;
     if (!field)
         return NU_H1_FINE;
@@ -130,27 +132,27 @@ static enum nu_h1_error read_coding(struct nu_http_head *head, bool *chunked)
         return NU_H1_TE_BARRED;
     if (head->has_length)
         return NU_H1_LENGTH_AND_TE;
-    if (nu_http_next(head, field) || !nu_text_is_fold(nu_field_value(field), "chunked"))
+    if (nu_http_next(head, field) || !nu_text_is_fold(nu_http_field_value(field), "chunked"))
         return bad_coding(head, field);
     return NU_H1_FINE;
 }
 
 static void read_expect(struct nu_http_head *head)
 {
-    const struct nu_field *field = nu_http_get(head, NU_HDR_EXPECT);
+    const struct nu_http_field *field = nu_http_get(head, NU_HDR_EXPECT);
     if (head->version == NU_HTTP_1_0)
         return; /* RFC 9110 10.1.1 */
     for (; field; field = nu_http_next(head, field)) {
-        bool is_100 = nu_text_is_fold(nu_field_value(field), "100-continue");
+        bool is_100 = nu_text_is_fold(nu_http_field_value(field), "100-continue");
         *(is_100 ? &head->expect_100 : &head->expect_other) = true;
     }
 }
 
 static void read_te(struct nu_http_head *head)
 {
-    const struct nu_field *field = nu_http_get(head, NU_HDR_TE);
+    const struct nu_http_field *field = nu_http_get(head, NU_HDR_TE);
     for (; field; field = nu_http_next(head, field)) {
-        struct nu_text rest = nu_field_value(field), coding;
+        struct nu_text rest = nu_http_field_value(field), coding;
         while (nu_http_list_next(&rest, &coding))
             head->te_trailers |= nu_text_is_fold(coding, "trailers");
     }

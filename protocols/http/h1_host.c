@@ -93,7 +93,7 @@ static enum nu_h1_error judge_target(const struct nu_http_head *head, struct h1_
 enum nu_h1_error h1_judge_host(struct nu_http_head *head)
 {
     struct h1_authority target = {0}, host = {0};
-    const struct nu_field *field = nu_http_get(head, NU_HDR_HOST);
+    const struct nu_http_field *field = nu_http_get(head, NU_HDR_HOST);
     bool named = head->form == NU_FORM_ABSOLUTE || head->form == NU_FORM_AUTHORITY;
     enum nu_h1_error error = named ? judge_target(head, &target) : NU_H1_FINE;
     if (error)
@@ -102,9 +102,9 @@ enum nu_h1_error h1_judge_host(struct nu_http_head *head)
         return head->version == NU_HTTP_1_1 ? NU_H1_HOST_MISSING : NU_H1_FINE;
     if (nu_http_next(head, field))
         return NU_H1_HOST_MANY;
-    if (!h1_authority(nu_field_value(field), &host))
+    if (!h1_authority(nu_http_field_value(field), &host))
         return NU_H1_HOST;
     if (!named)
-        head->authority = nu_field_value(field);
+        head->authority = nu_http_field_value(field);
     return !named || agree(head, &target, &host) ? NU_H1_FINE : NU_H1_HOST_DIFFERS;
 }

@@ -55,8 +55,8 @@ static void put_number(struct out *o, uint64_t n)
 static void put_fields(struct out *o, const struct nu_http_head *head, unsigned barred)
 {
     for (unsigned i = 0; i < head->count; i++) {
-        const struct nu_field *f = &head->fields[i];
-        if (f->flags & (NU_FIELD_GONE | NU_FIELD_HOP) || nu_hdr_flags(f->id) & barred)
+        const struct nu_http_field *f = &head->fields[i];
+        if (f->flags & (NU_HTTP_FIELD_GONE | NU_HTTP_FIELD_HOP) || nu_hdr_flags(f->id) & barred)
             continue;
         put_checked(o, f->name, f->name_len);
         PUT(o, ": ");

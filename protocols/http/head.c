@@ -60,16 +60,16 @@ void nu_http_head_keep(struct nu_http_head *head)
     nu_slice_drop(&head->wire);
 }
 
-static bool same_name(const struct nu_field *field, enum nu_hdr id, struct nu_text name)
+static bool same_name(const struct nu_http_field *field, enum nu_hdr id, struct nu_text name)
 {
-    if (field->flags & NU_FIELD_GONE || field->id != id)
+    if (field->flags & NU_HTTP_FIELD_GONE || field->id != id)
         return false;
     return id != NU_HDR_OTHER ||
            (field->name_len == name.len && ch_equal_fold(field->name, name.at, name.len));
 }
 
-static struct nu_field *scan(const struct nu_http_head *head, unsigned from, enum nu_hdr id,
-                             struct nu_text name)
+static struct nu_http_field *scan(const struct nu_http_head *head, unsigned from, enum nu_hdr id,
+                                  struct nu_text name)
 {
     for (unsigned i = from; i < head->count; i++)
         if (same_name(&head->fields[i], id, name))
@@ -77,25 +77,27 @@ static struct nu_field *scan(const struct nu_http_head *head, unsigned from, enu
     return NULL;
 }
 
-const struct nu_field *nu_http_find(const struct nu_http_head *head, struct nu_text name)
+const struct nu_http_field *nu_http_find(const struct nu_http_head *head, struct nu_text name)
 {
     enum nu_hdr id = nu_hdr_find(name.at, name.len);
     return id != NU_HDR_OTHER ? nu_http_get(head, id) : scan(head, 0, id, name);
 }
 
-const struct nu_field *nu_http_next(const struct nu_http_head *head, const struct nu_field *field)
+const struct nu_http_field *nu_http_next(const struct nu_http_head *head,
+                                         const struct nu_http_field *field)
 {
-    if (field->id != NU_HDR_OTHER && !(field->flags & NU_FIELD_SHARED))
+    if (field->id != NU_HDR_OTHER && !(field->flags & NU_HTTP_FIELD_SHARED))
         return NULL;
     return scan(head, (unsigned)(field - head->fields) + 1, field->id,
                 nu_text(field->name, field->name_len));
 }
 
-const struct nu_field *nu_http_each(const struct nu_http_head *head, const struct nu_field *after)
+const struct nu_http_field *nu_http_each(const struct nu_http_head *head,
+                                         const struct nu_http_field *after)
 {
-    const struct nu_field *end = head->fields + head->count;
-    const struct nu_field *field = after ? after + 1 : head->fields;
-    while (field < end && field->flags & NU_FIELD_GONE)
+    const struct nu_http_field *end = head->fields + head->count;
+    const struct nu_http_field *field = after ? after + 1 : head->fields;
+    while (field < end && field->flags & NU_HTTP_FIELD_GONE)
         field++;
     return field < end ? field : NULL;
 }
@@ -103,7 +105,7 @@ const struct nu_field *nu_http_each(const struct nu_http_head *head, const struc
 static void grow(struct nu_http_head *head)
 {
     unsigned cap = head->cap ? head->cap * 2u : FIRST_FIELDS;
-    struct nu_field *fields = nu_arena_alloc(head->arena, cap * sizeof *fields);
+    struct nu_http_field *fields = nu_arena_alloc(head->arena, cap * sizeof *fields);
     if (head->count)
         memcpy(fields, head->fields, head->count * sizeof *fields);
     head->fields = fields;
@@ -118,18 +120,18 @@ bool nu_http_append(struct nu_http_head *head, enum nu_hdr id, struct nu_text na
             return false;
         grow(head);
     }
-    struct nu_field *field = &head->fields[head->count++];
-    *field = (struct nu_field){.name = name.at,
-                               .value = value.at,
-                               .value_len = (uint32_t)value.len,
-                               .name_len = (uint16_t)name.len,
-                               .id = (uint8_t)id};
+    struct nu_http_field *field = &head->fields[head->count++];
+    *field = (struct nu_http_field){.name = name.at,
+                                    .value = value.at,
+                                    .value_len = (uint32_t)value.len,
+                                    .name_len = (uint16_t)name.len,
+                                    .id = (uint8_t)id};
     if (id == NU_HDR_OTHER)
         return true;
-    field->flags = nu_hdr_flags(id) & NU_HDR_HOP ? NU_FIELD_HOP : 0;
+    field->flags = nu_hdr_flags(id) & NU_HDR_HOP ? NU_HTTP_FIELD_HOP : 0;
     if (head->known[id]) {
-        head->fields[head->known[id] - 1].flags |= NU_FIELD_SHARED;
-        field->flags |= NU_FIELD_SHARED;
+        head->fields[head->known[id] - 1].flags |= NU_HTTP_FIELD_SHARED;
+        field->flags |= NU_HTTP_FIELD_SHARED;
     } else {
         head->known[id] = head->count;
     }
@@ -199,9 +201,9 @@ enum nu_err nu_http_add_known(struct nu_http_head *head, enum nu_hdr id, struct 
 static unsigned remove_all(struct nu_http_head *head, enum nu_hdr id, struct nu_text name)
 {
     unsigned count = 0;
-    struct nu_field *field = scan(head, 0, id, name);
+    struct nu_http_field *field = scan(head, 0, id, name);
     for (; field; field = scan(head, (unsigned)(field - head->fields) + 1, id, name)) {
-        field->flags |= NU_FIELD_GONE;
+        field->flags |= NU_HTTP_FIELD_GONE;
         count++;
     }
     if (id != NU_HDR_OTHER)

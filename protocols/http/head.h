@@ -32,18 +32,18 @@ bool nu_text_is(struct nu_text text, const char *is);      /* byte for byte */
 bool nu_text_is_fold(struct nu_text text, const char *is); /* A-Z are a-z */
 
 enum {
-    NU_FIELD_GONE = 1,   /* removed */
-    NU_FIELD_HOP = 2,    /* for this connection only: not forwarded */
-    NU_FIELD_SHARED = 4, /* another field has the same known name */
+    NU_HTTP_FIELD_GONE = 1,   /* removed */
+    NU_HTTP_FIELD_HOP = 2,    /* for this connection only: not forwarded */
+    NU_HTTP_FIELD_SHARED = 4, /* another field has the same known name */
 };
 
-struct nu_field {
+struct nu_http_field {
     const char *name;
     const char *value; /* without white space around it; control characters none but tabs */
     uint32_t value_len;
     uint16_t name_len;
     uint8_t id;    /* enum nu_hdr */
-    uint8_t flags; /* NU_FIELD_* */
+    uint8_t flags; /* NU_HTTP_FIELD_* */
 };
 
 enum nu_http_version { NU_HTTP_1_0 = 10, NU_HTTP_1_1 = 11, NU_HTTP_2 = 20 };
@@ -93,7 +93,7 @@ struct nu_http_head {
     bool te_trailers;  /* TE has trailers: the client takes them */
     uint64_t content_length;
 
-    struct nu_field *fields;
+    struct nu_http_field *fields;
     uint16_t count, cap;          /* of fields, with the removed ones */
     uint16_t known[NU_HDR_COUNT]; /* 1 + index of the first field by that name; 0 = none */
 };
@@ -106,27 +106,30 @@ void nu_http_head_drop(struct nu_http_head *head);
 void nu_http_head_keep(struct nu_http_head *head);
 
 /* The first field by a known name, or NULL. Not for NU_HDR_OTHER. */
-static inline const struct nu_field *nu_http_get(const struct nu_http_head *head, enum nu_hdr id)
+static inline const struct nu_http_field *nu_http_get(const struct nu_http_head *head,
+                                                      enum nu_hdr id)
 {
     unsigned at = head->known[id];
     return at ? &head->fields[at - 1] : NULL;
 }
-static inline struct nu_text nu_field_value(const struct nu_field *field)
+static inline struct nu_text nu_http_field_value(const struct nu_http_field *field)
 {
     return nu_text(field->value, field->value_len);
 }
 /* Its value, or an empty text. */
 static inline struct nu_text nu_http_value(const struct nu_http_head *head, enum nu_hdr id)
 {
-    const struct nu_field *field = nu_http_get(head, id);
-    return field ? nu_field_value(field) : nu_text("", 0);
+    const struct nu_http_field *field = nu_http_get(head, id);
+    return field ? nu_http_field_value(field) : nu_text("", 0);
 }
 /* The first by any name, in any case of letters; linear for names that are not known. */
-const struct nu_field *nu_http_find(const struct nu_http_head *head, struct nu_text name);
+const struct nu_http_field *nu_http_find(const struct nu_http_head *head, struct nu_text name);
 /* The next with the same name, or NULL. */
-const struct nu_field *nu_http_next(const struct nu_http_head *head, const struct nu_field *field);
+const struct nu_http_field *nu_http_next(const struct nu_http_head *head,
+                                         const struct nu_http_field *field);
 /* The first (after = NULL) or next field that is not removed, in order; NULL at the end. */
-const struct nu_field *nu_http_each(const struct nu_http_head *head, const struct nu_field *after);
+const struct nu_http_field *nu_http_each(const struct nu_http_head *head,
+                                         const struct nu_http_field *after);
 
 /* Whether bytes may stand in a field: a token, a value (without white space at its ends). */
 bool nu_http_name_ok(struct nu_text name);

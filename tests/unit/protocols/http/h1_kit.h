@@ -53,14 +53,22 @@ __attribute__((format(printf, 2, 3))) static inline void h1_say(struct h1_text *
     free(line);
 }
 
+/* Sixteen and more of the same letter are told as \{c*COUNT}, unless joined with what comes. */
 static inline void h1_say_bytes(struct h1_text *t, const void *bytes, size_t len)
 {
-    const uint8_t *p = bytes;
-    for (size_t i = 0; i < len; i++)
-        if (p[i] < 0x20 || p[i] >= 0x7f || p[i] == '\\')
-            h1_say(t, "\\x%02x", p[i]);
+    const char *p = bytes;
+    for (size_t i = 0, same; i < len; i += same) {
+        for (same = 1; i + same < len && p[i + same] == p[i];)
+            same++;
+        if (t->data || same < 16)
+            same = 1;
+        if (same > 1)
+            h1_say(t, "\\{%c*%zu}", p[i], same);
+        else if ((uint8_t)p[i] < 0x20 || (uint8_t)p[i] >= 0x7f || p[i] == '\\')
+            h1_say(t, "\\x%02x", (uint8_t)p[i]);
         else
             h1_say(t, "%c", p[i]);
+    }
 }
 
 static inline void h1_say_text(struct h1_text *t, const char *what, struct nu_text text)
@@ -97,10 +105,10 @@ static inline void h1_say_head(struct h1_text *t, const char *kind, const struct
     if (h->version)
         h1_say_facts(t, h);
     h1_say(t, " {");
-    for (const struct nu_field *f = nu_http_each(h, NULL); f; f = nu_http_each(h, f)) {
+    for (const struct nu_http_field *f = nu_http_each(h, NULL); f; f = nu_http_each(h, f)) {
         h1_say_text(t, f == h->fields ? "" : ", ", nu_text(f->name, f->name_len));
-        h1_say(t, f->flags & NU_FIELD_HOP ? "!" : "");
-        h1_say_text(t, ": ", nu_field_value(f));
+        h1_say(t, f->flags & NU_HTTP_FIELD_HOP ? "!" : "");
+        h1_say_text(t, ": ", nu_http_field_value(f));
         nu_assert(f->id == nu_hdr_find(f->name, f->name_len));
     }
     h1_say(t, "}");
@@ -227,45 +235,61 @@ static inline char *h1_kit_read(const struct h1_kit *kit, const void *bytes, siz
     return r.log.at;
 }
 
-/* \r \n \t \0 \\ \xHH, and \{TEXT*COUNT} for what repeats. Returns the length; frees nothing. */
+static inline void h1_append(struct h1_text *t, const char *bytes, size_t len)
+{
+    if (t->len + len > t->cap) {
+        t->cap = (t->len + len) * 2;
+        t->at = realloc(t->at, t->cap);
+        nu_assert(t->at);
+    }
+    if (len)
+        memcpy(t->at + t->len, bytes, len);
+    t->len += len;
+}
+
+static inline const char *h1_unescape(const char *from, char stop, struct h1_text *to);
+
+/* TEXT*COUNT} */
+static inline const char *h1_repeat(const char *from, struct h1_text *to)
+{
+    struct h1_text inner = {0};
+    char *end;
+    from = h1_unescape(from, '*', &inner);
+    for (unsigned long n = strtoul(from + 1, &end, 10); n > 0; n--)
+        h1_append(to, inner.at, inner.len);
+    nu_assert(*end == '}');
+    free(inner.at);
+    return end;
+}
+
+static inline const char *h1_unescape(const char *from, char stop, struct h1_text *to)
+{
+    static const char names[] = "rnt0\\", values[] = "\r\n\t\0\\";
+    for (; *from && *from != stop; from++) {
+        if (*from != '\\') {
+            h1_append(to, from, 1);
+        } else if (*++from == '{') {
+            from = h1_repeat(from + 1, to);
+        } else if (*from == 'x') {
+            char hex[3] = {from[1], from[2], 0}, c = (char)strtoul(hex, NULL, 16);
+            h1_append(to, &c, 1);
+            from += 2;
+        } else {
+            nu_assert(*from && strchr(names, *from));
+            h1_append(to, values + (strchr(names, *from) - names), 1);
+        }
+    }
+    return from;
+}
+
+/* \r \n \t \0 \\ \xHH, and \{TEXT*COUNT} for what repeats (a '*' in TEXT is \x2a). The caller
+ * frees `out`. */
 static inline size_t h1_kit_unescape(const char *from, char **out)
 {
-    size_t len = 0, cap = strlen(from) + 1;
-    char *to = malloc(cap);
-    nu_assert(to);
-    for (; *from; from++) {
-        char c = *from;
-        if (c == '\\') {
-            static const char names[] = "rnt0\\", values[] = "\r\n\t\0\\";
-            const char *name = strchr(names, *++from);
-            if (*from == '{') {
-                const char *star = strchr(from, '*');
-                char *inner, *end, *text = strndup(from + 1, (size_t)(star - from - 1));
-                size_t n = h1_kit_unescape(text, &inner), times = strtoul(star + 1, &end, 10);
-                nu_assert(*end == '}');
-                cap += n * times;
-                to = realloc(to, cap);
-                nu_assert(to);
-                for (size_t i = 0; i < times; i++, len += n)
-                    memcpy(to + len, inner, n);
-                free(inner);
-                free(text);
-                from = end;
-                continue;
-            }
-            if (*from == 'x') {
-                char hex[3] = {from[1], from[2], 0};
-                c = (char)strtoul(hex, NULL, 16);
-                from += 2;
-            } else {
-                nu_assert(name);
-                c = values[name - names];
-            }
-        }
-        to[len++] = c;
-    }
-    *out = to;
-    return len;
+    struct h1_text text = {0};
+    h1_unescape(from, 0, &text);
+    *out = text.at;
+    return text.len;
 }
 
 /* A data file's line, cut at tabs; empty lines and those that begin with '#' are passed over. */
