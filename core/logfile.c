@@ -20,6 +20,7 @@
 
 #define PART_BYTES (NU_LOGFILE_FLUSH_BYTES + NU_LOG_LINE_MAX)
 #define FILE_MODE  0640
+#define PRIVATE    0600
 
 enum { BUFFERED, COMPLETED, FAILED, BY_TIMER, LINES_LOST, REOPEN_FAILED };
 static const struct nu_stat_def defs[] = {
@@ -46,6 +47,7 @@ struct nu_logfile {
     unsigned refs;        /* under the lock */
     int fd;               /* for life: reopening puts another file behind it */
     bool standard;        /* /dev/stdout, /dev/stderr */
+    bool private;         /* for its owner's eyes */
     _Atomic bool regular; /* never makes a writer wait for a reader */
     _Atomic bool torn;    /* the last line in it was cut by an error */
     struct part parts[];
@@ -74,15 +76,43 @@ void nu_logfiles_init(unsigned count)
     stats = nu_stats_get(&nu_logfile_stats, "filesystem");
 }
 
+/* True if nobody else can read the open file now; errno says what hinders. Pipes and terminals are
+ * as they are. */
+static bool make_private(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return false;
+    if (!S_ISREG(st.st_mode))
+        return true;
+    if (st.st_uid != geteuid()) {
+        errno = EPERM;
+        return false;
+    }
+    return (st.st_mode & 077) == 0 || fchmod(fd, PRIVATE) == 0;
+}
+
+/* The descriptor, or -1: it cannot be made private. */
+static int only_private(int fd)
+{
+    if (fd < 0 || make_private(fd))
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
 /* O_NONBLOCK matters for pipes only: a reader that sleeps must not stop traffic. */
-static int open_path(const char *path)
+static int open_path(const char *path, bool private)
 {
     if (strcmp(path, "/dev/stdout") == 0)
         return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (strcmp(path, "/dev/stderr") == 0)
         return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    return open(path, flags, FILE_MODE);
+    int fd = open(path, flags, private ? PRIVATE : FILE_MODE);
+    return private ? only_private(fd) : fd;
 }
 
 static bool is_regular(int fd)
@@ -91,7 +121,7 @@ static bool is_regular(int fd)
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static struct nu_logfile *file_new(const char *path, int fd)
+static struct nu_logfile *file_new(const char *path, int fd, bool private)
 {
     size_t bytes = sizeof(struct nu_logfile) + shard_count * sizeof(struct part);
     struct nu_logfile *file = aligned_alloc(alignof(struct nu_logfile), bytes);
@@ -100,6 +130,7 @@ static struct nu_logfile *file_new(const char *path, int fd)
     file->path = strdup(path);
     nu_assert(file->path != NULL);
     file->fd = fd;
+    file->private = private;
     file->standard = strncmp(path, "/dev/std", 8) == 0;
     file->regular = is_regular(fd);
     for (unsigned i = 0; i < shard_count; i++)
@@ -118,20 +149,39 @@ static struct nu_logfile *file_find(const char *path)
     return NULL;
 }
 
-enum nu_err nu_logfile_open(struct nu_logfile **out, const char *path)
+/* The open file of that path, or a new one; NULL with errno. */
+static struct nu_logfile *find_or_open(const char *path, bool private)
+{
+    struct nu_logfile *file = file_find(path);
+    if (file && file->private != private) {
+        errno = EEXIST;
+        return NULL;
+    }
+    if (file)
+        return file;
+    int fd = open_path(path, private);
+    return fd < 0 ? NULL : file_new(path, fd, private);
+}
+
+static enum nu_err open_file(struct nu_logfile **out, const char *path, bool private)
 {
     nu_assert(shards && path[0] == '/');
     pthread_mutex_lock(&lock);
-    *out = file_find(path);
-    if (!*out) {
-        int fd = open_path(path);
-        if (fd >= 0)
-            *out = file_new(path, fd);
-    }
+    *out = find_or_open(path, private);
     if (*out)
         (*out)->refs++;
     pthread_mutex_unlock(&lock);
     return *out ? NU_OK : NU_ERR_SYSTEM;
+}
+
+enum nu_err nu_logfile_open(struct nu_logfile **out, const char *path)
+{
+    return open_file(out, path, false);
+}
+
+enum nu_err nu_logfile_open_private(struct nu_logfile **out, const char *path)
+{
+    return open_file(out, path, true);
 }
 
 void nu_logfile_put(struct nu_logfile *file)
@@ -268,7 +318,7 @@ void nu_logfile_flush_shard(unsigned shard)
 
 static bool reopen(struct nu_logfile *file)
 {
-    int fd = open_path(file->path), r = -1;
+    int fd = open_path(file->path, file->private), r = -1;
     if (fd >= 0) {
         do
             r = dup3(fd, file->fd, O_CLOEXEC);

@@ -28,6 +28,10 @@ void nu_logfiles_init(unsigned shards);
  * found; one more reference. Created with mode 0640. NU_ERR_SYSTEM: *out is NULL, errno says why.
  * Main thread. */
 enum nu_err nu_logfile_open(struct nu_logfile **out, const char *path);
+/* The same for what only its owner may read: created with mode 0600, and an older file gets that
+ * mode. NU_ERR_SYSTEM also for a file of another user (EPERM), and for one that is open as a common
+ * log (EEXIST), which in turn cannot be opened while this one is. */
+enum nu_err nu_logfile_open_private(struct nu_logfile **out, const char *path);
 /* Drops a reference; lines that wait in a worker keep the file open until it has flushed. Any
  * thread. NULL is fine. */
 void nu_logfile_put(struct nu_logfile *file);

@@ -262,6 +262,50 @@ static void a_reader_that_sleeps_costs_lines_only(void **state)
     nu_logfile_put(file);
 }
 
+static unsigned mode_of(const char *name)
+{
+    struct stat st;
+    assert_int_equal(stat(name, &st), 0);
+    return st.st_mode & 0777;
+}
+
+/* Made so, and kept so: an older file, and the new one after a rotation. */
+static void a_private_file_is_its_owners_alone(void **state)
+{
+    struct nu_logfile *file, *common;
+    int fd = open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(nu_logfile_open_private(&file, other), NU_OK);
+    assert_int_equal(mode_of(other), 0600);
+    nu_logfile_put(file);
+    assert_int_equal(nu_logfile_open_private(&file, path), NU_OK);
+    assert_int_equal(mode_of(path), 0600);
+    assert_int_equal(rename(path, other), 0);
+    assert_int_equal(nu_logfile_reopen_all(), 0);
+    assert_int_equal(mode_of(path), 0600);
+    assert_int_equal(nu_logfile_open(&common, path), NU_ERR_SYSTEM);
+    assert_int_equal(errno, EEXIST);
+    nu_logfile_put(file);
+    common = open_file(path);
+    assert_int_equal(nu_logfile_open_private(&file, path), NU_ERR_SYSTEM);
+    assert_int_equal(errno, EEXIST);
+    nu_logfile_put(common);
+}
+
+static void a_private_file_of_somebody_else_is_refused(void **state)
+{
+    struct nu_logfile *file;
+    if (geteuid() != 0)
+        skip();
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && fchown(fd, 65534, 65534) == 0);
+    close(fd);
+    assert_int_equal(nu_logfile_open_private(&file, path), NU_ERR_SYSTEM);
+    assert_int_equal(errno, EPERM);
+    assert_null(file);
+}
+
 static void *write_lines(void *ctx)
 {
     unsigned shard = *(unsigned *)ctx;
@@ -307,6 +351,8 @@ int main(void)
         FRESH(a_full_disk_drops_and_counts),
         FRESH(a_short_write_does_not_glue_lines),
         FRESH(a_reader_that_sleeps_costs_lines_only),
+        FRESH(a_private_file_is_its_owners_alone),
+        FRESH(a_private_file_of_somebody_else_is_refused),
         FRESH(rotation_disturbs_no_worker),
     };
     signal(SIGPIPE, SIG_IGN);

@@ -1,0 +1,172 @@
+/* The key log; see keylog.h. OpenSSL calls back on the connection's worker with each secret as it
+ * comes to know it; lines leave at the end of that turn, so that who captures the traffic live can
+ * read it at once. */
+#include "tls/keylog.h"
+
+#include "core/assert.h"
+#include "core/log.h"
+#include "core/logfile.h"
+#include "tls/context.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 512 /* a label, 64 and up to 128 hexadecimal digits */
+
+struct nu_keylog {
+    struct nu_arena *arena;
+    const char *path;
+    struct nu_vec clients, servers; /* struct nu_addr */
+    struct nu_logfile *file;        /* NULL until opened; set before workers see its context */
+};
+
+/* --- config --- */
+
+static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
+                         void *out)
+{
+    const struct nu_keylog_conf *c = out;
+    nu_conf_warn(conf, node, "whoever reads %s can decrypt the traffic", c->path);
+    return NU_OK;
+}
+
+#define AT(member) .offset = offsetof(struct nu_keylog_conf, member)
+static const struct nu_field fields[] = {
+    {.key = "path",
+     .type = NU_PATH,
+     .flags = NU_REQUIRED,
+     AT(path),
+     .doc = "The file that secrets are appended to, with mode 0600; USR1 opens it anew."},
+    {.key = "clients",
+     .type = NU_CIDR,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(clients),
+     .doc = "Only for clients of these networks; for a cluster too it is the client that the "
+            "connection is made for."},
+    {.key = "servers",
+     .type = NU_CIDR,
+     .flags = NU_LIST | NU_NONEMPTY,
+     AT(servers),
+     .doc = "Only where the server is in these networks: the address that the client connected to, "
+            "for a cluster the endpoint."},
+    {0                                                                   }
+};
+#undef AT
+
+const struct nu_schema nu_keylog_schema = {
+    .name = "keylog",
+    .doc = "Writes the secrets of TLS connections in the format of NSS (SSLKEYLOGFILE), for "
+           "Wireshark and nuncio-tap. For debugging: whoever reads the file can decrypt the "
+           "traffic, so it is warned about at every start.",
+    .size = sizeof(struct nu_keylog_conf),
+    .fields = fields,
+    .scalar = "path",
+    .check = check,
+};
+
+/* --- the object --- */
+
+static struct nu_vec copy_prefixes(struct nu_arena *arena, const struct nu_vec *from)
+{
+    size_t bytes = from->count * sizeof(struct nu_addr);
+    struct nu_vec copy = {nu_arena_alloc(arena, bytes ? bytes : 1), from->count};
+    if (bytes)
+        memcpy(copy.items, from->items, bytes);
+    return copy;
+}
+
+struct nu_keylog *nu_keylog_new(const struct nu_keylog_conf *conf)
+{
+    if (!conf || !conf->path)
+        return NULL;
+    struct nu_arena *arena = nu_arena_new(256);
+    struct nu_keylog *keylog = nu_arena_alloc(arena, sizeof *keylog);
+    keylog->arena = arena;
+    keylog->path = nu_arena_strdup(arena, conf->path);
+    keylog->clients = copy_prefixes(arena, &conf->clients);
+    keylog->servers = copy_prefixes(arena, &conf->servers);
+    return keylog;
+}
+
+bool nu_keylog_open(struct nu_keylog *keylog)
+{
+    char path[NU_LOG_QUOTE_MAX];
+    if (!keylog || keylog->file)
+        return true;
+    if (nu_logfile_open_private(&keylog->file, keylog->path) != NU_OK)
+        return false;
+    nu_log(NU_LOG_WARN, "tls", "secrets of connections are logged keylog=%s",
+           nu_log_quote(path, sizeof path, keylog->path));
+    return true;
+}
+
+void nu_keylog_free(struct nu_keylog *keylog)
+{
+    if (!keylog)
+        return;
+    nu_logfile_put(keylog->file);
+    nu_arena_free(keylog->arena);
+}
+
+const char *nu_keylog_path(const struct nu_keylog *keylog)
+{
+    return keylog->path;
+}
+
+/* --- lines --- */
+
+/* A worker's own: at the end of the turn what waits is written. */
+struct flusher {
+    struct nu_task task;
+    unsigned shard;
+};
+static _Thread_local struct flusher flusher;
+
+static void flush(struct nu_task *task)
+{
+    nu_logfile_flush_shard(nu_container(task, struct flusher, task)->shard);
+}
+
+static bool is_in(const struct nu_vec *prefixes, const struct nu_addr *addr)
+{
+    const struct nu_addr *prefix = prefixes->items;
+    for (size_t i = 0; addr && i < prefixes->count; i++)
+        if (nu_addr_in(addr, &prefix[i]))
+            return true;
+    return prefixes->count == 0;
+}
+
+static bool wanted(const struct nu_keylog *keylog, const struct nu_facts *facts,
+                   enum nu_tls_role role)
+{
+    const struct nu_addr *server = role == NU_TLS_SERVER ? &facts->local : facts->upstream;
+    return is_in(&keylog->clients, &facts->client) && is_in(&keylog->servers, server);
+}
+
+static void put_line(const struct nu_keylog *keylog, struct nu_loop *loop, const char *text)
+{
+    char line[LINE_MAX_BYTES];
+    size_t len = strlen(text);
+    if (len + 1 > sizeof line)
+        return;
+    memcpy(line, text, len);
+    line[len] = '\n';
+    nu_logfile_write(keylog->file, loop->shard, line, len + 1);
+    flusher.task.run = flush;
+    flusher.shard = loop->shard;
+    nu_loop_flush(loop, &flusher.task);
+}
+
+static void on_secret(const SSL *ssl, const char *text)
+{
+    struct nu_tls_conn *conn = nu_tls_conn_of(ssl);
+    const struct nu_keylog *keylog = conn->context->keylog;
+    struct nu_chain *chain = conn->filter->chain;
+    if (keylog && keylog->file && wanted(keylog, nu_chain_facts(chain), conn->context->role))
+        put_line(keylog, nu_chain_loop(chain), text);
+}
+
+void nu_keylog_install(SSL_CTX *ctx)
+{
+    SSL_CTX_set_keylog_callback(ctx, on_secret);
+}

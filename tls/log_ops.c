@@ -1,0 +1,185 @@
+/* Access log operators of TLS: what both sides' handshakes agreed on, whose certificates they saw,
+ * why they failed. The subject is a struct nu_chain; facts it lacks are absent ("-", null). What a
+ * peer wrote is escaped behind us, by core/logfmt. Workers, once a connection. */
+#include "tls/log_ops.h"
+
+#include "core/chain.h"
+#include "core/logfmt.h"
+#include "core/logtime.h"
+
+#include <stdatomic.h>
+
+#define OP_ARGS struct nu_logbuf *out, const void *subject, const void *arg
+
+/* Accessors make what is missing, so they want the chain writable. */
+static const struct nu_facts *facts_of(const void *subject)
+{
+    return nu_chain_facts((struct nu_chain *)subject);
+}
+
+static const struct nu_facts_more *more_of(const void *subject)
+{
+    static const struct nu_facts_more none;
+    const struct nu_facts_more *more = facts_of(subject)->more;
+    return more ? more : &none;
+}
+
+static bool put_text(struct nu_logbuf *out, const char *text)
+{
+    if (!text || !*text)
+        return false;
+    nu_logbuf_str(out, text);
+    return true;
+}
+
+/* By default as %START_TIME% is: ISO 8601 in UTC; 0 is no time at all. */
+static bool put_time(struct nu_logbuf *out, const void *format, int64_t seconds)
+{
+    nu_logbuf_time_s(out, format, seconds);
+    return seconds != 0;
+}
+
+/* --- one operator for each side --- */
+
+#define OF_SIDE(side, slot, name, value)                                                           \
+    static bool side##_##name(OP_ARGS)                                                             \
+    {                                                                                              \
+        const struct nu_tls_facts *tls = facts_of(subject)->slot;                                  \
+        return tls && put_text(out, tls->value);                                                   \
+    }
+#define OF_CERT(side, slot, whose, name, value)                                                    \
+    static bool side##_##whose##_##name(OP_ARGS)                                                   \
+    {                                                                                              \
+        const struct nu_tls_facts *tls = facts_of(subject)->slot;                                  \
+        return tls && tls->whose && put_text(out, tls->whose->value);                              \
+    }
+#define OF_TIME(side, slot, name, value)                                                           \
+    static bool side##_##name(OP_ARGS)                                                             \
+    {                                                                                              \
+        const struct nu_tls_facts *tls = facts_of(subject)->slot;                                  \
+        return tls && tls->peer && put_time(out, arg, tls->peer->value);                           \
+    }
+#define OF_BOTH(side, slot)                                                                        \
+    OF_SIDE(side, slot, version, version)                                                          \
+    OF_SIDE(side, slot, cipher, cipher)                                                            \
+    OF_SIDE(side, slot, group, group)                                                              \
+    OF_SIDE(side, slot, alpn, alpn)                                                                \
+    OF_SIDE(side, slot, session_id, session_id)                                                    \
+    OF_CERT(side, slot, peer, subject, subject)                                                    \
+    OF_CERT(side, slot, local, subject, subject)                                                   \
+    OF_CERT(side, slot, peer, issuer, issuer)                                                      \
+    OF_CERT(side, slot, peer, serial, serial)                                                      \
+    OF_CERT(side, slot, peer, fingerprint, sha256)                                                 \
+    OF_CERT(side, slot, peer, dns, dns)                                                            \
+    OF_CERT(side, slot, local, dns, dns)                                                           \
+    OF_CERT(side, slot, peer, uri, uri)                                                            \
+    OF_CERT(side, slot, local, uri, uri)                                                           \
+    OF_CERT(side, slot, peer, email, email)                                                        \
+    OF_CERT(side, slot, local, email, email)                                                       \
+    OF_CERT(side, slot, peer, ip, ip)                                                              \
+    OF_CERT(side, slot, local, ip, ip)                                                             \
+    OF_TIME(side, slot, start, not_before_s)                                                       \
+    OF_TIME(side, slot, end, not_after_s)                                                          \
+    static bool side##_resumed(OP_ARGS)                                                            \
+    {                                                                                              \
+        const struct nu_tls_facts *tls = facts_of(subject)->slot;                                  \
+        return tls && put_text(out, tls->resumed ? "yes" : "no");                                  \
+    }
+
+OF_BOTH(client, tls)
+OF_BOTH(server, upstream_tls)
+
+static atomic_bool local_wanted;
+
+static enum nu_err want_local(struct nu_arena *arena, const char *arg, const void **out,
+                              const char **error)
+{
+    atomic_store_explicit(&local_wanted, true, memory_order_relaxed);
+    *out = NULL;
+    return NU_OK;
+}
+
+bool nu_tls_local_wanted(void)
+{
+    return atomic_load_explicit(&local_wanted, memory_order_relaxed);
+}
+
+/* --- of the ClientHello, and failures --- */
+
+static bool ja3(OP_ARGS)
+{
+    return put_text(out, more_of(subject)->ja3);
+}
+
+static bool ja4(OP_ARGS)
+{
+    return put_text(out, more_of(subject)->ja4);
+}
+
+static bool failure(OP_ARGS)
+{
+    return put_text(out, more_of(subject)->tls_failure);
+}
+
+static bool upstream_failure(OP_ARGS)
+{
+    return put_text(out, more_of(subject)->upstream_tls_failure);
+}
+
+#define TEXT(name_, write_, doc_)                                                                  \
+    {                                                                                              \
+        .name = (name_), .doc = (doc_), .value = NU_LOG_TEXT, .write = (write_)                    \
+    }
+#define LOCAL(name_, write_, doc_)                                                                 \
+    {                                                                                              \
+        .name = (name_), .doc = (doc_), .value = NU_LOG_TEXT, .prepare = want_local,               \
+        .write = (write_)                                                                          \
+    }
+#define TIME(name_, write_, doc_)                                                                  \
+    {                                                                                              \
+        .name = (name_), .doc = (doc_), .value = NU_LOG_TEXT, .arg = NU_LOG_ARG_OPTIONAL,          \
+        .prepare = nu_logtime_prepare, .write = (write_)                                           \
+    }
+#define SIDE(PREFIX, side, peer)                                                                   \
+    TEXT(PREFIX "_TLS_VERSION", side##_version, "`TLSv1.3`, with the " peer "."),                  \
+        TEXT(PREFIX "_TLS_CIPHER", side##_cipher, "The cipher suite, by OpenSSL's name."),         \
+        TEXT(PREFIX "_TLS_GROUP", side##_group, "The group of the key exchange."),                 \
+        TEXT(PREFIX "_TLS_ALPN", side##_alpn, "The protocol chosen by ALPN."),                     \
+        TEXT(PREFIX "_TLS_SESSION_ID", side##_session_id, "The session's id, hexadecimal."),       \
+        TEXT(PREFIX "_TLS_RESUMED", side##_resumed, "`yes` where a session was resumed, `no`."),   \
+        TEXT(PREFIX "_PEER_SUBJECT", side##_peer_subject,                                          \
+             "Subject of the " peer "'s certificate."),                                            \
+        TEXT(PREFIX "_PEER_ISSUER", side##_peer_issuer, "Issuer of the " peer "'s certificate."),  \
+        TEXT(PREFIX "_PEER_SERIAL", side##_peer_serial, "Its serial number, hexadecimal."),        \
+        TEXT(PREFIX "_PEER_FINGERPRINT_256", side##_peer_fingerprint,                              \
+             "Its SHA-256, hexadecimal."),                                                         \
+        TEXT(PREFIX "_PEER_DNS_SAN", side##_peer_dns, "Host names in it, comma separated."),       \
+        TEXT(PREFIX "_PEER_URI_SAN", side##_peer_uri, "URIs in it, comma separated."),             \
+        TEXT(PREFIX "_PEER_EMAIL_SAN", side##_peer_email,                                          \
+             "Mail addresses in it, comma separated."),                                            \
+        TEXT(PREFIX "_PEER_IP_SAN", side##_peer_ip, "IP addresses in it, comma separated."),       \
+        LOCAL(PREFIX "_LOCAL_SUBJECT", side##_local_subject,                                       \
+              "Subject of the certificate we showed."),                                            \
+        LOCAL(PREFIX "_LOCAL_DNS_SAN", side##_local_dns, "Host names in it."),                     \
+        LOCAL(PREFIX "_LOCAL_URI_SAN", side##_local_uri, "URIs in it."),                           \
+        LOCAL(PREFIX "_LOCAL_EMAIL_SAN", side##_local_email, "Mail addresses in it."),             \
+        LOCAL(PREFIX "_LOCAL_IP_SAN", side##_local_ip, "IP addresses in it."),                     \
+        TIME(PREFIX "_PEER_CERT_V_START", side##_start,                                            \
+             "From when it is valid; an argument is a strftime format, UTC."),                     \
+        TIME(PREFIX "_PEER_CERT_V_END", side##_end, "Until when it is valid; the same.")
+
+static const struct nu_log_op ops[] = {
+    SIDE("DOWNSTREAM", client, "client"),
+    SIDE("UPSTREAM", server, "server"),
+    TEXT("TLS_JA3_FINGERPRINT", ja3,
+         "JA3 of the ClientHello, where TLS is terminated or a match needed the hello."),
+    TEXT("TLS_JA4_FINGERPRINT", ja4, "JA4 of it, in the same places."),
+    TEXT("DOWNSTREAM_TRANSPORT_FAILURE_REASON", failure, "Why TLS with the client failed."),
+    TEXT("UPSTREAM_TRANSPORT_FAILURE_REASON", upstream_failure,
+         "Why TLS with the server tried last that failed so, failed."),
+};
+
+void nu_log_ops_tls(void)
+{
+    nu_log_ops_register(ops, sizeof ops / sizeof *ops);
+}
