@@ -22,6 +22,9 @@ const char *nu_side_str(enum nu_side side);
     X(IDLE, "idle_timeout", "SI", TIMEOUT, LOCAL, "no byte for the idle timeout")                  \
     X(HALF_CLOSE, "half_close_timeout", "SI", TIMEOUT, LOCAL,                                      \
       "half closed and no byte for the half-close timeout")                                        \
+    X(SESSION_IDLE, "session_idle", "-", CLEAN, LOCAL,                                             \
+      "no datagram for the session's idle timeout")                                                \
+    X(SESSION_DONE, "session_complete", "-", CLEAN, LOCAL, "all datagrams were answered")          \
     X(REFUSED, "connection_refused", "UF", CANCELLED, UPSTREAM, "every endpoint tried refused")    \
     X(UNREACHABLE, "connection_failure", "UF", CANCELLED, UPSTREAM,                                \
       "the endpoint cannot be reached")                                                            \

@@ -87,7 +87,8 @@ void nu_listeners_discard(struct nu_listeners *listeners);
 
 /* Every bound address of those that were bound: fn(name, address). */
 void nu_listeners_each(struct nu_listeners *listeners,
-                       void (*fn)(const char *name, const struct nu_addr *bound, void *ctx),
+                       void (*fn)(const char *name, const struct nu_addr *bound, bool udp,
+                                  void *ctx),
                        void *ctx);
 size_t nu_listeners_count(const struct nu_listeners *listeners);
 

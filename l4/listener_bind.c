@@ -5,6 +5,7 @@
 #include "core/table/strmap.h"
 #include "core/worker.h"
 #include "l4/listener_priv.h"
+#include "l4/udp/point.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_MAX 512
+#define KEY_MAX  512
+#define PORT_MAX 16
 
 /* --- binding; main thread --- */
 
@@ -49,32 +51,37 @@ static void report(struct binder *b, const struct listener_bind *bind, int error
     b->err = NU_ERR_CONFIG;
 }
 
-static const char *port_text(const struct nu_addr *addr, char buf[static 8])
+static const char *port_text(const struct nu_addr *addr, bool udp, char buf[static PORT_MAX])
 {
-    snprintf(buf, 8, "%u", addr->port);
+    snprintf(buf, PORT_MAX, "%s%u", udp ? "udp " : "", addr->port);
     return buf;
 }
 
 static void know(struct binder *b, struct listener_socket *socket)
 {
-    char port[8];
+    char port[PORT_MAX];
     nu_strmap_put_str(b->sockets, socket->key, socket);
     if (socket->bound.kind != NU_ADDR_UNIX)
-        nu_strmap_put_str(b->ports, port_text(&socket->bound, port), socket);
+        nu_strmap_put_str(b->ports, port_text(&socket->bound, socket->udp, port), socket);
+}
+
+static void know_lingering(struct listener_socket *socket, void *ctx)
+{
+    know(ctx, socket);
 }
 
 static void open_one(struct binder *b, const struct listener *l, size_t i)
 {
     struct listener_bind *bind = &l->binds[i];
-    char key[KEY_MAX], port[8];
+    char key[KEY_MAX], port[PORT_MAX];
     bind->socket = nu_strmap_get_str(b->sockets, key_of(l, i, key));
     if (bind->socket) {
-        bind->socket->refs++;
+        nu_listener_socket_ref(bind->socket);
         return;
     }
     /* Our own socket of another address in the same port would look like somebody else's. */
-    bool alone = !nu_strmap_get_str(b->ports, port_text(&bind->addr, port));
-    bind->socket = nu_listener_socket_open(key, &bind->addr, nu_workers_count(), alone);
+    bool alone = !nu_strmap_get_str(b->ports, port_text(&bind->addr, bind->udp, port));
+    bind->socket = nu_listener_socket_open(key, &bind->addr, bind->udp, nu_workers_count(), alone);
     if (bind->socket)
         know(b, bind->socket);
     else
@@ -86,6 +93,7 @@ static void listen_one(struct binder *b, const struct listener *l, size_t i)
     struct listener_bind *bind = &l->binds[i];
     if (nu_listener_socket_listen(bind->socket, l->backlog, l->mode))
         report(b, bind, errno);
+    nu_listener_socket_buffer(bind->socket, l->udp.receive_buffer);
 }
 
 static void each_bind(struct binder *b,
@@ -138,6 +146,7 @@ enum nu_err nu_listeners_bind(struct nu_listeners *listeners, struct nu_listener
     };
     for (size_t i = 0; old && i < old->socket_count; i++)
         know(&b, old->sockets[i]);
+    nu_listener_sockets_lingering(know_lingering, &b);
     each_bind(&b, open_one);
     if (b.err == NU_OK)
         open_logs(&b);
@@ -159,14 +168,15 @@ void nu_listeners_free(struct nu_listeners *listeners)
 }
 
 void nu_listeners_each(struct nu_listeners *listeners,
-                       void (*fn)(const char *name, const struct nu_addr *bound, void *ctx),
+                       void (*fn)(const char *name, const struct nu_addr *bound, bool udp,
+                                  void *ctx),
                        void *ctx)
 {
     for (size_t i = 0; i < listeners->count; i++) {
         const struct listener *l = listeners->item[i];
         for (size_t k = 0; k < l->bind_count; k++)
             if (l->binds[k].socket)
-                fn(l->tally->name, &l->binds[k].socket->bound, ctx);
+                fn(l->tally->name, &l->binds[k].socket->bound, l->is_udp, ctx);
     }
 }
 
@@ -186,8 +196,13 @@ static void aim_all(const struct nu_listeners *next, struct nu_loop *loop)
 {
     for (size_t i = 0; i < next->count; i++) {
         struct listener *l = next->item[i];
-        for (size_t k = 0; k < l->bind_count; k++)
-            aim(&l->binds[k].socket->points[loop->shard], l, loop);
+        for (size_t k = 0; k < l->bind_count; k++) {
+            struct listener_socket *s = l->binds[k].socket;
+            if (s->udp)
+                nu_udp_point_aim(&s->udp_points[loop->shard], l, loop);
+            else
+                aim(&s->points[loop->shard], l, loop);
+        }
     }
 }
 
@@ -197,9 +212,11 @@ static void stop_gone(const struct nu_listeners *old, struct nu_loop *loop)
     for (size_t i = 0; i < old->count; i++) {
         const struct listener *l = old->item[i];
         for (size_t k = 0; k < l->bind_count; k++) {
-            struct nu_accept_point *point = &l->binds[k].socket->points[loop->shard];
-            if (point->owner == l)
-                nu_accept_stop(point, true);
+            struct listener_socket *s = l->binds[k].socket;
+            if (s->udp)
+                nu_udp_point_stop(&s->udp_points[loop->shard], l);
+            else if (s->points[loop->shard].owner == l)
+                nu_accept_stop(&s->points[loop->shard], true);
         }
     }
 }

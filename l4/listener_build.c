@@ -6,6 +6,7 @@
 #include "core/worker.h"
 #include "l4/chain_conf.h"
 #include "l4/listener_priv.h"
+#include "l4/udp/sources.h"
 
 #include <string.h>
 
@@ -29,6 +30,59 @@ struct build {
     struct nu_strmap *names;      /* of chains -> node */
     enum nu_err err;
 };
+
+/* --- what datagrams cannot have --- */
+
+static enum nu_face face_of(const struct listener *l)
+{
+    return l->is_udp ? NU_FACE_DGRAM : NU_FACE_BYTES;
+}
+
+static void refuse_key(struct build *b, const struct nu_node *map, const char *key, const char *why)
+{
+    const struct nu_node *node = map->kind == NU_NODE_MAP ? nu_node_get(map, key) : NULL;
+    if (!node)
+        return;
+    nu_conf_error_key(b->all->conf, node, "%s", why);
+    b->err = NU_ERR_CONFIG;
+}
+
+#define NO_TLS "TLS is for streams: a udp listener carries datagrams as they are"
+
+static void check_udp_chain(struct build *b, const struct nu_node *node)
+{
+    static const char *const sniffed[] = {"sni", "alpn", "transport"};
+    const struct nu_node *match = node->kind == NU_NODE_MAP ? nu_node_get(node, "match") : NULL;
+    if (!b->listener->is_udp)
+        return;
+    refuse_key(b, node, "tls", NO_TLS);
+    for (size_t i = 0; match && i < sizeof sniffed / sizeof *sniffed; i++)
+        refuse_key(b, match, sniffed[i],
+                   "a udp listener looks at addresses and ports only, not into datagrams");
+}
+
+/* All its addresses are of one kind, and its keys are for that. */
+static void check_kind(struct build *b, const struct nu_node *node)
+{
+    static const char *const stream_keys[] = {"proxy_protocol", "sniff_timeout", "backlog", "mode"};
+    const struct listener_bind *binds = b->raw.binds.items;
+    b->listener->is_udp = b->raw.binds.count && binds[0].udp;
+    for (size_t i = 1; i < b->raw.binds.count; i++) {
+        if (binds[i].udp == binds[0].udp || !binds[i].text || !binds[0].text)
+            continue;
+        nu_conf_error(b->all->conf, binds[i].node,
+                      "streams and datagrams need a listener each: their chains differ");
+        b->err = NU_ERR_CONFIG;
+    }
+    if (!b->listener->is_udp) {
+        refuse_key(b, node, "udp", "is for listeners with udp:// addresses");
+        return;
+    }
+    refuse_key(b, node, "tls", NO_TLS);
+    refuse_key(b, node, "max_connections", "a udp listener has udp.max_sessions instead");
+    for (size_t i = 0; i < sizeof stream_keys / sizeof *stream_keys; i++)
+        refuse_key(b, node, stream_keys[i], "is for listeners of streams, this one is udp");
+}
 
 /* --- chains --- */
 
@@ -63,8 +117,9 @@ static void add_chain(struct build *b, struct nu_chain_conf *chain, const struct
     chain->wanted = nu_access_log_wants(chain->log);
     l->pre.wanted |= (uint8_t)(chain->wanted | nu_match_wants(&raw->match));
     name_chain(b, chain, raw, node);
-    if (nu_chain_conf_filters(b->all->gen, b->all->conf, chain->arena, NU_FACE_BYTES, raw->filters,
-                              node, &left, &chain->places, &chain->place_count) != NU_OK)
+    if (nu_chain_conf_filters(b->all->gen, b->all->conf, chain->arena, face_of(b->listener),
+                              raw->filters, node, &left, &chain->places,
+                              &chain->place_count) != NU_OK)
         b->err = NU_ERR_CONFIG;
 }
 
@@ -73,14 +128,15 @@ static void build_chain(struct build *b, const struct nu_node *node)
     struct nu_arena *arena = nu_arena_new(CHAIN_ARENA_BYTES);
     struct nu_chain_conf *chain = nu_chain_conf_new(arena, b->listener->tally);
     struct chain_raw raw = {0};
+    check_udp_chain(b, node);
     if (nu_schema_parse(&nu_chain_schema, b->all->conf, arena, node, &raw) == NU_OK) {
         add_chain(b, chain, &raw, &nu_chain_schema, node);
         return;
     }
     b->err = NU_ERR_CONFIG;
     if (raw.filters && !raw.filters->broken)
-        nu_chain_conf_filters(b->all->gen, b->all->conf, arena, NU_FACE_BYTES, raw.filters, node,
-                              &(struct nu_ext_values){&nu_chain_schema, NULL}, &chain->places,
+        nu_chain_conf_filters(b->all->gen, b->all->conf, arena, face_of(b->listener), raw.filters,
+                              node, &(struct nu_ext_values){&nu_chain_schema, NULL}, &chain->places,
                               &chain->place_count);
     nu_chain_conf_free(chain);
 }
@@ -203,6 +259,9 @@ static void take_settings(struct build *b)
     l->max_connections = raw->max_connections;
     l->backlog = (int)raw->backlog;
     l->mode = (int)raw->mode;
+    l->udp = raw->udp;
+    if (l->udp.max_per_source && !l->tally->sources)
+        l->tally->sources = nu_udp_sources_new();
     l->pre = (struct nu_pre_conf){
         .timeout_ms = raw->sniff_timeout_ms,
         .proxy = (enum nu_proxy_mode)raw->proxy,
@@ -222,6 +281,7 @@ static struct listener *build_listener(struct builder *all, const struct nu_node
     b.names = nu_strmap_new(b.scratch, NU_STRMAP_EXACT);
     b.listener->node = node;
     b.err = nu_schema_parse(&nu_listener_schema, all->conf, b.listener->arena, node, &b.raw);
+    check_kind(&b, node);
     name_listener(&b, node);
     take_binds(&b);
     take_settings(&b);

@@ -22,7 +22,9 @@ static enum nu_err unexpected(struct nu_conf *conf, const struct nu_node *node, 
 /* --- bind --- */
 
 #define BIND_EXPECTED                                                                              \
-    "an address to listen on, like 0.0.0.0:80, \"[::]:80\" or unix:/path; port 0 = a free one"
+    "an address to listen on, like 0.0.0.0:80, \"[::]:80\", unix:/path or udp://0.0.0.0:53; port " \
+    "0 = a free one"
+#define UDP "udp://"
 
 static enum nu_err parse_bind(struct nu_conf *conf, struct nu_arena *arena,
                               const struct nu_node *node, void *out)
@@ -31,17 +33,20 @@ static enum nu_err parse_bind(struct nu_conf *conf, struct nu_arena *arena,
     char text[NU_ADDR_TEXT_MAX];
     if (node->kind != NU_NODE_SCALAR || nu_node_is_null(node))
         return unexpected(conf, node, BIND_EXPECTED);
-    if (strncmp(node->text, "udp://", 6) == 0) {
-        nu_conf_error(conf, node, "udp listeners are not in this version");
+    bind->udp = strncmp(node->text, UDP, strlen(UDP)) == 0;
+    const char *address = node->text + (bind->udp ? strlen(UDP) : 0);
+    if (nu_addr_parse(&bind->addr, nu_arena_strdup(arena, address), -1) != NU_OK)
+        return unexpected(conf, node, BIND_EXPECTED);
+    if (bind->udp && bind->addr.kind == NU_ADDR_UNIX) {
+        nu_conf_error(conf, node, "datagrams of UNIX sockets are not supported");
         return NU_ERR_CONFIG;
     }
-    if (nu_addr_parse(&bind->addr, nu_arena_strdup(arena, node->text), -1) != NU_OK)
-        return unexpected(conf, node, BIND_EXPECTED);
     if (bind->addr.kind == NU_ADDR_UNIX &&
         nu_conf_unix_path(conf, arena, node, &bind->addr) != NU_OK)
         return NU_ERR_CONFIG;
     bind->node = node;
-    bind->text = nu_arena_strdup(arena, nu_addr_str(&bind->addr, text));
+    bind->text =
+        nu_arena_printf(arena, "%s%s", bind->udp ? UDP : "", nu_addr_str(&bind->addr, text));
     return NU_OK;
 }
 
@@ -208,7 +213,6 @@ static const struct nu_field chain_fields[] = {
      AT(match),
      .sub = &nu_match_schema,
      .doc = "Which connections it takes; without it, all that no other chain takes."},
-    {.key = "tls",                  .type = NU_NODE, .flags = NU_LATER, AT(filters), .doc = "Terminates TLS."},
     {.key = "filters",
      .type = NU_NODE,
      AT(filters),
@@ -220,7 +224,7 @@ static const struct nu_field chain_fields[] = {
      AT(access_log),
      .sub = &nu_access_log_schema,
      .doc = "In place of the listener's; an empty list writes none."},
-    {0}
+    {0                                                     }
 };
 #undef AT
 
@@ -234,6 +238,41 @@ const struct nu_schema nu_chain_schema = {
 };
 
 /* --- listener --- */
+
+#define AT(member) .offset = offsetof(struct listener_udp, member)
+static const struct nu_field udp_fields[] = {
+    {.key = "max_sessions",
+     .type = NU_INT,
+     AT(max_sessions),
+     .fallback = "16384",
+     .min = 1,
+     .max = INT32_MAX,
+     .doc = "Sessions of all workers; each takes a descriptor and about 4 KiB. Beyond it a new "
+            "client takes the place of the quietest one that never sent again after an answer, or "
+            "else is not heard."},
+    {.key = "max_sessions_per_source",
+     .type = NU_INT,
+     AT(max_per_source),
+     .fallback = "0",
+     .max = INT32_MAX,
+     .doc = "The same for each IPv4 address, or IPv6 /64, of clients. 0 = no limit."},
+    {.key = "receive_buffer",
+     .type = NU_SIZE,
+     AT(receive_buffer),
+     .fallback = "1MiB",
+     .max = 1 << 30,
+     .doc = "What the kernel keeps for each worker until it is read; its net.core.rmem_max caps "
+            "it, but for root. 0 = the kernel's default."},
+    {0}
+};
+#undef AT
+
+static const struct nu_schema udp_schema = {
+    .name = "udp",
+    .doc = "What holds for the sessions of a listener of datagrams.",
+    .size = sizeof(struct listener_udp),
+    .fields = udp_fields,
+};
 
 /* Chains of their own, or one that stands right here. */
 static enum nu_err check_listener(struct nu_conf *conf, struct nu_arena *arena,
@@ -267,7 +306,9 @@ static const struct nu_field listener_fields[] = {
      .item = sizeof(struct listener_bind),
      .shown = "addresses",
      .doc = "Where it listens: `0.0.0.0:80`, `\"[::]:80\"` (IPv6 only), `unix:/path`. Port 0 is a "
-            "free one, printed at start."},
+            "free one, printed at start. `udp://` before an address takes datagrams: those of one "
+            "client are a session, which has a chain as a connection has; all addresses of a "
+            "listener are of one kind."},
     {.key = "mode",
      .type = NU_CUSTOM,
      AT(mode),
@@ -287,6 +328,11 @@ static const struct nu_field listener_fields[] = {
      AT(max_connections),
      .fallback = "0",
      .doc = "Open connections of all workers; more are closed at once. 0 = no limit."},
+    {.key = "udp",
+     .type = NU_OBJECT,
+     AT(udp),
+     .sub = &udp_schema,
+     .doc = "Limits of a listener of datagrams."},
     {.key = "proxy_protocol",
      .type = NU_ENUM,
      AT(proxy),
@@ -313,7 +359,6 @@ static const struct nu_field listener_fields[] = {
      AT(chains),
      .shown = "chains",
      .doc = "Filter chains and what they match."},
-    {.key = "tls",                                                                  .type = NU_NODE, .flags = NU_LATER, AT(filters), .doc = "Terminates TLS."},
     {.key = "filters",
      .type = NU_NODE,
      AT(filters),

@@ -1,7 +1,10 @@
-/* Listening sockets of one bind address: one a worker by SO_REUSEPORT, or for UNIX one that all
- * workers share by descriptors of their own. Main thread; the points in it are the workers'. */
+/* Sockets of one bind address: one a worker by SO_REUSEPORT; or one that all workers share by
+ * descriptors of their own, of a UNIX path or from the service manager. Main thread; the points in
+ * it are the workers'. */
 #include "core/assert.h"
+#include "l4/inherited.h"
 #include "l4/listener_priv.h"
+#include "l4/udp/point.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,43 +40,94 @@ static socklen_t to_sockaddr(const struct nu_addr *addr, struct sockaddr_storage
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(addr->path));
 }
 
-static int new_socket(const struct nu_addr *addr)
+static int new_socket(const struct nu_addr *addr, bool udp)
 {
     int family = addr->kind == NU_ADDR_UNIX  ? AF_UNIX
                  : addr->kind == NU_ADDR_IP6 ? AF_INET6
                                              : AF_INET;
-    return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int type = udp ? SOCK_DGRAM : SOCK_STREAM;
+    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* Options that accepted sockets inherit are set here, once. */
-static int set_options(int fd, const struct nu_addr *addr, bool shared)
+/* Those that accepted sockets inherit are set here, once. */
+static int set_stream_options(int fd)
+{
+    set_flag(fd, SOL_SOCKET, SO_OOBINLINE); /* lest urgent bytes get lost */
+    return set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+}
+
+/* Of a socket that is not bound yet. SO_REUSEADDR would let datagrams go to whoever binds last. */
+static int set_options(int fd, const struct nu_addr *addr, bool udp, bool shared)
 {
     if (addr->kind == NU_ADDR_UNIX)
         return 0;
-    set_flag(fd, SOL_SOCKET, SO_OOBINLINE); /* lest urgent bytes get lost */
-    if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR) || set_flag(fd, IPPROTO_TCP, TCP_NODELAY) ||
-        (shared && set_flag(fd, SOL_SOCKET, SO_REUSEPORT)))
+    if (udp ? nu_udp_socket_options(fd, addr)
+            : set_flag(fd, SOL_SOCKET, SO_REUSEADDR) || set_stream_options(fd))
+        return -1;
+    if (shared && set_flag(fd, SOL_SOCKET, SO_REUSEPORT))
         return -1;
     return addr->kind == NU_ADDR_IP6 ? set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY) : 0;
 }
 
-static int open_bound(const struct nu_addr *addr, bool shared)
+static int open_bound(const struct nu_addr *addr, bool udp, bool shared)
 {
     struct sockaddr_storage ss;
     socklen_t len = to_sockaddr(addr, &ss);
-    int fd = new_socket(addr);
+    int fd = new_socket(addr, udp);
     if (fd < 0)
         return -1;
-    if (set_options(fd, addr, shared) || bind(fd, (struct sockaddr *)&ss, len))
+    if (set_options(fd, addr, udp, shared) || bind(fd, (struct sockaddr *)&ss, len))
         return close_failed(fd);
     return fd;
 }
 
+/* Worker i's descriptor. */
+static void give(struct listener_socket *s, unsigned i, int fd)
+{
+    if (s->udp)
+        nu_udp_point_init(&s->udp_points[i], fd);
+    else
+        nu_accept_init(&s->points[i], fd);
+}
+
+/* Others than the first share its queue. */
+static int share(struct listener_socket *s, int first)
+{
+    for (unsigned i = 1; i < s->count; i++) {
+        int fd = fcntl(first, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+            return -1;
+        give(s, i, fd);
+    }
+    return 0;
+}
+
+/* --- from the service manager --- */
+
+/* True if there was one. Datagrams of one client must come to one worker, which is the first then:
+ * it has the socket alone. */
+static bool take_inherited(struct listener_socket *s, int *failed)
+{
+    int fd = nu_inherited_take(&s->bound, s->udp ? SOCK_DGRAM : SOCK_STREAM);
+    if (fd < 0)
+        return false;
+    s->inherited = true;
+    give(s, 0, fd);
+    *failed = 0;
+    if (s->udp)
+        *failed = nu_udp_socket_options(fd, &s->bound);
+    else if (s->bound.kind != NU_ADDR_UNIX)
+        *failed = set_stream_options(fd);
+    if (!*failed && !s->udp)
+        *failed = share(s, fd);
+    return true;
+}
+
 /* SO_REUSEPORT would let us share a busy port with another process of the same user: half of the
  * connections would go there. A socket without it may be bound only where nobody listens. */
-static bool is_free(const struct nu_addr *addr)
+static bool is_free(const struct nu_addr *addr, bool udp)
 {
-    int fd = open_bound(addr, false);
+    int fd = open_bound(addr, udp, false);
     if (fd >= 0)
         close(fd);
     return fd >= 0;
@@ -94,13 +148,13 @@ static int learn_port(struct listener_socket *s, int fd)
 /* The first socket of port 0 gets a free one; the others take the same. */
 static int open_ip(struct listener_socket *s, bool alone)
 {
-    if (alone && s->bound.port && !is_free(&s->bound))
+    if (alone && s->bound.port && !is_free(&s->bound, s->udp))
         return -1;
     for (unsigned i = 0; i < s->count; i++) {
-        int fd = open_bound(&s->bound, true);
+        int fd = open_bound(&s->bound, s->udp, true);
         if (fd < 0)
             return -1;
-        nu_accept_init(&s->points[i], fd);
+        give(s, i, fd);
         if (s->bound.port == 0 && learn_port(s, fd))
             return -1;
     }
@@ -121,7 +175,7 @@ static int clear_path(const struct nu_addr *addr)
         errno = EEXIST;
         return -1;
     }
-    int fd = new_socket(addr);
+    int fd = new_socket(addr, false);
     if (fd < 0)
         return -1;
     socklen_t len = to_sockaddr(addr, &ss);
@@ -149,53 +203,67 @@ static int open_unix(struct listener_socket *s)
 {
     if (clear_path(&s->bound))
         return -1;
-    int first = open_bound(&s->bound, true);
+    int first = open_bound(&s->bound, false, true);
     if (first < 0)
         return -1;
     remember_file(s);
-    nu_accept_init(&s->points[0], first);
-    for (unsigned i = 1; i < s->count; i++) {
-        int fd = fcntl(first, F_DUPFD_CLOEXEC, 0);
-        if (fd < 0)
-            return -1;
-        nu_accept_init(&s->points[i], fd);
-    }
-    return 0;
+    give(s, 0, first);
+    return share(s, first);
 }
 
 /* --- the object --- */
 
-static struct listener_socket *socket_new(const char *key, const struct nu_addr *addr,
+static void make_points(struct listener_socket *s)
+{
+    if (s->udp)
+        s->udp_points = calloc(s->count, sizeof *s->udp_points);
+    else
+        s->points = calloc(s->count, sizeof *s->points);
+    nu_assert(s->udp_points || s->points);
+    for (unsigned i = 0; i < s->count; i++)
+        give(s, i, -1);
+}
+
+static struct listener_socket *socket_new(const char *key, const struct nu_addr *addr, bool udp,
                                           unsigned workers)
 {
     struct listener_socket *s = calloc(1, sizeof *s);
     nu_assert(s != NULL && workers > 0);
     s->refs = 1;
+    s->udp = udp;
     s->key = strdup(key);
     s->count = workers;
-    s->points = calloc(workers, sizeof *s->points);
     s->bound = *addr;
     if (addr->kind == NU_ADDR_UNIX)
         s->bound.path = strdup(addr->path);
-    nu_assert(s->key && s->points && (addr->kind != NU_ADDR_UNIX || s->bound.path));
-    for (unsigned i = 0; i < workers; i++)
-        nu_accept_init(&s->points[i], -1);
+    nu_assert(s->key && (addr->kind != NU_ADDR_UNIX || s->bound.path));
+    make_points(s);
     return s;
 }
 
-struct listener_socket *nu_listener_socket_open(const char *key, const struct nu_addr *addr,
-                                                unsigned workers, bool alone)
+static int open_socket(struct listener_socket *s, bool alone)
 {
-    struct listener_socket *s = socket_new(key, addr, workers);
-    int failed = addr->kind == NU_ADDR_UNIX ? open_unix(s) : open_ip(s, alone);
-    if (failed) {
+    int failed;
+    if (take_inherited(s, &failed))
+        return failed;
+    return s->bound.kind == NU_ADDR_UNIX ? open_unix(s) : open_ip(s, alone);
+}
+
+struct listener_socket *nu_listener_socket_open(const char *key, const struct nu_addr *addr,
+                                                bool udp, unsigned workers, bool alone)
+{
+    struct listener_socket *s = socket_new(key, addr, udp, workers);
+    if (open_socket(s, alone)) {
         int error = errno;
         nu_listener_socket_put(s);
         errno = error;
         return NULL;
     }
     for (unsigned i = 0; i < workers; i++)
-        s->points[i].bound = s->bound;
+        if (udp)
+            nu_udp_point_bound(&s->udp_points[i], &s->bound);
+        else
+            s->points[i].bound = s->bound;
     return s;
 }
 
@@ -203,11 +271,21 @@ int nu_listener_socket_listen(struct listener_socket *s, int backlog, int mode)
 {
     if (s->path && mode >= 0 && chmod(s->path, (mode_t)mode))
         return -1;
-    for (unsigned i = 0; i < s->count; i++)
+    for (unsigned i = 0; !s->udp && i < s->count; i++)
         if (listen(s->points[i].io.fd, backlog))
             return -1;
     return 0;
 }
+
+void nu_listener_socket_buffer(struct listener_socket *s, int64_t bytes)
+{
+    for (unsigned i = 0; s->udp && i < s->count; i++)
+        nu_udp_point_buffer(&s->udp_points[i], bytes);
+}
+
+/* --- the end --- */
+
+static struct nu_list lingering = {&lingering, &lingering};
 
 static void remove_file(const struct listener_socket *s)
 {
@@ -216,18 +294,69 @@ static void remove_file(const struct listener_socket *s)
         unlink(s->path);
 }
 
-void nu_listener_socket_put(struct listener_socket *s)
+static void close_points(struct listener_socket *s)
 {
-    if (--s->refs)
-        return;
     for (unsigned i = 0; i < s->count; i++)
-        if (s->points[i].io.fd >= 0)
+        if (s->udp)
+            nu_udp_point_close(&s->udp_points[i]);
+        else if (s->points[i].io.fd >= 0)
             close(s->points[i].io.fd);
+}
+
+static void socket_free(struct listener_socket *s)
+{
+    close_points(s);
     remove_file(s);
     if (s->bound.kind == NU_ADDR_UNIX)
         free((char *)s->bound.path);
     free(s->path);
     free(s->points);
+    free(s->udp_points);
     free(s->key);
     free(s);
+}
+
+static bool in_service(const struct listener_socket *s)
+{
+    for (unsigned i = 0; s->udp && i < s->count; i++)
+        if (nu_udp_point_in_service(&s->udp_points[i]))
+            return true;
+    return false;
+}
+
+/* All points of datagrams are closed together: the kernel spreads clients over the sockets that
+ * there are, so one less would send the others' clients elsewhere. */
+void nu_listener_socket_put(struct listener_socket *s)
+{
+    if (--s->refs)
+        return;
+    if (in_service(s))
+        nu_list_add_tail(&lingering, &s->lingering);
+    else
+        socket_free(s);
+}
+
+struct listener_socket *nu_listener_socket_ref(struct listener_socket *s)
+{
+    if (s->refs++ == 0)
+        nu_list_del(&s->lingering);
+    return s;
+}
+
+void nu_listener_sockets_lingering(void (*fn)(struct listener_socket *socket, void *ctx), void *ctx)
+{
+    nu_list_each (node, &lingering) {
+        fn(nu_container(node, struct listener_socket, lingering), ctx);
+    }
+}
+
+void nu_listener_sockets_sweep(struct nu_worker *worker, void *nothing)
+{
+    nu_list_each (node, &lingering) {
+        struct listener_socket *s = nu_container(node, struct listener_socket, lingering);
+        if (in_service(s))
+            continue;
+        nu_list_del(&s->lingering);
+        socket_free(s);
+    }
 }

@@ -1,8 +1,9 @@
 /* The figures of listeners, by Envoy's names where Envoy has one, and the objects that keep them
- * across reloads. Main thread, but for the figures themselves. */
+ * across reloads. Main thread, but for the figures and counts themselves. */
 #include "core/assert.h"
 #include "core/table/strmap.h"
 #include "l4/listener_priv.h"
+#include "l4/udp/sources.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +15,16 @@
     }
 
 static const struct nu_stat_def defs[NU_LISTENER_STAT_COUNT] = {
-    [NU_LISTENER_CX_TOTAL] = COUNTER("downstream_cx_total", "Connections accepted"),
+    [NU_LISTENER_CX_TOTAL] =
+        COUNTER("downstream_cx_total", "Connections accepted; of a udp listener, sessions begun"),
     [NU_LISTENER_CX_ACTIVE] = {"downstream_cx_active",     NU_GAUGE,     NULL, "Connections open"},
     [NU_LISTENER_CX_DESTROY] = COUNTER("downstream_cx_destroy", "Connections closed"),
     [NU_LISTENER_CX_LENGTH_MS] = {"downstream_cx_length_ms",  NU_HISTOGRAM, "ms",
                                "How long connections lived"                                      },
     [NU_LISTENER_CX_OVERFLOW] =
-        COUNTER("downstream_cx_overflow", "Connections closed at once because of max_connections"),
+        COUNTER("downstream_cx_overflow",
+                "Connections closed at once because of max_connections; of a udp listener, "
+                "datagrams of clients that max_sessions had no room for"),
     [NU_LISTENER_CX_ACCEPT_PAUSED] = COUNTER("downstream_cx_accept_paused",
                                              "Times a worker stopped accepting because descriptors "
                                              "or memory ran out"),
@@ -96,6 +100,22 @@ void nu_tally_put(struct nu_tally *tally)
         tallies = NULL;
     }
     nu_stats_put(tally->stats);
+    nu_udp_sources_free(tally->sources);
     free(tally->name);
     free(tally);
+}
+
+/* The limit is exact over all workers: who comes too late takes its own count back. */
+bool nu_tally_take(struct nu_tally *tally, int64_t max)
+{
+    int64_t before = atomic_fetch_add_explicit(&tally->active, 1, memory_order_relaxed);
+    if (max == 0 || before < max)
+        return true;
+    nu_tally_give(tally);
+    return false;
+}
+
+void nu_tally_give(struct nu_tally *tally)
+{
+    atomic_fetch_sub_explicit(&tally->active, 1, memory_order_relaxed);
 }

@@ -1,9 +1,9 @@
 /* echo: ends a chain and sends back what comes, for trying things out.
  *
- * Faces: bytes on the left, nothing on the right. Sees: DATA and END from the client. Stores:
- * nothing. END makes it flush nothing: all was sent back, END goes after it. Holds FWD while the
- * way back is blocked; flow(go) releases it, and idle_timeout ends a client that never reads.
- * `close` cancels nothing. */
+ * Faces: bytes or datagrams on the left, nothing on the right. Sees: all that comes from the
+ * client. Stores: nothing. END makes it flush nothing: all was sent back, END goes after it. Holds
+ * FWD while the way back is blocked; flow(go) releases it, and idle_timeout ends a client that
+ * never reads. `close` cancels nothing. */
 #include "core/chain.h"
 #include "core/conf/schema.h"
 #include "l4/filters/filters.h"
@@ -61,13 +61,14 @@ static const struct nu_field fields[] = {
      .type = NU_DURATION,
      .offset = offsetof(struct echo_conf, idle_timeout_ms),
      .fallback = "1h",
-     .doc = "A connection on which no byte flows for this long is closed; 0 = never."},
+     .doc = "A connection on which no byte flows for this long is closed; 0 = never. Sessions of "
+            "datagrams end after a minute."},
     {0}
 };
 
 static const struct nu_schema schema = {
     .name = "echo",
-    .doc = "Ends a chain: sends every byte back to the client, and its FIN.",
+    .doc = "Ends a chain: sends every byte back to the client, and its FIN; or every datagram.",
     .size = sizeof(struct echo_conf),
     .fields = fields,
 };
@@ -76,8 +77,8 @@ const struct nu_filter_type nu_filter_echo = {
     .name = "echo",
     .doc = "Sends every byte back to the client.",
     .size = sizeof(struct echo),
-    .face = NU_FACES(NU_FACE_BYTES, NU_FACE_NONE),
-    .sees = {NU_SEES(NU_DATA) | NU_SEES(NU_END), 0},
+    .face = NU_FACES(NU_SAME, NU_FACE_NONE),
+    .sees = {NU_SEES(NU_DATA) | NU_SEES(NU_DGRAM) | NU_SEES(NU_END), 0},
     .schema = &schema,
     .open = echo_open,
     .event = echo_event,

@@ -51,10 +51,10 @@ static void run_clusters(const struct nu_admin_request *r)
         nu_clusters_print(r->server->now->clusters, r->out);
 }
 
-static void put_listener(const char *name, const struct nu_addr *bound, void *ctx)
+static void put_listener(const char *name, const struct nu_addr *bound, bool udp, void *ctx)
 {
     char text[NU_ADDR_TEXT_MAX];
-    fprintf(ctx, "%s::%s\n", name, nu_addr_str(bound, text));
+    fprintf(ctx, "%s::%s%s\n", name, udp ? "udp://" : "", nu_addr_str(bound, text));
 }
 
 static void run_listeners(const struct nu_admin_request *r)

@@ -13,7 +13,7 @@ struct lines {
     size_t count, cap;
 };
 
-static void add(const char *name, const struct nu_addr *bound, void *ctx)
+static void add(const char *name, const struct nu_addr *bound, bool udp, void *ctx)
 {
     struct lines *l = ctx;
     char text[NU_ADDR_TEXT_MAX];
@@ -22,7 +22,8 @@ static void add(const char *name, const struct nu_addr *bound, void *ctx)
         l->line = realloc(l->line, l->cap * sizeof *l->line);
         nu_assert(l->line != NULL);
     }
-    l->line[l->count++] = nu_arena_printf(l->arena, "%s %s", name, nu_addr_str(bound, text));
+    l->line[l->count++] =
+        nu_arena_printf(l->arena, "%s %s%s", name, udp ? "udp://" : "", nu_addr_str(bound, text));
 }
 
 static int compare(const void *a, const void *b)

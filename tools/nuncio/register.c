@@ -9,19 +9,21 @@
 #include "l4/filters/filters.h"
 #include "l4/listener.h"
 #include "l4/tcp_proxy.h"
+#include "l4/udp/udp.h"
 #include "tools/nuncio/server.h"
 
 #include <stddef.h>
 
 static const struct nu_filter_type *const filters[] = {
-    &nu_filter_echo,     &nu_filter_tcp_proxy,        &nu_filter_ip_filter,
-    &nu_filter_throttle, &nu_filter_connection_limit, &nu_filter_source_limit,
+    &nu_filter_echo,      &nu_filter_tcp_proxy,        &nu_filter_ip_filter,
+    &nu_filter_throttle,  &nu_filter_connection_limit, &nu_filter_source_limit,
+    &nu_filter_udp_proxy,
 };
 
 static const char *const later[] = {
-    "http",       "udp_proxy",    "tap",   "header_edit", "cors",      "local_rate_limit",
-    "basic_auth", "buffer",       "fault", "compress",    "websocket", "decompress",
-    "csrf",       "health_check",
+    "http",       "tap",    "header_edit",  "cors",     "local_rate_limit",
+    "basic_auth", "buffer", "fault",        "compress", "websocket",
+    "decompress", "csrf",   "health_check",
 };
 
 static const struct nu_stat_group *const stats[] = {
@@ -42,4 +44,5 @@ void nu_register_all(void)
     nu_cluster_register();
     nu_l4_filters_register();
     nu_log_ops_l4();
+    nu_udp_register();
 }

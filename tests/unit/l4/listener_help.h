@@ -157,7 +157,7 @@ struct found_bind {
     struct nu_addr addr;
 };
 
-static inline void look_bind(const char *name, const struct nu_addr *bound, void *ctx)
+static inline void look_bind(const char *name, const struct nu_addr *bound, bool udp, void *ctx)
 {
     struct found_bind *found = ctx;
     if (found->addr.kind == NU_ADDR_NONE && strcmp(name, found->name) == 0 && found->skip-- == 0)

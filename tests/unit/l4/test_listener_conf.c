@@ -119,16 +119,12 @@ static const char *const whole[] = {
     "  - bind: 1.1.1.1\n"
     "    filters: bytes_end\n",
     "2:11: listeners[0].bind: found \"1.1.1.1\", expected an address to listen on, like "
-    "0.0.0.0:80, \"[::]:80\" or unix:/path; port 0 = a free one",
-    "listeners:\n"
-    "  - bind: udp://1.1.1.1:1\n"
-    "    filters: bytes_end\n",
-    "2:11: listeners[0].bind: udp listeners are not in this version",
+    "0.0.0.0:80, \"[::]:80\", unix:/path or udp://0.0.0.0:53; port 0 = a free one",
     "listeners:\n"
     "  - bind: {}\n"
     "    filters: bytes_end\n",
     "2:11: listeners[0].bind: found a map, expected an address to listen on, like 0.0.0.0:80, "
-    "\"[::]:80\" or unix:/path; port 0 = a free one",
+    "\"[::]:80\", unix:/path or udp://0.0.0.0:53; port 0 = a free one",
     "listeners:\n"
     "  - bind: 1.1.1.1:1\n",
     "2:5: listeners[0]: missing key \"filters\"",
