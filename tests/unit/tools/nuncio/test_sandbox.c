@@ -169,12 +169,39 @@ static void others_are_not_confined(void **state)
     assert_int_equal(status, 0);
 }
 
+static void *same_filter(void *arg)
+{
+    return syscall(SYS_setuid, 0) < 0 && syscall(SYS_unlinkat, AT_FDCWD, "/no/such", 0) < 0 ? arg
+                                                                                            : NULL;
+}
+
+/* libc has all signals blocked meanwhile, so a refusal would be the process's end. */
+static void main_starts_threads_of_its_kind(void **state)
+{
+    int status;
+    assert_int_equal(nu_sandbox_prepare(), NU_OK);
+    pid_t child = fork();
+    if (child == 0) {
+        pthread_t thread;
+        void *fine = NULL;
+        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+        nu_sandbox_enter(NU_SANDBOX_MAIN);
+        nu_assert(pthread_create(&thread, NULL, same_filter, &status) == 0);
+        nu_assert(nu_sandbox_refused() <= 1);
+        nu_assert(pthread_join(thread, &fine) == 0 && fine == &status);
+        _exit((int)nu_sandbox_refused());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 1 << 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_call_has_its_outcome),
         cmocka_unit_test(a_call_is_told_once_by_its_name),
         cmocka_unit_test(others_are_not_confined),
+        cmocka_unit_test(main_starts_threads_of_its_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

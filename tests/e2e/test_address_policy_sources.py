@@ -1,0 +1,167 @@
+"""source_limit: connections and their rate, of each source, over all workers and over reloads."""
+import contextlib
+import socket
+
+import pytest
+
+from lib import clients, logs, netns, proxy_header, servers
+from lib.config import relay
+from lib.peers import Echo
+from lib.poll import eventually
+from lib.process import command
+
+pytestmark = pytest.mark.threads
+
+HERE, THERE = "127.0.0.1", "127.0.0.2"
+
+
+def connect(nuncio, source):
+    return socket.create_connection((HERE, nuncio.port("in")), 10, (source, 0))
+
+
+def served(client):
+    """Whether the server, which speaks first, was reached."""
+    try:
+        return client.recv(1) == b"E"
+    except ConnectionResetError:
+        return False
+
+
+def comes_in(nuncio, source):
+    with connect(nuncio, source) as client:
+        return served(client)
+
+
+def limited(server, **limit):
+    return relay(server, before=[{"source_limit": limit}])
+
+
+def test_so_many_at_once_over_all_workers(tight, peer, workers):
+    server = peer(Echo, b"E")
+    nuncio = tight(limited(server, connections=3), workers=workers)
+    with contextlib.ExitStack() as held:
+        conns = [held.enter_context(connect(nuncio, THERE)) for _ in range(12)]
+        assert sum(map(served, conns)) == 3
+        assert comes_in(nuncio, HERE)
+        stats = nuncio.wait_stat("source_limit.default.active_sources", 1)
+        assert stats["source_limit.default.limited_connections"] == 9
+        assert stats["source_limit.default.active_connections"] == 3 and len(server.conns) == 4  # nothing went upstream
+    nuncio.wait_stat("source_limit.default.active_connections", 0)
+    assert comes_in(nuncio, THERE)
+    line = [row for row in logs.closed(nuncio, 14) if row["cause"] == "connection_limit"][-1]
+    assert line["flags"] == "RL" and line["layer"] == "source_limit" and line["upstream"] is None
+
+
+def test_a_burst_and_then_the_rate_with_curl(tight, tmp_path, closing):
+    """Four at once; then one every other second, however often it is tried."""
+    def http(ports):
+        return f"server {{ listen 127.0.0.1:{ports['web']}; location / {{ return 200 'web\\n'; }} }}"
+
+    def curl(source):
+        return command("curl", "-s", "-m", 10, "--interface", source, f"http://{nuncio.address('in')}/").stdout == "web\n"
+
+    web = closing(servers.nginx(tmp_path, ["web"], http))
+    nuncio = tight(limited(web, rate=1, per="2s", burst=4), workers=4)
+    assert [curl(THERE) for _ in range(4)] == [True] * 4
+    assert not curl(THERE) and curl(HERE)
+    eventually(lambda: curl(THERE))
+    assert not curl(THERE)
+    assert nuncio.stats()["source_limit.default.rate_limited"] >= 2
+    assert 'cause=connection_rate "source_limit: 127.0.0.2/32 opens more than 1 in 2s"' in logs.texts(nuncio)[-1]
+
+
+def test_a_reload_forgets_nothing(tight, peer, workers):
+    """Held connections and a used-up rate, of a filter without a name that moves within the file."""
+    def config(*before, connections):
+        return relay(server, before=[*before, {"source_limit": {"connections": connections, "rate": 4, "per": "1d"}}])
+
+    server = peer(Echo, b"E")
+    nuncio = tight(config(connections=2), workers=workers)
+    with connect(nuncio, THERE) as one, connect(nuncio, THERE) as two:
+        assert served(one) and served(two) and not comes_in(nuncio, THERE)
+        nuncio.reload(config({"ip_filter": {"deny": "10.0.0.0/8"}}, connections=2))
+        assert not comes_in(nuncio, THERE) and comes_in(nuncio, HERE)
+        nuncio.reload(config(connections=3))
+        with connect(nuncio, THERE) as three:
+            assert served(three) and not comes_in(nuncio, THERE)
+    nuncio.wait_stat("source_limit.default.active_connections", 0)
+    assert comes_in(nuncio, THERE)  # the fourth of this day
+    nuncio.reload(by="ctl")
+    assert not comes_in(nuncio, THERE) and comes_in(nuncio, HERE)
+
+
+def test_a_connection_limit_without_a_name_is_kept_too(tight, peer):
+    nuncio = tight(relay(peer(Echo, b"E"), before=[{"connection_limit": 1}]))
+    with connect(nuncio, HERE) as one:
+        assert served(one)
+        nuncio.reload(by="ctl")
+        assert not comes_in(nuncio, HERE)
+
+
+@pytest.mark.parametrize("policy", ["allow", "refuse"])
+def test_many_sources_fill_a_table_and_free_nobody(tight, peer, policy):
+    """Who has used up its rate stays refused, whatever number of others comes behind it."""
+    nuncio = tight(limited(peer(Echo, b"E"), rate=1, per="1d", sources=64, when_full=policy), workers=2)
+    assert comes_in(nuncio, THERE)
+    crowd = [comes_in(nuncio, f"127.1.{n // 200}.{n % 200 + 1}") for n in range(150)]
+    assert sum(crowd) == (63 if policy == "refuse" else 150)
+    assert not comes_in(nuncio, THERE)
+    stats = nuncio.stats()
+    assert stats["source_limit.default.table_full"] == 87 and stats["source_limit.default.rate_limited"] == 1
+    if policy == "refuse":
+        assert '"source_limit: no place for 127.1.0.150/32 among 64 sources"' in "\n".join(logs.texts(nuncio, 152))
+
+
+def test_the_source_is_who_the_proxy_header_names(tight, peer):
+    """Also in IPv6's clothes: 192.0.2.1 and ::ffff:192.0.2.1 are one."""
+    def named(source):
+        with nuncio.connect("in") as client:
+            client.sendall(proxy_header.v1((source, 1), ("::1" if ":" in source else "10.0.0.1", 2)))
+            return served(client)
+
+    nuncio = tight(relay(peer(Echo, b"E"), before=[{"source_limit": {"rate": 2, "per": "1d", "ipv6_prefix": 56}}],
+                         at={"proxy_protocol": "require"}))
+    assert [named(ip) for ip in ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1", "192.0.2.2")] == [True, True, False, True]
+    assert [named(ip) for ip in ("2001:db8::1", "2001:db8:0:ff::1", "2001:db8:0:7::1", "2001:db8:0:100::1")] == [True, True, False, True]
+
+
+# --- from another machine
+
+V6 = "fd4e:75::"  # unique local (RFC 4193); the cable's alone
+
+
+@pytest.fixture
+def machine(closing):
+    """Another machine with addresses in two networks of IPv6, and another IPv4 address."""
+    if not netns.available():
+        pytest.skip("network namespaces need root")
+    other = closing(netns.Machine())
+    netns.ip("addr", "add", f"{V6}1/32", "dev", other.near, "nodad")
+    for address in (f"{V6}2", f"{V6}3", f"{V6}4", "fd4e:75:0:1::2"):
+        other.ip_there("addr", "add", f"{address}/32", "dev", other.far, "nodad")
+    return other
+
+
+def test_a_machine_with_many_addresses_is_one_source(tight, tmp_path, closing, machine):
+    """curl from each of them: those of one /64 share its rate, another /64 and IPv4 have their own."""
+    def http(ports):
+        return f"server {{ listen 127.0.0.1:{ports['web']}; location / {{ return 200 'web\\n'; }} }}"
+
+    def curl(source):
+        address = nuncio.addresses("in")[":" not in source]
+        host = f"[{V6}1]" if ":" in source else machine.here
+        done = command("nsenter", f"--net=/run/netns/{machine.name}", "curl", "-s", "-m", 10, "--interface", source,
+                       f"http://{host}:{address.rpartition(':')[2]}/")
+        return done.stdout == "web\n"
+
+    web = closing(servers.nginx(tmp_path, ["web"], http))
+    nuncio = tight(relay(web, before=[{"ip_filter": {"deny_file": "blocked"}}, {"source_limit": {"rate": 2, "per": "1d"}}],
+                         at={"bind": ["[::]:0", "0.0.0.0:0"]}), files={"blocked": "# nobody\n"}, workers=2)
+    assert [curl(f"{V6}{n}") for n in (2, 3, 4, 2)] == [True, True, False, False]
+    assert curl("fd4e:75:0:1::2") and curl(machine.there) and curl(machine.there) and not curl(machine.there)
+    rows = logs.closed(nuncio, 8)
+    assert [row["cause"] for row in rows].count("connection_rate") == 3
+    (nuncio.dir / "blocked").write_text("fd4e:75:0:1::/64\n")
+    nuncio.wait_stat(f"ip_list.{nuncio.dir}/blocked.update_success", 1)
+    assert not curl("fd4e:75:0:1::2")
+    eventually(lambda: logs.last(nuncio, 9)["cause"] == "filter_denied")
