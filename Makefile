@@ -7,6 +7,7 @@
 #   make lint fmt     checks and formatting             make asan tsan fuzz check-paranoid coverage mutants
 #   make docs         generated pages                   make bench
 #   make deps         all packages of .ci/packages      make install PREFIX=/usr/local DESTDIR=
+#   make deb          a Debian package in build/deb     make uninstall
 #
 # BUILD names the output folder, SAN a comma list for -fsanitize, so that variants live side by side.
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come after the project's own.
@@ -53,7 +54,7 @@ REPLAY_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/corpus/%,$(FUZZ_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 
 .DELETE_ON_ERROR:
-.PHONY: all run deps docs fmt install clean
+.PHONY: all run deps docs fmt clean
 all: $(if $(NU_SRC),$(BUILD)/nuncio) $(UNIT_BIN) $(REPLAY_BIN)
 
 # Once per build folder and package list: a missing package is named before the compiler stumbles over it.
@@ -105,12 +106,8 @@ deps:
 docs: $(BUILD)/nuncio
 	$(Q)for page in reference stats; do $(BUILD)/nuncio docs $$page >docs/$$page.new && mv docs/$$page.new docs/$$page.md || exit 1; done
 
-PREFIX ?= /usr/local
-install: $(BUILD)/nuncio
-	install -D -m 755 $(BUILD)/nuncio $(DESTDIR)$(PREFIX)/bin/nuncio
-
 clean:
 	$(Q)rm -rf build
 
-include tests/tests.mk tests/lint/lint.mk
+include tests/tests.mk tests/lint/lint.mk tools/packaging/packaging.mk
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
