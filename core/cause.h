@@ -32,6 +32,13 @@ const char *nu_side_str(enum nu_side side);
       "no endpoint answered within connect_timeout")                                               \
     X(NO_ENDPOINT, "no_healthy_upstream", "UH", CANCELLED, UPSTREAM,                               \
       "the cluster has no endpoint that can be used")                                              \
+    X(DNS, "dns_resolution_failure", "DF", CANCELLED, UPSTREAM,                                    \
+      "the name of the server could not be resolved")                                              \
+    X(NO_DESTINATION, "no_destination", "NR", CANCELLED, LOCAL,                                    \
+      "nothing says where the client wants to go")                                                 \
+    X(DENIED, "destination_denied", "RBAC", CANCELLED, LOCAL,                                      \
+      "the cluster may not go where the client wants to")                                          \
+    X(LOOP, "forwarding_loop", "RBAC", CANCELLED, LOCAL, "the way to the server leads back here")  \
     X(FILTER, "filter_denied", "RBAC", CANCELLED, LOCAL, "a filter denied the connection")         \
     X(LIMIT, "connection_limit", "RL", CANCELLED, LOCAL, "a connection limit was reached")         \
     X(RATE, "connection_rate", "RL", CANCELLED, LOCAL, "the source opens connections too fast")    \
@@ -50,6 +57,30 @@ const char *nu_side_str(enum nu_side side);
       "no request for TLS within the handshake timeout")                                           \
     X(STARTTLS_REFUSED, "starttls_refused", "UF", CANCELLED, UPSTREAM,                             \
       "the server did not agree to TLS")                                                           \
+    X(TLS_FAILED, "tls_handshake_failed", "DPE", CANCELLED, CLIENT,                                \
+      "the TLS handshake with the client failed")                                                  \
+    X(TLS_TIMEOUT, "tls_handshake_timeout", "DPE", TIMEOUT, CLIENT,                                \
+      "the client's TLS handshake took longer than handshake_timeout")                             \
+    X(TLS_NO_CERT, "tls_no_certificate", "DPE", CANCELLED, CLIENT,                                 \
+      "a client certificate is required, and none was sent")                                       \
+    X(TLS_BAD_CERT, "tls_bad_certificate", "DPE", CANCELLED, CLIENT,                               \
+      "the client's certificate does not verify")                                                  \
+    X(TLS_DENIED, "tls_certificate_denied", "RBAC", CANCELLED, CLIENT,                             \
+      "the client's certificate is none of those allowed")                                         \
+    X(TLS_ERROR, "tls_error", "DPE", CANCELLED, CLIENT,                                            \
+      "the client broke the rules of TLS after the handshake, or reported an error")               \
+    X(CLIENT_CUT, "client_truncated", "DC", TRUNCATED, CLIENT,                                     \
+      "the client closed its TLS connection without close_notify")                                 \
+    X(UPSTREAM_TLS_FAILED, "upstream_tls_failed", "UF", CANCELLED, UPSTREAM,                       \
+      "the TLS handshake with the endpoint failed")                                                \
+    X(UPSTREAM_TLS_TIMEOUT, "upstream_tls_timeout", "UF", TIMEOUT, UPSTREAM,                       \
+      "the endpoint's TLS handshake took longer than handshake_timeout")                           \
+    X(UPSTREAM_BAD_CERT, "upstream_bad_certificate", "UF", CANCELLED, UPSTREAM,                    \
+      "the endpoint's certificate does not verify")                                                \
+    X(UPSTREAM_TLS_ERROR, "upstream_tls_error", "UC", CANCELLED, UPSTREAM,                         \
+      "the endpoint broke the rules of TLS after the handshake, or reported an error")             \
+    X(UPSTREAM_CUT, "upstream_truncated", "UC", TRUNCATED, UPSTREAM,                               \
+      "the endpoint closed its TLS connection without close_notify")                               \
     X(DRAIN, "drain_timeout", "DT", CANCELLED, LOCAL, "still open at drain_timeout")               \
     X(NO_FDS, "no_descriptors", "UF", CANCELLED, LOCAL, "out of file descriptors")                 \
     X(INTERNAL, "internal_error", "-", CANCELLED, LOCAL, "a system call failed")

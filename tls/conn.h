@@ -22,7 +22,7 @@ enum nu_tls_refusal {
 const char *nu_tls_refusal_str(enum nu_tls_refusal refusal);
 
 struct nu_tls_conn {
-    SSL *ssl;
+    SSL *ssl; /* NULL before the first byte of a client, and when all is over */
     struct nu_tls_context *context;
     struct nu_filter *filter; /* its chain has facts and an arena for what callbacks keep */
     const char *why;          /* of a refusal: OpenSSL's reason, the subject seen; in the arena */
