@@ -6,6 +6,7 @@
 #include "core/table/strmap.h"
 #include "core/worker.h"
 #include "tls/context_priv.h"
+#include "tls/stats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,7 @@ static void destroy(struct tls_context *context)
     for (unsigned i = 0; i <= nu_workers_count(); i++)
         SSL_CTX_free(context->view[i].ctx);
     leave_all(context);
+    nu_stats_put(context->pub.stats);
     nu_arena_free(context->arena);
 }
 
@@ -176,6 +178,7 @@ struct tls_context *tls_context_finish(struct tls_context *context, const char *
         return tls_context_ref(same);
     }
     context->pub.owner = nu_arena_printf(context->arena, "%s %s", kind, owner);
+    context->pub.stats = nu_tls_stats_get(context->pub.role, owner);
     join_all(context);
     tls_context_renew(context);
     return context;

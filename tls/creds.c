@@ -3,6 +3,7 @@
 #include "core/assert.h"
 #include "core/table/domain.h"
 #include "tls/context_priv.h"
+#include "tls/filter.h"
 
 #define ARENA_FIRST 512 /* bytes: a certificate and its names */
 
@@ -73,5 +74,8 @@ static SSL_CTX *build_client(struct tls_context *context)
 
 SSL_CTX *tls_creds_build(struct tls_context *context)
 {
-    return context->pub.role == NU_TLS_SERVER ? build_server(context) : build_client(context);
+    SSL_CTX *ctx =
+        context->pub.role == NU_TLS_SERVER ? build_server(context) : build_client(context);
+    nu_tls_engine_setup(ctx, &context->pub);
+    return ctx;
 }
