@@ -91,6 +91,8 @@ void nu_listeners_each(struct nu_listeners *listeners,
                                   void *ctx),
                        void *ctx);
 size_t nu_listeners_count(const struct nu_listeners *listeners);
+/* Whether their sockets need CAP_NET_ADMIN. Main thread. */
+bool nu_listeners_need_net_admin(const struct nu_listeners *listeners);
 
 /* A listener made by the program, not by a config's list (admin): accepts on the main worker, every
  * connection gets the one chain given. The address string is as in `bind`. Returned object is freed

@@ -26,20 +26,40 @@ struct binder {
     enum nu_err err;
 };
 
-/* What makes two binds the same socket. Port 0 is a free port of that listener's own. */
+/* What makes two binds the same socket: the address, and options that cannot be changed later. Port
+ * 0 is a free port of that listener's own. */
 static const char *key_of(const struct listener *l, size_t i, char buf[static KEY_MAX])
 {
     const struct listener_bind *bind = &l->binds[i];
-    if (bind->addr.kind == NU_ADDR_UNIX || bind->addr.port)
-        snprintf(buf, KEY_MAX, "%s", bind->text);
-    else
-        snprintf(buf, KEY_MAX, "%s %zu %.400s", bind->text, i, l->tally->name);
+    const struct nu_sockopt *opt = &l->options.opt;
+    int n = snprintf(buf, KEY_MAX, "%s%s%s%s%s%s", bind->text, opt->freebind ? " freebind" : "",
+                     opt->ipv4_compat ? " ipv4_compat" : "", opt->mptcp ? " mptcp" : "",
+                     *opt->interface ? " " : "", opt->interface);
+    if (bind->addr.kind != NU_ADDR_UNIX && bind->addr.port == 0)
+        snprintf(buf + n, KEY_MAX - (size_t)n, " %zu %.300s", i, l->tally->name);
     return buf;
 }
 
-static void report(struct binder *b, const struct listener_bind *bind, int error)
+/* An option that the kernel does not let us have says so better than an error number. */
+static bool report_option(struct binder *b, const struct listener *l,
+                          const struct listener_bind *bind)
+{
+    char buf[NU_SOCKOPT_WHY_MAX];
+    int type = bind->udp ? SOCK_DGRAM : SOCK_STREAM;
+    const char *why = nu_sockopt_why(&bind->addr, type, &l->options.opt, true, buf);
+    if (!why)
+        return false;
+    nu_conf_error(b->conf, bind->node, "%s: %s", bind->text, why);
+    b->err = NU_ERR_CONFIG;
+    return true;
+}
+
+static void report(struct binder *b, const struct listener *l, const struct listener_bind *bind,
+                   int error)
 {
     char text[128];
+    if (report_option(b, l, bind))
+        return;
     snprintf(text, sizeof text, "%s", strerror(error));
     text[0] = (char)tolower((unsigned char)text[0]);
     const char *hint = "";
@@ -81,18 +101,20 @@ static void open_one(struct binder *b, const struct listener *l, size_t i)
     }
     /* Our own socket of another address in the same port would look like somebody else's. */
     bool alone = !nu_strmap_get_str(b->ports, port_text(&bind->addr, bind->udp, port));
-    bind->socket = nu_listener_socket_open(key, &bind->addr, bind->udp, nu_workers_count(), alone);
+    bind->socket = nu_listener_socket_open(key, &bind->addr, bind->udp, &l->options,
+                                           nu_workers_count(), alone);
     if (bind->socket)
         know(b, bind->socket);
     else
-        report(b, bind, errno);
+        report(b, l, bind, errno);
 }
 
 static void listen_one(struct binder *b, const struct listener *l, size_t i)
 {
     struct listener_bind *bind = &l->binds[i];
     if (nu_listener_socket_listen(bind->socket, l->backlog, l->mode))
-        report(b, bind, errno);
+        report(b, l, bind, errno);
+    nu_listener_socket_options(bind->socket, &l->options);
     nu_listener_socket_buffer(bind->socket, l->udp.receive_buffer);
 }
 

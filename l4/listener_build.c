@@ -230,6 +230,14 @@ static void name_listener(struct build *b, const struct nu_node *node)
     b->err = NU_ERR_CONFIG;
 }
 
+static void check_options(struct build *b, const struct listener_bind *bind)
+{
+    int type = bind->udp ? SOCK_DGRAM : SOCK_STREAM;
+    if (nu_listen_options_check(b->all->conf, b->listener->node, &b->raw.options, &bind->addr,
+                                type) != NU_OK)
+        b->err = NU_ERR_CONFIG;
+}
+
 static void take_binds(struct build *b)
 {
     struct listener *l = b->listener;
@@ -238,6 +246,8 @@ static void take_binds(struct build *b)
     for (size_t i = 0; i < l->bind_count; i++) {
         struct listener_bind *bind = &l->binds[i];
         bool free_port = bind->addr.kind != NU_ADDR_UNIX && bind->addr.port == 0;
+        if (bind->text)
+            check_options(b, bind);
         if (!bind->text || free_port)
             continue;
         const struct nu_node *other =
@@ -260,6 +270,7 @@ static void take_settings(struct build *b)
     l->backlog = (int)raw->backlog;
     l->mode = (int)raw->mode;
     l->udp = raw->udp;
+    l->options = raw->options;
     if (l->udp.max_per_source && !l->tally->sources)
         l->tally->sources = nu_udp_sources_new();
     l->pre = (struct nu_pre_conf){
@@ -338,4 +349,12 @@ void nu_listeners_discard(struct nu_listeners *listeners)
 size_t nu_listeners_count(const struct nu_listeners *listeners)
 {
     return listeners->count;
+}
+
+bool nu_listeners_need_net_admin(const struct nu_listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        if (nu_sockopt_needs_net_admin(&listeners->item[i]->options.opt))
+            return true;
+    return false;
 }

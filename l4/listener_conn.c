@@ -114,21 +114,6 @@ static void decide(struct listener_conn *conn, struct first *first, struct nu_fa
     push_chain(first, conf);
 }
 
-/* Where the client connected to: one system call less where the socket has one address only. */
-static struct nu_addr local_of(int fd, const struct nu_addr *bound)
-{
-    static const uint8_t wildcard[16];
-    struct nu_addr local = *bound;
-    size_t len = bound->kind == NU_ADDR_IP4 ? 4 : 16;
-    if (bound->kind == NU_ADDR_UNIX || memcmp(bound->ip, wildcard, len) != 0)
-        return local;
-    struct sockaddr_storage ss = {0};
-    socklen_t ss_len = sizeof ss;
-    if (getsockname(fd, (struct sockaddr *)&ss, &ss_len) == 0)
-        nu_addr_from_sockaddr(&local, &ss, ss_len);
-    return local;
-}
-
 /* The path of a UNIX socket belongs to that, which a connection may outlive. */
 static void keep_path(struct nu_chain *chain)
 {
@@ -150,8 +135,10 @@ void nu_listener_accepted(struct nu_accept_point *point, int fd, const struct nu
     struct nu_loop *loop = point->loop;
     struct listener *l = point->owner;
     struct listener_conn *conn = conn_new(l, loop);
-    struct nu_addr local = local_of(fd, &point->bound);
+    struct nu_addr direct, local;
+    nu_listen_options_local(fd, &point->bound, &l->options, &direct, &local);
     struct nu_facts facts = nu_conn_facts(conn, loop, peer, &local);
+    facts.bound_port = point->bound.port;
     struct nu_sock_conf sock = {.fd = fd, .side = NU_SIDE_CLIENT};
     struct first first; /* not cleared: it is a kilobyte */
     first.count = 0;
@@ -165,4 +152,6 @@ void nu_listener_accepted(struct nu_accept_point *point, int fd, const struct nu
     }
     conn->chain = nu_chain_new(loop, first.place, first.count, &facts, &owner, conn);
     keep_path(conn->chain);
+    if (!nu_addr_equal(&direct, &local))
+        nu_chain_facts_more(conn->chain)->direct_local = direct;
 }

@@ -95,7 +95,8 @@ static void accepted(struct nu_accept_point *point, int fd, const struct nu_addr
 static struct listener_socket *open_socket(struct nu_internal_listener *l,
                                            const struct nu_addr *bind)
 {
-    struct listener_socket *s = nu_listener_socket_open("internal", bind, false, 1, true);
+    static const struct nu_listen_options plain;
+    struct listener_socket *s = nu_listener_socket_open("internal", bind, false, &plain, 1, true);
     if (!s)
         return NULL;
     struct nu_accept_point *point = &s->points[0];

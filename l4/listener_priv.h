@@ -9,6 +9,7 @@
 #include "l4/listener.h"
 #include "l4/match.h"
 #include "l4/pre.h"
+#include "l4/sockopt.h"
 
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -45,6 +46,7 @@ struct listener_raw {
     int64_t sniff_timeout_ms, max_connections, backlog;
     int64_t mode; /* of UNIX sockets; -1 = as the umask has it */
     struct listener_udp udp;
+    struct nu_listen_options options;
     struct nu_vec access_log;
     struct nu_vec chains; /* const struct nu_node * */
     const struct nu_node *filters;
@@ -94,6 +96,7 @@ struct listener {
     int mode; /* -1 = as the umask has it */
     bool is_udp;
     struct listener_udp udp;
+    struct nu_listen_options options;
     struct listener_bind *binds;
     size_t bind_count;
     const struct nu_node *node; /* while the config is being read */
@@ -119,9 +122,10 @@ struct listener_socket {
     char *key;
     struct nu_addr bound;
     bool udp;
-    bool inherited; /* opened by the service manager, who keeps it */
-    char *path;     /* UNIX: its file; NULL = none */
-    dev_t device;   /* what that was when it was made: only the same is removed */
+    bool inherited;                   /* opened by the service manager, who keeps it */
+    struct nu_listen_options options; /* in force */
+    char *path;                       /* UNIX: its file; NULL = none */
+    dev_t device;                     /* what that was when it was made: only the same is removed */
     ino_t inode;
     unsigned count; /* workers */
     struct nu_accept_point *points;
@@ -133,10 +137,14 @@ struct listener_socket {
  * alone: an error if anybody else listens there, who would share it otherwise. NULL: errno says
  * why. */
 struct listener_socket *nu_listener_socket_open(const char *key, const struct nu_addr *addr,
-                                                bool udp, unsigned workers, bool alone);
+                                                bool udp, const struct nu_listen_options *options,
+                                                unsigned workers, bool alone);
 /* Again for one that is kept: takes the new values. mode: of a UNIX socket's file, -1 = leave. -1
  * with errno. */
 int nu_listener_socket_listen(struct listener_socket *socket, int backlog, int mode);
+/* Again for one that is kept: options that differ from those in force. */
+void nu_listener_socket_options(struct listener_socket *socket,
+                                const struct nu_listen_options *options);
 /* How much the kernel keeps until it is read, of datagrams; 0 = its default. As far as it lets us.
  */
 void nu_listener_socket_buffer(struct listener_socket *socket, int64_t bytes);

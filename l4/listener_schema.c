@@ -328,6 +328,7 @@ static const struct nu_field listener_fields[] = {
      AT(max_connections),
      .fallback = "0",
      .doc = "Open connections of all workers; more are closed at once. 0 = no limit."},
+    NU_LISTEN_OPTION_FIELDS(struct listener_raw, options),
     {.key = "udp",
      .type = NU_OBJECT,
      AT(udp),

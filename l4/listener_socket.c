@@ -29,26 +29,6 @@ static int close_failed(int fd)
     return -1;
 }
 
-/* An abstract name has no file: a NUL takes the place of its "@". */
-static socklen_t to_sockaddr(const struct nu_addr *addr, struct sockaddr_storage *ss)
-{
-    socklen_t len = nu_addr_to_sockaddr(addr, ss);
-    if (addr->kind != NU_ADDR_UNIX || *addr->path != '@')
-        return len;
-    struct sockaddr_un *un = (struct sockaddr_un *)ss;
-    un->sun_path[0] = 0;
-    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(addr->path));
-}
-
-static int new_socket(const struct nu_addr *addr, bool udp)
-{
-    int family = addr->kind == NU_ADDR_UNIX  ? AF_UNIX
-                 : addr->kind == NU_ADDR_IP6 ? AF_INET6
-                                             : AF_INET;
-    int type = udp ? SOCK_DGRAM : SOCK_STREAM;
-    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-}
-
 /* Those that accepted sockets inherit are set here, once. */
 static int set_stream_options(int fd)
 {
@@ -69,14 +49,16 @@ static int set_options(int fd, const struct nu_addr *addr, bool udp, bool shared
     return addr->kind == NU_ADDR_IP6 ? set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY) : 0;
 }
 
-static int open_bound(const struct nu_addr *addr, bool udp, bool shared)
+static int open_bound(const struct listener_socket *s, bool shared)
 {
     struct sockaddr_storage ss;
-    socklen_t len = to_sockaddr(addr, &ss);
-    int fd = new_socket(addr, udp);
+    socklen_t len = nu_addr_to_sockaddr(&s->bound, &ss);
+    int fd = nu_sockopt_socket(&s->bound, s->udp ? SOCK_DGRAM : SOCK_STREAM, &s->options.opt);
     if (fd < 0)
         return -1;
-    if (set_options(fd, addr, udp, shared) || bind(fd, (struct sockaddr *)&ss, len))
+    if (set_options(fd, &s->bound, s->udp, shared) ||
+        nu_listen_options_apply(fd, &s->bound, &s->options) ||
+        bind(fd, (struct sockaddr *)&ss, len))
         return close_failed(fd);
     return fd;
 }
@@ -120,14 +102,16 @@ static bool take_inherited(struct listener_socket *s, int *failed)
         *failed = set_stream_options(fd);
     if (!*failed && !s->udp)
         *failed = share(s, fd);
+    if (!*failed)
+        *failed = nu_listen_options_apply(fd, &s->bound, &s->options);
     return true;
 }
 
 /* SO_REUSEPORT would let us share a busy port with another process of the same user: half of the
  * connections would go there. A socket without it may be bound only where nobody listens. */
-static bool is_free(const struct nu_addr *addr, bool udp)
+static bool is_free(const struct listener_socket *s)
 {
-    int fd = open_bound(addr, udp, false);
+    int fd = open_bound(s, false);
     if (fd >= 0)
         close(fd);
     return fd >= 0;
@@ -148,10 +132,10 @@ static int learn_port(struct listener_socket *s, int fd)
 /* The first socket of port 0 gets a free one; the others take the same. */
 static int open_ip(struct listener_socket *s, bool alone)
 {
-    if (alone && s->bound.port && !is_free(&s->bound, s->udp))
+    if (alone && s->bound.port && !is_free(s))
         return -1;
     for (unsigned i = 0; i < s->count; i++) {
-        int fd = open_bound(&s->bound, s->udp, true);
+        int fd = open_bound(s, true);
         if (fd < 0)
             return -1;
         give(s, i, fd);
@@ -175,10 +159,10 @@ static int clear_path(const struct nu_addr *addr)
         errno = EEXIST;
         return -1;
     }
-    int fd = new_socket(addr, false);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    socklen_t len = to_sockaddr(addr, &ss);
+    socklen_t len = nu_addr_to_sockaddr(addr, &ss);
     bool dead = connect(fd, (struct sockaddr *)&ss, len) && errno == ECONNREFUSED;
     close(fd);
     if (!dead) {
@@ -203,7 +187,7 @@ static int open_unix(struct listener_socket *s)
 {
     if (clear_path(&s->bound))
         return -1;
-    int first = open_bound(&s->bound, false, true);
+    int first = open_bound(s, true);
     if (first < 0)
         return -1;
     remember_file(s);
@@ -250,9 +234,11 @@ static int open_socket(struct listener_socket *s, bool alone)
 }
 
 struct listener_socket *nu_listener_socket_open(const char *key, const struct nu_addr *addr,
-                                                bool udp, unsigned workers, bool alone)
+                                                bool udp, const struct nu_listen_options *options,
+                                                unsigned workers, bool alone)
 {
     struct listener_socket *s = socket_new(key, addr, udp, workers);
+    s->options = *options;
     if (open_socket(s, alone)) {
         int error = errno;
         nu_listener_socket_put(s);
@@ -275,6 +261,18 @@ int nu_listener_socket_listen(struct listener_socket *s, int backlog, int mode)
         if (listen(s->points[i].io.fd, backlog))
             return -1;
     return 0;
+}
+
+void nu_listener_socket_options(struct listener_socket *s, const struct nu_listen_options *now)
+{
+    if (memcmp(&s->options, now, sizeof *now) == 0)
+        return;
+    for (unsigned i = 0; i < s->count; i++) {
+        int fd = s->udp ? s->udp_points[i].io.fd : s->points[i].io.fd;
+        if (fd >= 0)
+            nu_listen_options_change(fd, &s->bound, &s->options, now);
+    }
+    s->options = *now;
 }
 
 void nu_listener_socket_buffer(struct listener_socket *s, int64_t bytes)

@@ -294,6 +294,7 @@ static void open_chain(struct nu_udp_session *s, const struct nu_udp_got *got)
         local.port = s->point->bound.port;
     }
     struct nu_facts facts = nu_conn_facts(&s->conn, loop, &got->peer, &local);
+    facts.bound_port = s->point->bound.port;
     struct nu_place place[1 + NU_CHAIN_MAX_FILTERS];
     unsigned count = put_places(place, s, &facts);
     s->conn.chain = nu_chain_new(loop, place, count, &facts, &owner, s);

@@ -166,8 +166,6 @@ static const char *const listener[] = {
     "chains: [{filters: bytes_end}]",
     "2:23: listeners[0]: \"filters\" and \"chains\" exclude each other: filters stand either here "
     "or in each chain",
-    "tls: {}",
-    "2:43: listeners[0]: \"tls\" is not in this version",
     "nmae: x",
     "2:43: listeners[0]: unknown key \"nmae\"",
     "mode: 660x",
