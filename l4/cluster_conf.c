@@ -255,7 +255,6 @@ static const struct nu_field cluster_fields[] = {
      .doc = "Caps; what is over them is refused at once."},
     LATER("protocol"),
     LATER("http2"),
-    LATER("tls"),
     LATER("health_check"),
     LATER("outlier"),
     LATER("srv"),
