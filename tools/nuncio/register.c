@@ -9,6 +9,8 @@
 #include "l4/filters/filters.h"
 #include "l4/listener.h"
 #include "l4/tcp_proxy.h"
+#include "tls/context.h"
+#include "tls/stats.h"
 #include "l4/udp/udp.h"
 #include "tools/nuncio/server.h"
 
@@ -42,6 +44,11 @@ void nu_register_all(void)
     for (size_t i = 0; i < sizeof stats / sizeof *stats; i++)
         nu_stats_register(stats[i]);
     nu_cluster_register();
+    nu_schema_extend(&nu_listener_schema, &nu_tls_of_listener);
+    nu_schema_extend(&nu_chain_schema, &nu_tls_of_chain);
+    nu_schema_extend(&nu_cluster_schema, &nu_tls_of_cluster);
+    nu_stats_register(&nu_tls_listener_stats);
+    nu_stats_register(&nu_tls_cluster_stats);
     nu_l4_filters_register();
     nu_log_ops_l4();
     nu_udp_register();
