@@ -84,7 +84,7 @@ CARET = {
     ("--from", "tpc://:80", "--to", "a:1"): ('unknown scheme "tpc"', '^^^ did you mean "tcp"?'),
     ("--from", ":80", "--from", "127.0.0.1:80"): ("a second --from of this address", "^^^^^^^^^^^^"),
     ("--from", ":80", "--to", "http://a:1"): ('"http" is not in this version', "^^^^"),
-    ("--from", ":80", "--to", "sni:a.test=tls://a:1"): ('"tls" is not in this version', " " * 11 + "^^^"),
+    ("--from", ":80", "--to", "sni:a.test=https://a:1"): ('"https" is not in this version', " " * 11 + "^^^^^"),
     ("--from", ":80", "--to", "udp://a:1"): ('"udp" is not in this version', "^^^"),
     ("--from", ":80", "--to", "10.0.0.1"): ("an address is HOST:PORT", '^^^^^^^^ did you mean "10.0.0.1:PORT"?'),
     ("--from", ":80", "--to", "10.0.0.1:"): ("a port is missing here", " " * 9 + "^"),

@@ -1,189 +1,11 @@
-/* Quick mode: pairs from the command line, checked with the same friendliness as a file, and
- * written out as YAML. What comes out must be valid: whatever l4 would refuse is told here, in the
- * words of the command line. */
-#include "tools/nuncio/quick.h"
-
-#include "core/addr.h"
-#include "core/arena.h"
+/* Quick mode: pairs from the command line, collected and checked against one another. What comes
+ * out must be a valid config. */
 #include "core/assert.h"
-#include "core/conf/tree.h"
-#include "core/list.h"
+#include "tools/nuncio/quick_priv.h"
 
-#include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DEFAULT_HOST "127.0.0.1"
-#define SCHEME       "tcp"
-
-/* Where one SNI name (or, without, everything else) goes. */
-struct route {
-    struct nu_list link;
-    const char *sni; /* NULL: all others */
-    struct nu_list servers;
-};
-
-struct server {
-    struct nu_list link;
-    const char *address;
-};
-
-struct front {
-    struct nu_list link;
-    const char *bind, *value; /* address, and as it was written */
-    struct nu_list routes;
-};
-
-struct nu_quick {
-    struct nu_arena *arena;
-    struct nu_list fronts;
-    char *yaml;
-};
-
-/* One value on its way through the checks. */
-struct input {
-    struct nu_arena *arena;
-    const char *option, *value;
-};
-
-static bool complain(const struct input *in, const char *at, size_t span, const char *guess,
-                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-
-/* The option, what is wrong, the value, and a caret below the place. Returns false. */
-static bool complain(const struct input *in, const char *at, size_t span, const char *guess,
-                     const char *fmt, ...)
-{
-    va_list ap;
-    fprintf(stderr, "nuncio run: %s %s: ", in->option, in->value);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "\n      %s\n      %*s", in->value, (int)(at - in->value), "");
-    for (size_t i = 0; i < (span ? span : 1); i++)
-        fputc('^', stderr);
-    fprintf(stderr, guess ? " did you mean \"%s\"?\n" : "\n", guess);
-    return false;
-}
-
-/* --- the parts of an address --- */
-
-/* Skips "tcp://"; without a scheme it is TCP. */
-static bool take_scheme(const struct input *in, const char **at)
-{
-    static const char *const known[] = {SCHEME, "tls", "http", "https", "udp"};
-    const char *end = strstr(*at, "://");
-    size_t len = end ? (size_t)(end - *at) : 0;
-    if (!end)
-        return true;
-    char *scheme = nu_arena_strndup(in->arena, *at, len);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(scheme, known[i]) == 0 && i > 0)
-            return complain(in, *at, len, NULL, "\"%s\" is not in this version", scheme);
-    if (strcmp(scheme, SCHEME) != 0)
-        return complain(in, *at, len, nu_did_you_mean(scheme, known, 5), "unknown scheme \"%s\"",
-                        scheme);
-    *at = end + 3;
-    return true;
-}
-
-static bool check_port(const struct input *in, const char *port, bool zero_is_fine)
-{
-    size_t digits = strspn(port, "0123456789"), len = strlen(port);
-    long number = digits && digits == len && len <= 5 ? strtol(port, NULL, 10) : -1;
-    if (len == 0)
-        return complain(in, port, 0, NULL, "a port is missing here");
-    if (number < 0 || number > 65535)
-        return complain(in, port, len, NULL, "\"%s\" is not a port", port);
-    if (number == 0 && !zero_is_fine)
-        return complain(in, port, len, NULL, "port 0 cannot be connected to");
-    return true;
-}
-
-/* Letters of host names (RFC 1123 2.1), and the underscore that many have; the last label is no
- * number, or an address was meant. */
-static bool is_host_name(const char *host, size_t len)
-{
-    bool letter = false; /* in the last label */
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)host[i];
-        if (!isalnum(c) && !strchr("-._", c))
-            return false;
-        letter = c != '.' && (letter || !isdigit(c));
-    }
-    return letter && len <= 253;
-}
-
-/* The colon in front of the port, or NULL. In "[::1]:80" it stands behind the bracket. */
-static const char *find_port(const char *text)
-{
-    const char *bracket = strrchr(text, ']');
-    return strrchr(bracket ? bracket : text, ':');
-}
-
-static bool missing_port(const struct input *in, const char *at)
-{
-    bool number = *at && at[strspn(at, "0123456789")] == 0;
-    char *guess = nu_arena_printf(in->arena, number ? ":%s" : "%s:PORT", at);
-    return complain(in, at, strlen(at), guess, "an address is HOST:PORT");
-}
-
-static bool bare_ip6(const struct input *in, const char *at)
-{
-    const char *port = strrchr(at, ':');
-    char *guess = nu_arena_printf(in->arena, "[%.*s]%s", (int)(port - at), at, port);
-    return complain(in, at, strlen(at), guess, "an IPv6 address stands in brackets");
-}
-
-/* Behind the scheme: HOST:PORT, [HOST]:PORT or unix:PATH, where a name is allowed or not. */
-static bool take_address(const struct input *in, const char *at, bool front, const char **out)
-{
-    struct nu_addr addr;
-    const char *colon = find_port(at);
-    *out = at;
-    if (strncmp(at, "unix:", 5) == 0 && nu_addr_parse(&addr, at, -1) == NU_OK)
-        return true;
-    if (!colon)
-        return missing_port(in, at);
-    if (*at != '[' && strchr(at, ':') != colon)
-        return bare_ip6(in, at);
-    if (!check_port(in, colon + 1, front))
-        return false;
-    if (colon == at) {
-        *out = nu_arena_printf(in->arena, DEFAULT_HOST "%s", at);
-        return true;
-    }
-    if (nu_addr_parse(&addr, at, -1) == NU_OK)
-        return true;
-    if (!front && is_host_name(at, (size_t)(colon - at)))
-        return true;
-    return complain(in, at, (size_t)(colon - at), NULL,
-                    front ? "listening needs an IP address, not a name"
-                          : "neither an IP address nor a host name");
-}
-
-/* "sni:NAME=" in front of a server. */
-static bool take_sni(const struct input *in, const char **at, const char **sni)
-{
-    const char *name = *at + 4, *equals;
-    *sni = NULL;
-    if (strncmp(*at, "sni:", 4) != 0)
-        return true;
-    equals = strchr(name, '=');
-    if (!equals)
-        return complain(in, *at, strlen(*at), NULL, "sni:NAME=ADDRESS is expected");
-    size_t wild = strncmp(name, "*.", 2) == 0 ? 2 : 0, len = (size_t)(equals - name);
-    if (len <= wild || !is_host_name(name + wild, len - wild))
-        return complain(in, name, len, NULL, "not a server name like \"a.test\" or \"*.a.test\"");
-    char *lower = nu_arena_strndup(in->arena, name, len);
-    for (char *c = lower; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
-    *sni = lower;
-    *at = equals + 1;
-    return true;
-}
-
-/* --- collecting --- */
+#include <unistd.h>
 
 struct nu_quick *nu_quick_new(void)
 {
@@ -206,6 +28,8 @@ bool nu_quick_used(const struct nu_quick *quick)
     return !nu_list_empty(&quick->fronts);
 }
 
+/* --- fronts --- */
+
 static bool ends_with(const char *text, const char *end)
 {
     size_t len = strlen(text), n = strlen(end);
@@ -213,152 +37,205 @@ static bool ends_with(const char *text, const char *end)
 }
 
 /* Two of the same make a config that cannot work. */
-static bool is_new_front(const struct input *in, const struct nu_quick *quick, const char *bind)
+static bool is_new_front(const struct quick_input *in, const struct nu_quick *quick,
+                         const char *bind)
 {
     const struct nu_list *fronts = &quick->fronts;
     nu_list_each (link, fronts) {
-        if (strcmp(nu_container(link, struct front, link)->bind, bind) == 0 &&
+        if (strcmp(nu_container(link, struct quick_front, link)->bind, bind) == 0 &&
             !ends_with(bind, ":0"))
-            return complain(in, in->value, strlen(in->value), NULL,
-                            "a second --from of this address");
+            return quick_complain(in, in->value, strlen(in->value), NULL,
+                                  "a second --from of this address");
     }
     return true;
 }
 
 bool nu_quick_from(struct nu_quick *quick, const char *value)
 {
-    struct input in = {quick->arena, "--from", value};
+    struct quick_input in = {quick->arena, "--from", value};
     const char *at = value;
-    struct front *front = nu_arena_alloc(quick->arena, sizeof *front);
-    if (!take_scheme(&in, &at) || !take_address(&in, at, true, &front->bind) ||
-        !is_new_front(&in, quick, front->bind))
+    struct quick_front *front = nu_arena_alloc(quick->arena, sizeof *front);
+    if (!quick_take_scheme(&in, &at, &front->scheme) ||
+        !quick_take_address(&in, at, true, &front->bind) || !is_new_front(&in, quick, front->bind))
         return false;
     front->value = value;
+    front->tls = quick->common;
     nu_list_init(&front->routes);
     nu_list_add_tail(&quick->fronts, &front->link);
+    quick->last = front;
+    quick->last_route = NULL;
     return true;
 }
 
-static struct route *find_route(struct nu_quick *quick, struct front *front, const char *sni)
+/* --- routes and their servers --- */
+
+static struct quick_route *find_route(struct nu_quick *quick, struct quick_front *front,
+                                      const char *sni)
 {
     nu_list_each (link, &front->routes) {
-        struct route *route = nu_container(link, struct route, link);
+        struct quick_route *route = nu_container(link, struct quick_route, link);
         if (sni ? route->sni && strcmp(route->sni, sni) == 0 : !route->sni)
             return route;
     }
-    struct route *route = nu_arena_alloc(quick->arena, sizeof *route);
+    struct quick_route *route = nu_arena_alloc(quick->arena, sizeof *route);
     route->sni = sni;
+    route->scheme = QUICK_UNSAID;
     nu_list_init(&route->servers);
     nu_list_add_tail(&front->routes, &route->link);
     return route;
 }
 
-bool nu_quick_to(struct nu_quick *quick, const char *value)
+static bool is_new_server(const struct quick_input *in, const char *at,
+                          const struct quick_route *route, const char *address)
 {
-    struct input in = {quick->arena, "--to", value};
-    const char *at = value, *sni;
-    struct server *server = nu_arena_alloc(quick->arena, sizeof *server);
-    if (!take_sni(&in, &at, &sni) || !take_scheme(&in, &at) ||
-        !take_address(&in, at, false, &server->address))
-        return false;
-    if (!nu_quick_used(quick))
-        return complain(&in, value, strlen(value), NULL, "no --from stands before it");
-    struct front *front = nu_container(quick->fronts.prev, struct front, link);
-    struct route *route = find_route(quick, front, sni);
-    nu_list_each (link, &route->servers) {
-        if (strcmp(nu_container(link, struct server, link)->address, server->address) == 0)
-            return complain(&in, at, strlen(at), NULL, "it goes there already");
+    const struct nu_list *servers = &route->servers;
+    nu_list_each (link, servers) {
+        if (strcmp(nu_container(link, struct quick_server, link)->address, address) == 0)
+            return quick_complain(in, at, strlen(at), NULL, "it goes there already");
     }
-    nu_list_add_tail(&route->servers, &server->link);
     return true;
 }
 
-/* --- writing --- */
-
-/* In double quotes, with what the config's reader would expand or unescape written twice. */
-static void put_quoted(FILE *out, const char *text)
+/* Servers that share the load are one cluster: all of them speak TLS, or none. */
+static bool join_scheme(const struct quick_input *in, struct quick_route *route,
+                        enum quick_scheme scheme)
 {
-    fputc('"', out);
-    for (; *text; text++) {
-        if (strchr("\"\\", *text))
-            fputc('\\', out);
-        if (*text == '$')
-            fputc('$', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
+    if (scheme == QUICK_UNSAID)
+        scheme = QUICK_TCP;
+    if (route->scheme != QUICK_UNSAID && route->scheme != scheme)
+        return quick_complain(in, in->value, strlen(in->value), NULL,
+                              "servers that share the load need the same scheme");
+    route->scheme = scheme;
+    return true;
 }
 
-static void put_route(FILE *out, const struct route *route, unsigned cluster)
+bool nu_quick_to(struct nu_quick *quick, const char *value)
 {
-    fputs("      - ", out);
-    if (route->sni) {
-        fputs("match: {sni: ", out);
-        put_quoted(out, route->sni);
-        fputs("}\n        ", out);
-    }
-    fprintf(out, "filters: [{tcp_proxy: {cluster: to%u}}]\n", cluster);
+    struct quick_input in = {quick->arena, "--to", value};
+    const char *at = value, *sni;
+    enum quick_scheme scheme;
+    struct quick_server *server = nu_arena_alloc(quick->arena, sizeof *server);
+    if (!quick_take_sni(&in, &at, &sni) || !quick_take_scheme(&in, &at, &scheme) ||
+        !quick_take_address(&in, at, false, &server->address))
+        return false;
+    if (!nu_quick_used(quick))
+        return quick_complain(&in, value, strlen(value), NULL, "no --from stands before it");
+    struct quick_front *front = nu_container(quick->fronts.prev, struct quick_front, link);
+    struct quick_route *route = find_route(quick, front, sni);
+    if (!is_new_server(&in, at, route, server->address) || !join_scheme(&in, route, scheme))
+        return false;
+    nu_list_add_tail(&route->servers, &server->link);
+    quick->last_route = route;
+    return true;
 }
 
-static void put_front(FILE *out, const struct front *front, unsigned number, unsigned *cluster)
+/* --- files --- */
+
+const char *nu_quick_file_str(enum nu_quick_file file)
 {
-    const struct nu_list *first = front->routes.next;
-    bool plain = first->next == &front->routes && !nu_container(first, struct route, link)->sni;
-    fprintf(out, "  - name: from%u\n    bind: ", number);
-    put_quoted(out, front->bind);
-    fputc('\n', out);
-    if (plain) {
-        fprintf(out, "    filters: [{tcp_proxy: {cluster: to%u}}]\n", ++*cluster);
-        return;
-    }
-    fputs("    chains:\n", out);
+    static const char *const names[] = {"--tls-cert", "--tls-key", "--tls-ca"};
+    nu_assert((unsigned)file < sizeof names / sizeof *names);
+    return names[file];
+}
+
+/* Where the config is written to, nobody knows. */
+static const char *absolute(struct nu_arena *arena, const char *path)
+{
+    char *cwd = *path == '/' ? NULL : getcwd(NULL, 0);
+    const char *whole = cwd ? nu_arena_printf(arena, "%s/%s", cwd, path) : path;
+    free(cwd);
+    return whole;
+}
+
+/* Whose file it is; NULL was told. */
+static struct quick_tls *owner_of(const struct quick_input *in, struct nu_quick *quick,
+                                  enum nu_quick_file file)
+{
+    if (quick->last_route && quick->last_route->scheme == QUICK_TLS)
+        return &quick->last_route->tls;
+    if (quick->last_route || (quick->last && quick->last->scheme == QUICK_TCP))
+        quick_complain(in, in->value, strlen(in->value), NULL,
+                       "the address before it is not a tls:// one");
+    else if (quick->last)
+        return &quick->last->tls;
+    else if (file != NU_QUICK_CA)
+        return &quick->common;
+    else
+        quick_complain(in, in->value, strlen(in->value), NULL,
+                       "it belongs behind the --from or --to that it is for");
+    return NULL;
+}
+
+bool nu_quick_tls(struct nu_quick *quick, enum nu_quick_file file, const char *value)
+{
+    struct quick_input in = {quick->arena, nu_quick_file_str(file), value};
+    struct quick_tls *tls = owner_of(&in, quick, file);
+    if (!tls)
+        return false;
+    bool inherited =
+        quick->last && tls == &quick->last->tls && tls->file[file] == quick->common.file[file];
+    if (tls->file[file] && !inherited)
+        return quick_complain(&in, value, strlen(value), NULL, "the second one for this address");
+    tls->file[file] = absolute(quick->arena, value);
+    return true;
+}
+
+/* --- the whole --- */
+
+static bool missing(const char *option, const char *value, const char *what)
+{
+    fprintf(stderr, "nuncio run: %s %s: %s\n", option, value, what);
+    return false;
+}
+
+static bool check_files(const struct quick_tls *tls, const char *option, const char *value)
+{
+    if (tls->file[NU_QUICK_KEY] && !tls->file[NU_QUICK_CERT])
+        return missing(option, value, "--tls-key without --tls-cert");
+    return true;
+}
+
+/* The scheme of a front that has none: it is TLS where it has a certificate, else that of where it
+ * goes. */
+static bool settle_front(struct quick_front *front)
+{
+    const struct quick_route *first = nu_container(front->routes.next, struct quick_route, link);
+    const char *const *file = front->tls.file;
+    bool said = front->scheme != QUICK_UNSAID;
+    if (nu_list_empty(&front->routes))
+        return missing("--from", front->value, "no --to stands behind it");
+    if (!said)
+        front->scheme = file[NU_QUICK_CERT] ? QUICK_TLS : first->scheme;
+    if (!check_files(&front->tls, "--from", front->value))
+        return false;
+    if (front->scheme == QUICK_TLS && !file[NU_QUICK_CERT])
+        return missing("--from", front->value,
+                       said ? "it needs --tls-cert FILE and --tls-key FILE"
+                            : "it takes TLS as its --to does, so it needs --tls-cert FILE and "
+                              "--tls-key FILE; plain is tcp://");
+    if (front->scheme == QUICK_TCP && file[NU_QUICK_CA])
+        return missing("--from", front->value, "--tls-ca without --tls-cert");
     nu_list_each (link, &front->routes) {
-        put_route(out, nu_container(link, struct route, link), ++*cluster);
+        const struct quick_route *route = nu_container(link, struct quick_route, link);
+        const struct quick_server *server =
+            nu_container(route->servers.next, struct quick_server, link);
+        if (!check_files(&route->tls, "--to", server->address))
+            return false;
     }
-}
-
-static void put_cluster(FILE *out, const struct route *route, unsigned number)
-{
-    const char *comma = "";
-    fprintf(out, "  - name: to%u\n    endpoints: [", number);
-    nu_list_each (link, &route->servers) {
-        fputs(comma, out);
-        put_quoted(out, nu_container(link, struct server, link)->address);
-        comma = ", ";
-    }
-    fputs("]\n", out);
-}
-
-static void put_config(FILE *out, struct nu_quick *quick)
-{
-    unsigned number = 0, cluster = 0;
-    fputs("listeners:\n", out);
-    nu_list_each (link, &quick->fronts) {
-        put_front(out, nu_container(link, struct front, link), ++number, &cluster);
-    }
-    cluster = 0;
-    fputs("clusters:\n", out);
-    nu_list_each (link, &quick->fronts) {
-        nu_list_each (route, &nu_container(link, struct front, link)->routes) {
-            put_cluster(out, nu_container(route, struct route, link), ++cluster);
-        }
-    }
+    return true;
 }
 
 const char *nu_quick_config(struct nu_quick *quick)
 {
     size_t len;
     nu_list_each (link, &quick->fronts) {
-        const struct front *front = nu_container(link, struct front, link);
-        if (!nu_list_empty(&front->routes))
-            continue;
-        fprintf(stderr, "nuncio run: --from %s: no --to stands behind it\n", front->value);
-        return NULL;
+        if (!settle_front(nu_container(link, struct quick_front, link)))
+            return NULL;
     }
     free(quick->yaml);
     FILE *out = open_memstream(&quick->yaml, &len);
     nu_assert(out != NULL);
-    put_config(out, quick);
+    quick_put_config(out, quick);
     nu_assert(fclose(out) == 0);
     return quick->yaml;
 }

@@ -15,6 +15,14 @@ void nu_quick_free(struct nu_quick *quick);
  * reason. */
 bool nu_quick_from(struct nu_quick *quick, const char *value);
 bool nu_quick_to(struct nu_quick *quick, const char *value);
+
+/* A file for the TLS of the address before it: behind a --from our certificate, and the CA of the
+ * clients'; behind a --to our client certificate, and the CA of the server's. Before all, a
+ * certificate for every --from that takes TLS. */
+enum nu_quick_file { NU_QUICK_CERT, NU_QUICK_KEY, NU_QUICK_CA, NU_QUICK_FILES };
+const char *nu_quick_file_str(enum nu_quick_file file); /* "--tls-cert" */
+bool nu_quick_tls(struct nu_quick *quick, enum nu_quick_file file, const char *value);
+
 /* True if there was any of them. */
 bool nu_quick_used(const struct nu_quick *quick);
 /* The config as YAML, until quick is freed; NULL where something is missing, and stderr says what.

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { OPT_FROM = 256, OPT_TO, OPT_EMIT, OPT_TLS_CERT, OPT_TLS_KEY };
+enum { OPT_FROM = 256, OPT_TO, OPT_EMIT, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TLS_CA };
 
 unsigned nu_worker_wish(int64_t workers)
 {
@@ -127,7 +127,7 @@ static enum nu_exit serve_quick(struct nu_quick *quick, bool emit)
 struct wish {
     const char *path;
     struct nu_quick *quick;
-    bool emit;
+    bool emit, files;
 };
 
 /* NU_EXIT_OK: go on. */
@@ -148,16 +148,19 @@ static enum nu_exit take_option(struct nu_args *args, int id, struct wish *wish)
     case OPT_EMIT:
         wish->emit = true;
         return NU_EXIT_OK;
-    default:
-        return nu_usage_error(args, "--tls-cert and --tls-key are not in this version");
+    default: {
+        enum nu_quick_file file = (enum nu_quick_file)(NU_QUICK_CERT + id - OPT_TLS_CERT);
+        wish->files = true;
+        return nu_quick_tls(wish->quick, file, args->value) ? NU_EXIT_OK : NU_EXIT_USAGE;
+    }
     }
 }
 
 static enum nu_exit fulfil(const struct nu_args *args, const struct wish *wish)
 {
     bool quick = nu_quick_used(wish->quick);
-    if (wish->path && (quick || wish->emit))
-        return nu_usage_error(args, "either -c FILE, or --from, --to and --emit");
+    if (wish->path && (quick || wish->emit || wish->files))
+        return nu_usage_error(args, "either -c FILE, or --from, --to and what belongs to them");
     if (wish->path)
         return serve(&(struct nu_source){.path = wish->path});
     if (quick)
@@ -179,17 +182,25 @@ static enum nu_exit run_run(struct nu_args *args)
 }
 
 static const struct nu_option options[] = {
-    {"config",   "FILE", 'c', "the config file, YAML or JSON"},
-    {"from",       "ADDRESS", OPT_FROM,
-     "without a file: listen on [tcp://][HOST]:PORT or unix:PATH;\nthe host is 127.0.0.1 unless "
-     "given"},
-    {"to",          "ADDRESS", OPT_TO,
-     "where connections to the --from before it go: [tcp://]HOST:PORT;\nseveral share the load. "
+    {"config",       "FILE", 'c', "the config file, YAML or JSON"},
+    {"from",           "ADDRESS", OPT_FROM,
+     "without a file: listen on [tcp://][HOST]:PORT, tls://..., or unix:PATH;\nthe host is "
+     "127.0.0.1 "
+     "unless given"},
+    {"to",              "ADDRESS", OPT_TO,
+     "where connections to the --from before it go: [tcp://]HOST:PORT or\ntls://HOST:PORT; several "
+     "share the load. "
      "sni:NAME=ADDRESS: only TLS connections\nthat ask for NAME (or for *.NAME)"},
     {"emit",NULL, OPT_EMIT, "print the config file that says the same as --from and --to"},
-    {"tls-cert",    "FILE", OPT_TLS_CERT, NULL},
-    {"tls-key",       "FILE", OPT_TLS_KEY, NULL},
-    {0   }
+    {"tls-cert", "FILE", OPT_TLS_CERT,
+     "for the address before it: behind --from the server's certificate,\nbehind --to the "
+     "client's. PEM, with the CAs between"},
+    {"tls-key",           "FILE", OPT_TLS_KEY, "its private key, if it is not in the same file"},
+    {"tls-ca",        "FILE", OPT_TLS_CA,
+     "for the address before it: clients must have a certificate of this\nCA; behind --to, the "
+     "server "
+     "must (default: the system's CAs)"},
+    {0             }
 };
 
 const struct nu_command nu_command_run = {
@@ -199,6 +210,7 @@ const struct nu_command nu_command_run = {
     .help = "Examples:\n"
             "  nuncio run -c edge.yaml\n"
             "  nuncio run --from 127.0.0.1:8080 --to tcp://127.0.0.1:9000\n"
+            "  nuncio run --from tls://:8443 --tls-cert c.pem --tls-key k.pem --to 127.0.0.1:9000\n"
             "  nuncio run --from :8443 --to 'sni:a.test=tcp://127.0.0.1:9443' --to "
             "'sni:*.b.test=tcp://127.0.0.1:9444'\n"
             "\n"
