@@ -12,6 +12,7 @@
 #include "tls/context.h"
 #include "tls/stats.h"
 #include "l4/udp/udp.h"
+#include "tls/log_ops.h"
 #include "tools/nuncio/server.h"
 
 #include <stddef.h>
@@ -51,5 +52,6 @@ void nu_register_all(void)
     nu_stats_register(&nu_tls_cluster_stats);
     nu_l4_filters_register();
     nu_log_ops_l4();
+    nu_log_ops_tls();
     nu_udp_register();
 }
