@@ -3,6 +3,7 @@
 #include "core/logfmt.h"
 #include "core/logtime.h"
 #include "l4/access_log.h"
+#include "l4/tcp_facts.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -307,9 +308,11 @@ static const struct nu_log_op ops[] = {
          "Where the client connected to, by its PROXY header where there is one."),
     TEXT("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", local_ip, "The same without the port."),
     NUMBER("DOWNSTREAM_LOCAL_PORT", local_port, "The port of it."),
-    TEXT("REQUESTED_SERVER_NAME", server_name, "SNI, where a match needed it."),
-    TEXT("SNIFFED_ALPN", alpn, "Offered protocols, comma separated, where a match needed them."),
-    TEXT("SNIFFED_TRANSPORT", transport, "`tls` or `plain`, where a match needed it."),
+    TEXT("REQUESTED_SERVER_NAME", server_name,
+         "SNI, where TLS is terminated or a match needed it."),
+    TEXT("SNIFFED_ALPN", alpn,
+         "Protocols that the client offers by ALPN, comma separated, in the same places."),
+    TEXT("SNIFFED_TRANSPORT", transport, "`tls` or `plain`, in the same places."),
     NUMBER("CONNECTION_ID", connection_id, "A number unique in the process."),
     {"HOSTNAME",   "The machine's name.",                                                      NU_LOG_TEXT, NU_LOG_ARG_NONE,     hostname_prepare,   hostname  },
     TEXT("LISTENER", listener, "The listener's name."),
@@ -341,4 +344,5 @@ static const struct nu_log_op ops[] = {
 void nu_log_ops_l4(void)
 {
     nu_log_ops_register(ops, sizeof ops / sizeof *ops);
+    nu_log_ops_tcp();
 }
