@@ -8,6 +8,7 @@
 #include "l4/balance/round_robin.h"
 #include "l4/cluster_priv.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define ARENA_FIRST 1024 /* bytes: a cluster with a few endpoints */
@@ -55,6 +56,7 @@ static void release(struct nu_counted *counted)
     struct nu_cluster *cluster = nu_container(counted, struct nu_cluster, counted);
     struct cl_cluster *c = cl_of(cluster);
     cl_names_stop(c);
+    cl_chosen_free(c);
     for (unsigned i = 0; i <= nu_workers_count(); i++)
         cl_set_unref(cluster->view[i].set);
     cl_set_unref(c->set);
@@ -81,12 +83,14 @@ static struct nu_cluster *make(struct build *b, const struct nu_node *node, cons
     }
     c->pub.arena = arena;
     c->text = nu_arena_strdup(arena, text);
+    c->node = node;
     c->set = cl_set_empty();
     c->pub.stats = nu_stats_get(&nu_cluster_stat_group,
                                 nu_arena_printf(b->scratch, "cluster.%s", c->pub.name));
     c->pub.near_count =
         nu_ext_places(&(struct nu_ext_values){&nu_cluster_schema, c->pub.ext}, arena, c->pub.near);
     nu_counted_setup(&c->pub.counted, arena, release);
+    cl_chosen_make(c);
     make_views(&c->pub);
     return &c->pub;
 }
@@ -192,10 +196,18 @@ void nu_clusters_commit(struct nu_clusters *clusters, struct nu_clusters *old)
             continue;
         cl_names_start(c, before ? cl_of(before) : NULL);
         cl_publish(c);
+        cl_chosen_start(c);
+        c->node = NULL; /* it goes with the config's text */
         c->committed = true;
     }
     /* Whoever called, main's loop takes a turn: questions are waiting in it. */
     nu_worker_post(nu_worker_main(), nothing, NULL);
+}
+
+static void cl_stop(struct cl_cluster *c)
+{
+    cl_names_stop(c);
+    cl_chosen_stop(c);
 }
 
 void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, unsigned shard)
@@ -205,9 +217,45 @@ void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, u
         if (has(next, cluster))
             continue;
         if (shard == nu_workers_count())
-            cl_names_stop(cl_of(cluster)); /* from now on no set may be sent */
+            cl_stop(cl_of(cluster)); /* from now on no set may be sent */
         nu_counted_retire_on(&cluster->counted, shard);
     }
+}
+
+static enum nu_err try_one(struct nu_conf *conf, const struct cl_cluster *c)
+{
+    static const struct nu_addr any4 = {.kind = NU_ADDR_IP4}, any6 = {.kind = NU_ADDR_IP6};
+    char why[NU_SOCKOPT_WHY_MAX];
+    const struct nu_sockopt *opt = &c->pub.connect.opt;
+    const char *text = nu_sockopt_why(&any4, SOCK_STREAM, opt, false, why);
+    if (text && errno == EAFNOSUPPORT)
+        text = nu_sockopt_why(&any6, SOCK_STREAM, opt, false, why);
+    if (!text)
+        return NU_OK;
+    if (errno == ENODEV) { /* it may come up later */
+        nu_conf_warn(conf, c->node, "%s", text);
+        return NU_OK;
+    }
+    nu_conf_error(conf, c->node, "%s", text);
+    return NU_ERR_CONFIG;
+}
+
+enum nu_err nu_clusters_try(struct nu_clusters *clusters, struct nu_conf *conf)
+{
+    enum nu_err err = NU_OK;
+    for (size_t i = 0; i < nu_clusters_count(clusters); i++)
+        if (!cl_of(clusters->item[i])->committed &&
+            try_one(conf, cl_of(clusters->item[i])) != NU_OK)
+            err = NU_ERR_CONFIG;
+    return err;
+}
+
+bool nu_clusters_need_net_admin(const struct nu_clusters *clusters)
+{
+    for (size_t i = 0; i < nu_clusters_count(clusters); i++)
+        if (nu_sockopt_needs_net_admin(&clusters->item[i]->connect.opt))
+            return true;
+    return false;
 }
 
 struct nu_endpoint *nu_cluster_pick(struct nu_cluster *cluster, unsigned shard,

@@ -11,10 +11,14 @@
 #include "core/stats.h"
 #include "l4/chain_conf.h"
 #include "l4/endpoint.h"
+#include "l4/sockopt.h"
 
 struct nu_generation;
 struct nu_worker;
 struct nu_loop;
+struct nu_original_dst;
+struct nu_dynamic_forward;
+struct nu_found;
 
 /* The endpoints of one priority: neighbours in the set, with a part of the schedule. */
 struct nu_endpoint_group {
@@ -68,8 +72,12 @@ struct nu_cluster {
     struct nu_arena *arena;
     struct nu_stats *stats; /* enum nu_cluster_stat */
     int64_t connect_timeout_ms;
-    int64_t max_connections;                 /* limits.connections; 0 = none */
-    int proxy_header;                        /* enum nu_proxy_header: what we send */
+    int64_t max_connections;              /* limits.connections; 0 = none */
+    int proxy_header;                     /* enum nu_proxy_header: what we send */
+    struct nu_connect_options connect;    /* of the sockets to its servers */
+    struct nu_original_dst *original_dst; /* NULL = this and the next: it has endpoints */
+    struct nu_dynamic_forward *dynamic_forward;
+    struct nu_found *found;                  /* endpoints that clients chose; of those two kinds */
     void **ext;                              /* what higher layers add (tls, protocol) */
     struct nu_place near[NU_EXT_PLACES_MAX]; /* those of them that are filters of a leg */
     unsigned near_count;
@@ -116,6 +124,11 @@ const char *const *nu_clusters_names(const struct nu_clusters *clusters);
 /* False while a cluster has a host name that was never resolved; `why` gets its text ("cluster web:
  * resolving a.test since 12 s: no such name"). Main thread. */
 bool nu_cluster_ready(const struct nu_cluster *cluster, char *why, size_t why_len);
+/* Whether this process may set the socket options of clusters that were not there before; reports.
+ * Main thread, when it is about to serve. */
+enum nu_err nu_clusters_try(struct nu_clusters *clusters, struct nu_conf *conf);
+/* Whether any of them needs CAP_NET_ADMIN while it serves. */
+bool nu_clusters_need_net_admin(const struct nu_clusters *clusters);
 /* Lines of `ctl clusters`, as Envoy writes them: name::address::stat::value. */
 void nu_clusters_print(struct nu_clusters *clusters, FILE *out);
 

@@ -4,12 +4,13 @@
 #include "core/table/strmap.h"
 #include "l4/balance/schedule.h"
 #include "l4/cluster_priv.h"
+#include "l4/dynamic_forward.h"
+#include "l4/original_dst.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HOST_MAX     253 /* characters of a host name (RFC 1035 2.3.4), without a last dot */
 #define PRIORITY_MAX 127 /* as Envoy has it */
 
 /* Letters, digits, hyphens and underscores in labels of up to 63; the last label is no number, or
@@ -19,7 +20,7 @@ static bool is_host(const char *s, size_t len)
     size_t label = 0, digits = 0;
     if (len > 0 && s[len - 1] == '.')
         len--;
-    if (len == 0 || len > HOST_MAX)
+    if (len == 0 || len > NU_HOST_MAX)
         return false;
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
@@ -229,6 +230,20 @@ static const struct nu_field cluster_fields[] = {
      .shown = "host name",
      .item = sizeof(struct cl_where),
      .doc = "A host name with its port whose addresses are the servers; instead of `endpoints`."},
+    {.key = "original_dst",
+     .type = NU_OBJECT,
+     .flags = NU_PTR,
+     .offset = offsetof(struct cl_cluster, pub.original_dst),
+     .sub = &nu_original_dst_schema,
+     .doc = "`true`: each client's server is where it was going before a REDIRECT, DNAT or TPROXY "
+            "rule brought it here; instead of `endpoints`."},
+    {.key = "dynamic_forward",
+     .type = NU_OBJECT,
+     .flags = NU_PTR,
+     .offset = offsetof(struct cl_cluster, pub.dynamic_forward),
+     .sub = &nu_dynamic_forward_schema,
+     .doc = "Each client's server is the host that it asks for in its ClientHello, if that is "
+            "allowed here; instead of `endpoints`."},
     {.key = "balance",
      .type = NU_CUSTOM,
      .offset = offsetof(struct cl_cluster, balance),
@@ -248,6 +263,7 @@ static const struct nu_field cluster_fields[] = {
      .fallback = "off",
      .choices = proxy_choices,
      .doc = "Sends a PROXY header of that version first, with the client's address."},
+    NU_CONNECT_OPTION_FIELDS(struct cl_cluster, pub.connect),
     {.key = "limits",
      .type = NU_OBJECT,
      .offset = offsetof(struct cl_cluster, pub.max_connections),
@@ -258,8 +274,7 @@ static const struct nu_field cluster_fields[] = {
     LATER("health_check"),
     LATER("outlier"),
     LATER("srv"),
-    LATER("original_dst"),
-    {0                                   }
+    {0                               }
 };
 
 /* What two endpoints must not share. */
@@ -299,6 +314,30 @@ static bool has_control(const char *s)
     return false;
 }
 
+/* Exactly one key says where its servers come from. */
+static enum nu_err check_kind(struct nu_conf *conf, const struct nu_node *node,
+                              const struct cl_cluster *c)
+{
+    static const char *const keys[] = {"endpoints", "dns", "dynamic_forward", "original_dst"};
+    const char *first = NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct nu_node *key = nu_node_get(node, keys[i]);
+        if (!key || (i == 3 && !c->pub.original_dst))
+            continue;
+        if (first) {
+            nu_conf_error_key(conf, key, "\"%s\" and \"%s\" exclude each other", keys[i], first);
+            return NU_ERR_CONFIG;
+        }
+        first = keys[i];
+    }
+    if (first)
+        return NU_OK;
+    nu_conf_error_in(conf, node,
+                     "missing key \"endpoints\" (or \"dns\", \"original_dst\", "
+                     "\"dynamic_forward\")");
+    return NU_ERR_CONFIG;
+}
+
 static enum nu_err check_cluster(struct nu_conf *conf, struct nu_arena *arena,
                                  const struct nu_node *node, void *out)
 {
@@ -308,16 +347,15 @@ static enum nu_err check_cluster(struct nu_conf *conf, struct nu_arena *arena,
         nu_conf_error(conf, nu_node_get(node, "name"), "control characters in a name");
         return NU_ERR_CONFIG;
     }
-    if (list && dns) {
-        nu_conf_error_key(conf, dns, "\"dns\" and \"endpoints\" exclude each other");
+    if (c->pub.original_dst && !c->pub.original_dst->enabled)
+        c->pub.original_dst = NULL;
+    if (check_kind(conf, node, c) != NU_OK ||
+        nu_connect_options_check(conf, node, &c->pub.connect) != NU_OK)
         return NU_ERR_CONFIG;
-    }
-    if (!list && !dns) {
-        nu_conf_error_in(conf, node, "missing key \"endpoints\" (or \"dns\")");
-        return NU_ERR_CONFIG;
-    }
     if (list)
         return check_duplicates(conf, list, &c->targets);
+    if (!dns)
+        return NU_OK;
     struct cl_target *only = nu_arena_alloc(arena, sizeof *only);
     *only = (struct cl_target){c->dns, 1, 0};
     c->targets = (struct nu_vec){only, 1};

@@ -13,10 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVERS_ENV  "NUNCIO_DNS" /* name servers instead of those of resolv.conf, for tests */
-#define TTL_MIN_MS   1000         /* a TTL of 0 means each connection; we mean each second */
-#define TTL_MAX_MS   300000       /* a longer one would hide a moved server for too long */
-#define LOCAL_MS     5000         /* how often /etc/hosts is looked at, which has no TTL */
+#define TTL_MIN_MS   1000   /* a TTL of 0 means each connection; we mean each second */
+#define TTL_MAX_MS   300000 /* a longer one would hide a moved server for too long */
+#define LOCAL_MS     5000   /* how often /etc/hosts is looked at, which has no TTL */
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 30000
 
@@ -34,10 +33,6 @@ struct cl_name {
     size_t count;
 };
 
-/* One for all clusters, while there are names. */
-static struct nu_resolver *resolver;
-static size_t resolver_users;
-
 static void count_stat(const struct cl_name *n, enum nu_cluster_stat stat)
 {
     nu_stat_add(n->cluster->pub.stats, nu_workers_count(), stat, 1);
@@ -48,7 +43,7 @@ static void answered(void *ctx, const struct nu_answer *answer);
 static void ask(struct cl_name *n)
 {
     count_stat(n, NU_CLUSTER_UPDATE_ATTEMPT);
-    n->query = nu_resolve(resolver, n->where->host, n->where->port, answered, n);
+    n->query = nu_resolve(n->cluster->resolver, n->where->host, n->where->port, answered, n);
 }
 
 static void ask_again(struct nu_timer *timer)
@@ -173,23 +168,6 @@ static void name_init(struct cl_name *n, struct cl_cluster *c, const struct cl_w
     n->since_ms = nu_worker_main()->loop.now_ms;
 }
 
-static void open_resolver(size_t users)
-{
-    struct nu_resolver_conf conf = {.servers = getenv(SERVERS_ENV)};
-    if (resolver_users == 0)
-        resolver = nu_resolver_new(&nu_worker_main()->loop, &conf);
-    resolver_users += users;
-}
-
-static void close_resolver(size_t users)
-{
-    resolver_users -= users;
-    if (resolver_users > 0)
-        return;
-    nu_resolver_free(resolver);
-    resolver = NULL;
-}
-
 void cl_names_start(struct cl_cluster *c, const struct cl_cluster *before)
 {
     const struct cl_target *target = c->targets.items;
@@ -206,7 +184,7 @@ void cl_names_start(struct cl_cluster *c, const struct cl_cluster *before)
             name_init(&c->names[c->name_count++], c, &target[i].where);
     if (before && before->name_count)
         inherit(c, before);
-    open_resolver(count);
+    c->resolver = nu_resolver_ref(NU_RESOLVER_LOCAL, count);
     for (size_t i = 0; i < count; i++)
         ask(&c->names[i]);
 }
@@ -226,7 +204,7 @@ void cl_names_stop(struct cl_cluster *c)
     free(c->names);
     c->names = NULL;
     c->name_count = 0;
-    close_resolver(count);
+    nu_resolver_unref(NU_RESOLVER_LOCAL, count);
 }
 
 const struct nu_addr *cl_name_addrs(const struct cl_cluster *c, size_t i, size_t *count)

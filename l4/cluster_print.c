@@ -1,6 +1,8 @@
 /* What is shown of clusters: their figures' names, and Envoy's lines of /clusters. Main thread. */
 #include "core/assert.h"
 #include "l4/cluster_priv.h"
+#include "l4/dns_cache.h"
+#include "l4/found.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -54,6 +56,7 @@ const struct nu_stat_group nu_cluster_stat_group =
 void nu_cluster_register(void)
 {
     nu_stats_register(&nu_cluster_stat_group);
+    nu_stats_register(&nu_dns_cache_stats);
 }
 
 static void print_limit(FILE *out, const struct nu_cluster *cluster)
@@ -63,15 +66,20 @@ static void print_limit(FILE *out, const struct nu_cluster *cluster)
                 cluster->max_connections);
 }
 
-static void print_endpoint(FILE *out, const struct nu_cluster *cluster,
-                           const struct nu_endpoint_set *set, const struct nu_endpoint_group *group,
-                           uint32_t item)
+/* An endpoint as the table shows it. */
+struct shown {
+    FILE *out;
+    const char *cluster;
+    uint32_t weight, priority;
+};
+
+static void print_endpoint(const struct shown *how, struct nu_endpoint *e)
 {
-    struct nu_endpoint *e = set->item[item];
     struct nu_addr literal;
     char head[NU_ADDR_TEXT_MAX];
-    const char *name = cluster->name;
-    bool is_name = strncmp(e->host, "unix:", 5) != 0 && nu_addr_parse(&literal, e->host, -1);
+    const char *name = how->cluster;
+    FILE *out = how->out;
+    bool is_name = strncmp(e->host, "unix:", 5) != 0 && nu_addr_parse(&literal, e->host, 0);
     int host_len = is_name ? (int)strcspn(e->host, ":") : 0;
     nu_addr_str(&e->addr, head);
     fprintf(out, "%s::%s::cx_active::%" PRIu64 "\n", name, head, (uint64_t)e->cx_active);
@@ -80,18 +88,32 @@ static void print_endpoint(FILE *out, const struct nu_cluster *cluster,
     fprintf(out, "%s::%s::cx_total::%" PRIu64 "\n", name, head, (uint64_t)e->cx_total);
     fprintf(out, "%s::%s::hostname::%.*s\n", name, head, host_len, e->host);
     fprintf(out, "%s::%s::health_flags::healthy\n", name, head);
-    fprintf(out, "%s::%s::weight::%u\n", name, head, set->weight[item]);
-    fprintf(out, "%s::%s::priority::%u\n", name, head, group->priority);
+    fprintf(out, "%s::%s::weight::%u\n", name, head, how->weight);
+    fprintf(out, "%s::%s::priority::%u\n", name, head, how->priority);
+}
+
+static void print_found(struct nu_endpoint *e, void *ctx)
+{
+    print_endpoint(ctx, e);
 }
 
 static void print_cluster(FILE *out, const struct nu_cluster *cluster)
 {
     const struct nu_endpoint_set *set = cl_of(cluster)->set;
+    struct shown how = {out, cluster->name, 1, 0};
     fprintf(out, "%s::observability_name::%s\n", cluster->name, cluster->name);
     print_limit(out, cluster);
     for (uint32_t g = 0; g < set->group_count; g++)
-        for (uint32_t i = 0; i < set->group[g].count; i++)
-            print_endpoint(out, cluster, set, &set->group[g], set->group[g].first + i);
+        for (uint32_t i = 0; i < set->group[g].count; i++) {
+            uint32_t item = set->group[g].first + i;
+            how.weight = set->weight[item];
+            how.priority = set->group[g].priority;
+            print_endpoint(&how, set->item[item]);
+        }
+    how.weight = 1;
+    how.priority = 0;
+    if (cluster->found)
+        nu_found_each(cluster->found, print_found, &how);
 }
 
 void nu_clusters_print(struct nu_clusters *clusters, FILE *out)

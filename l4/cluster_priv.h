@@ -7,6 +7,7 @@
 #include "l4/cluster.h"
 
 struct cl_name;
+struct nu_resolver;
 
 /* An address as written, a literal or a name with its port. */
 struct cl_where {
@@ -31,8 +32,11 @@ struct cl_cluster {
     struct nu_endpoint_set *set; /* published last; a reference */
     struct cl_name *names;       /* in the order of targets; NULL before commit, or without any */
     size_t name_count;
-    struct nu_task publish; /* queued when addresses of names have changed */
-    bool committed;         /* workers may know it */
+    struct nu_resolver *resolver; /* while there are names */
+    const struct nu_node *node;   /* while the config is being read */
+    struct nu_timer sweep;        /* of pub.found; main's */
+    struct nu_task publish;       /* queued when addresses of names have changed */
+    bool committed;               /* workers may know it */
 };
 
 static inline struct cl_cluster *cl_of(const struct nu_cluster *cluster)
@@ -64,6 +68,15 @@ struct nu_endpoint_set *cl_set_empty(void);
 /* Builds the cluster's set from literals and what names resolved to last, and hands it to every
  * view: at once where no other thread uses the view, else by post. */
 void cl_publish(struct cl_cluster *cluster);
+
+/* Of cluster_chosen.c: what a cluster has whose servers are chosen by clients. Nothing for others.
+ */
+
+void cl_chosen_make(struct cl_cluster *cluster);
+void cl_chosen_start(struct cl_cluster *cluster);
+/* Idempotent. Connections may go on using it. */
+void cl_chosen_stop(struct cl_cluster *cluster);
+void cl_chosen_free(struct cl_cluster *cluster);
 
 /* Of cluster_names.c */
 

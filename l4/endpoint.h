@@ -1,8 +1,8 @@
 /* An endpoint: one server address of one cluster, with what is known of it. Keyed by cluster name
  * and address and carried over reloads and name changes, so that nothing forgets what is sick.
  *
- * Made and dropped on the main thread; counters are the only writes that workers share: relaxed
- * atomics. */
+ * Made on the main thread, or by workers where clients choose the server; counters are the only
+ * writes that workers share: relaxed atomics. */
 #ifndef NU_L4_ENDPOINT_H
 #define NU_L4_ENDPOINT_H
 
@@ -19,7 +19,8 @@ struct nu_endpoint {
     alignas(64) _Atomic uint64_t cx_active, cx_total, cx_connect_fail;
 };
 
-/* The endpoint of that cluster and address, made or found, with one more reference. Main thread. */
+/* The endpoint of that cluster and address, made or found, with one more reference. Any thread;
+ * behind a lock. */
 struct nu_endpoint *nu_endpoint_get(const char *cluster, const struct nu_addr *addr,
                                     const char *host);
 struct nu_endpoint *nu_endpoint_ref(struct nu_endpoint *endpoint);

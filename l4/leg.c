@@ -9,7 +9,9 @@
 
 #include "core/assert.h"
 #include "l4/filters/proxy_protocol_out.h"
+#include "l4/own_legs.h"
 #include "l4/sock.h"
+#include "l4/tcp_facts.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -29,6 +31,7 @@ struct leg {
     nu_leg_ready_fn *ready;
     int64_t start_ms;
     enum leg_state state;
+    struct nu_own_leg own;
 };
 
 struct leg_conf {
@@ -102,6 +105,19 @@ static void tell_failure(const struct leg *leg)
             nu_arena_strdup(nu_chain_arena(owner), more->tls_failure);
 }
 
+/* What the kernel measured, while the socket is still there. */
+static void tell_tcp(const struct leg *leg)
+{
+    struct nu_tcp_facts facts, *kept;
+    if (!leg->joint.peer || !nu_tcp_facts_wanted() ||
+        !nu_sock_tcp_facts(leg->filter.chain, NU_FWD, &facts))
+        return;
+    struct nu_chain *owner = leg->joint.peer->self->chain;
+    kept = nu_arena_alloc(nu_chain_arena(owner), sizeof *kept);
+    *kept = facts;
+    nu_chain_facts_more(owner)->upstream_tcp = kept;
+}
+
 static void leg_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 {
     struct leg *leg = (struct leg *)f;
@@ -155,6 +171,8 @@ static void leg_close(struct nu_filter *f)
     struct nu_result result = nu_chain_result(f->chain);
     count_end(leg, result);
     tell_failure(leg);
+    tell_tcp(leg);
+    nu_own_legs_del(&leg->own);
     nu_part(&leg->joint, result);
     atomic_fetch_sub_explicit(&leg->endpoint->cx_active, 1, memory_order_relaxed);
     if (leg->cluster->max_connections > 0)
@@ -177,27 +195,43 @@ static const struct nu_filter_type leg_type = {
     .close = leg_close,
 };
 
-/* A socket on its way to the address: its descriptor, or -errno. */
-static int connect_to(const struct nu_addr *addr, bool *connecting)
+/* Options, then connect: what failed, with errno, or NULL. */
+static const char *begin_connect(int fd, const struct nu_addr *to, const struct nu_addr *client,
+                                 const struct nu_connect_options *options, bool *connecting)
 {
     struct sockaddr_storage ss;
-    socklen_t len = nu_addr_to_sockaddr(addr, &ss);
-    int one = 1, fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
+    socklen_t len = nu_addr_to_sockaddr(to, &ss);
+    int one = 1;
     setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one); /* lest urgent bytes get lost */
-    if (addr->kind != NU_ADDR_UNIX)
+    if (to->kind != NU_ADDR_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    const char *failed = nu_connect_options_apply(fd, to, client, options);
+    if (failed)
+        return failed;
     *connecting = false;
     if (connect(fd, (struct sockaddr *)&ss, len) == 0)
-        return fd;
-    if (errno == EINPROGRESS) {
-        *connecting = true;
-        return fd;
+        return NULL;
+    *connecting = errno == EINPROGRESS;
+    return *connecting ? NULL : "";
+}
+
+/* A socket on its way to the endpoint, or what could not be had. */
+static void connect_to(struct nu_sock_conf *sock, const struct nu_addr *to,
+                       const struct nu_addr *client, const struct nu_connect_options *options)
+{
+    sock->fd = nu_sockopt_socket(to, SOCK_STREAM, &options->opt);
+    if (sock->fd < 0) {
+        sock->fd = -errno;
+        return;
     }
+    const char *failed = begin_connect(sock->fd, to, client, options, &sock->connecting);
+    if (!failed)
+        return;
     int err = errno;
-    close(fd);
-    return -err;
+    close(sock->fd);
+    sock->fd = -err;
+    sock->what = *failed ? failed : NULL;
+    sock->connecting = false;
 }
 
 /* Takes a place under max_connections, if there is such a limit; leg_close gives it back. */
@@ -238,7 +272,7 @@ bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_
         .side = NU_SIDE_UPSTREAM,
         .meter = {cluster->stats, NU_CLUSTER_CX_RX_BYTES, NU_CLUSTER_CX_TX_BYTES},
     };
-    sock.fd = connect_to(&endpoint->addr, &sock.connecting);
+    connect_to(&sock, &endpoint->addr, &nu_chain_facts(owner->chain)->client, &cluster->connect);
     struct nu_proxy_out_conf proxy;
     struct nu_place places[3 + NU_EXT_PLACES_MAX] = {
         {&leg_type, &leg_conf}
@@ -253,6 +287,8 @@ bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_
     places[n++] = (struct nu_place){&nu_sock, &sock};
     struct nu_chain *chain = new_chain(owner, places, n, endpoint, cluster->near_count > 0);
     struct leg *leg = (struct leg *)nu_chain_end(chain, NU_REV);
+    if (cluster->found) /* the client chose where: it may be here */
+        nu_own_legs_add(&leg->own, nu_sock_fd(chain, NU_FWD), &endpoint->addr);
     nu_join(owner, &leg->filter);
     if (!nu_chain_ended(chain) && leg->state == LEG_CONNECTING &&
         !nu_blocked(&leg->filter, NU_FWD)) {

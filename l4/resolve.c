@@ -170,8 +170,8 @@ static struct channel *channel_new(struct nu_resolver *r)
     int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
     if (r->conf.resolv_conf)
         mask |= ARES_OPT_RESOLVCONF;
-    if (r->conf.servers)
-        mask |= ARES_OPT_DOMAINS; /* none: a test's server knows no search list */
+    if (r->conf.servers || r->conf.absolute)
+        mask |= ARES_OPT_DOMAINS; /* none: nor does a test's server know a search list */
     if (ares_init_options(&ch->ares, &o, mask) != ARES_SUCCESS) {
         free(ch);
         return NULL;

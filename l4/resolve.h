@@ -26,6 +26,7 @@ struct nu_resolver_conf {
     const char *resolv_conf; /* read again when it is another file; NULL = /etc/resolv.conf */
     int timeout_ms;          /* 0 = the default above */
     int tries;               /* 0 = the default above */
+    bool absolute;           /* names are whole: resolv.conf's search list is not tried */
 };
 
 /* Borrowed during the callback. */
@@ -52,5 +53,13 @@ struct nu_query *nu_resolve(struct nu_resolver *resolver, const char *host, uint
                             nu_answer_fn *fn, void *ctx);
 /* No callback after this. NULL is fine. */
 void nu_query_cancel(struct nu_query *query);
+
+/* The process's resolvers, on main's loop: one for names that an administrator wrote, which may be
+ * completed by the search list, and one for names of clients, which are absolute. Each exists while
+ * it has users. */
+enum nu_resolver_kind { NU_RESOLVER_LOCAL, NU_RESOLVER_ABSOLUTE, NU_RESOLVER_KINDS };
+const char *nu_resolver_kind_str(enum nu_resolver_kind kind);
+struct nu_resolver *nu_resolver_ref(enum nu_resolver_kind kind, size_t users);
+void nu_resolver_unref(enum nu_resolver_kind kind, size_t users);
 
 #endif

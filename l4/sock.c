@@ -6,6 +6,7 @@
  * more than NU_SOCK_HIGH is unsent (released by writability at half; the proxy's idle timer bounds
  * it). `close` closes the descriptor and cancels its tasks. */
 #include "l4/sock_priv.h"
+#include "l4/tcp_facts.h"
 
 #include <errno.h>
 #include <string.h>
@@ -73,7 +74,7 @@ static void relay(struct sock *s, struct sock *d)
         if (w > 0)
             sock_gave(d, (size_t)w);
         if (w < n) {
-            if (w >= 0 || errno == EAGAIN)
+            if (w >= 0 || errno == EAGAIN || errno == EINPROGRESS)
                 d->mask &= (uint8_t)~SOCK_OUT;
             else
                 d->mask |= SOCK_RESET; /* it is told once: reading would see a FIN */
@@ -210,7 +211,8 @@ static enum nu_open sock_open(struct nu_filter *f, const void *conf)
     s->mask = c->connecting ? 0 : SOCK_OUT;
     if (c->fd < 0) {
         enum nu_cause cause = connect_cause(-c->fd);
-        nu_fail(f, cause, nu_cause_row(cause)->side, "%s", strerror(-c->fd));
+        nu_fail(f, cause, nu_cause_row(cause)->side, "%s%s%s", c->what ? c->what : "",
+                c->what ? ": " : "", strerror(-c->fd));
         return NU_REFUSE;
     }
     if (nu_io_add(nu_filter_loop(f), &s->io)) {
@@ -229,11 +231,24 @@ static void sock_flow(struct nu_filter *f, enum nu_dir dir, bool go)
         nu_loop_ready(nu_filter_loop(f), &s->read_task);
 }
 
+/* For a log line that is written later. */
+static void note_tcp_facts(struct sock *s)
+{
+    struct nu_chain *chain = s->filter.chain;
+    struct nu_tcp_facts facts, *kept;
+    if (nu_chain_ended(chain) || !nu_tcp_facts_wanted() || !nu_tcp_facts_read(s->io.fd, &facts))
+        return;
+    kept = nu_arena_alloc(nu_chain_arena(chain), sizeof *kept);
+    *kept = facts;
+    nu_chain_facts_more(chain)->tcp = kept;
+}
+
 void sock_close_fd(struct sock *s, bool reset)
 {
     struct linger now = {.l_onoff = 1};
     if (s->io.fd < 0)
         return;
+    note_tcp_facts(s);
     if (reset)
         setsockopt(s->io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close(s->io.fd);
@@ -270,6 +285,30 @@ void nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx)
     bool is_sock = f && f->type == &nu_sock;
     *rx = is_sock ? sock_of(f)->rx : 0;
     *tx = is_sock ? sock_of(f)->tx : 0;
+}
+
+static const struct sock *sock_at(const struct nu_chain *chain, enum nu_dir end)
+{
+    struct nu_filter *f = nu_chain_end(chain, end);
+    return f && f->type == &nu_sock ? sock_of(f) : NULL;
+}
+
+int nu_sock_fd(const struct nu_chain *chain, enum nu_dir end)
+{
+    const struct sock *s = sock_at(chain, end);
+    return s ? s->io.fd : -1;
+}
+
+bool nu_sock_tcp_facts(struct nu_chain *chain, enum nu_dir end, struct nu_tcp_facts *out)
+{
+    const struct sock *s = sock_at(chain, end);
+    const struct nu_facts_more *more = nu_chain_facts(chain)->more;
+    if (s && nu_tcp_facts_read(s->io.fd, out))
+        return true;
+    if (!s || !more || !more->tcp)
+        return false;
+    *out = *more->tcp;
+    return true;
 }
 
 const struct nu_filter_type nu_sock = {

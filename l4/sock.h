@@ -22,6 +22,8 @@ struct nu_meter {
 struct nu_sock_conf {
     int fd; /* non-blocking; the filter owns it from `open` on. Negative: -errno of what could not
                be had */
+    const char
+        *what;       /* the option that could not be had, where fd is negative; NULL = the socket */
     bool connecting; /* connect() is in progress: hold until it is decided */
     enum nu_side side;
     struct nu_meter meter;
@@ -34,5 +36,11 @@ extern const struct nu_filter_type nu_sock;
 void nu_sock_set_meter(struct nu_chain *chain, struct nu_meter meter);
 /* Bytes read from and written to the wire at the chain's leftmost socket. */
 void nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx);
+/* The descriptor at the chain's left end (NU_REV) or right end, borrowed; -1: that is no socket, or
+ * it is closed. */
+int nu_sock_fd(const struct nu_chain *chain, enum nu_dir end);
+/* What the kernel measured at that socket, also after its descriptor was closed if anybody wants
+ * such facts. False: no TCP. */
+bool nu_sock_tcp_facts(struct nu_chain *chain, enum nu_dir end, struct nu_tcp_facts *out);
 
 #endif

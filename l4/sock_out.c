@@ -161,7 +161,7 @@ static bool wrote(struct sock *s, ssize_t n, size_t wanted)
         sock_gave(s, (size_t)n);
     if (n == (ssize_t)wanted)
         return true;
-    if (n >= 0 || errno == EAGAIN)
+    if (n >= 0 || errno == EAGAIN || errno == EINPROGRESS) /* the latter: a fast open's SYN */
         s->mask &= (uint8_t)~SOCK_OUT;
     else if (errno != EINTR)
         sock_write_failed(s);

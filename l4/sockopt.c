@@ -150,22 +150,22 @@ ASKED(congestion, *o->congestion)
 enum { OF_BOTH = 0, OF_STREAM = 1, FIXED = 2 };
 
 static const struct row {
-    const char *key;
+    const char *key, *cluster_key; /* as users write it for listeners and clusters */
     bool (*asked)(const struct nu_sockopt *opt);
     int (*set)(const struct target *t);
     unsigned flags; /* OF_STREAM: TCP's own. FIXED: not on a socket in service */
 } rows[] = {
-    {"transparent",         asked_transparent,  transparent,  OF_BOTH  },
-    {"freebind",            asked_freebind,     freebind,     FIXED    },
-    {"ipv4_compat",         asked_ipv4_compat,  ipv4_compat,  FIXED    },
-    {"interface",           asked_interface,    interface,    FIXED    },
-    {"socket.mark",         asked_mark,         mark,         OF_BOTH  },
-    {"socket.dscp",         asked_dscp,         dscp,         OF_BOTH  },
-    {"socket.ttl",          asked_ttl,          ttl,          OF_BOTH  },
-    {"socket.keepalive",    asked_keepalive,    keepalive,    OF_STREAM},
-    {"socket.user_timeout", asked_user_timeout, user_timeout, OF_STREAM},
-    {"socket.fast_open",    asked_fast_open,    fast_open,    OF_STREAM},
-    {"socket.congestion",   asked_congestion,   congestion,   OF_STREAM},
+    {"transparent",         "transparent",           asked_transparent,  transparent,  OF_BOTH  },
+    {"freebind",            "bind_source.freebind",  asked_freebind,     freebind,     FIXED    },
+    {"ipv4_compat",         "ipv4_compat",           asked_ipv4_compat,  ipv4_compat,  FIXED    },
+    {"interface",           "bind_source.interface", asked_interface,    interface,    FIXED    },
+    {"socket.mark",         "socket.mark",           asked_mark,         mark,         OF_BOTH  },
+    {"socket.dscp",         "socket.dscp",           asked_dscp,         dscp,         OF_BOTH  },
+    {"socket.ttl",          "socket.ttl",            asked_ttl,          ttl,          OF_BOTH  },
+    {"socket.keepalive",    "socket.keepalive",      asked_keepalive,    keepalive,    OF_STREAM},
+    {"socket.user_timeout", "socket.user_timeout",   asked_user_timeout, user_timeout, OF_STREAM},
+    {"socket.fast_open",    "socket.fast_open",      asked_fast_open,    fast_open,    OF_STREAM},
+    {"socket.congestion",   "socket.congestion",     asked_congestion,   congestion,   OF_STREAM},
 };
 #define ROWS (sizeof rows / sizeof *rows)
 
@@ -174,12 +174,17 @@ static bool applies(const struct row *row, const struct target *t)
     return row->asked(t->opt) && (t->stream || !(row->flags & OF_STREAM));
 }
 
+static const char *key_of(const struct row *row, bool listens)
+{
+    return listens ? row->key : row->cluster_key;
+}
+
 /* NULL, or the key that failed, with errno. */
 static const char *set_all(const struct target *t)
 {
     for (size_t i = 0; i < ROWS; i++)
         if (applies(&rows[i], t) && rows[i].set(t))
-            return rows[i].key;
+            return key_of(&rows[i], t->listens);
     return NULL;
 }
 
@@ -272,8 +277,9 @@ static int bind_source(int fd, const struct nu_addr *source)
 const char *nu_connect_options_apply(int fd, const struct nu_addr *to, const struct nu_addr *client,
                                      const struct nu_connect_options *options)
 {
+    static const struct nu_connect_options none;
     struct nu_addr source;
-    if (to->kind == NU_ADDR_UNIX)
+    if (to->kind == NU_ADDR_UNIX || memcmp(options, &none, sizeof none) == 0)
         return NULL;
     struct target t = target_of(fd, to, false, &options->opt);
     const char *failed = set_all(&t);
@@ -350,7 +356,8 @@ bool nu_sockopt_needs_net_admin(const struct nu_sockopt *opt)
     return opt->transparent || opt->mark || restricted;
 }
 
-static const char *words_for(const struct row *row, int error, char buf[static NU_SOCKOPT_WHY_MAX])
+static const char *words_for(const struct row *row, bool listens, int error,
+                             char buf[static NU_SOCKOPT_WHY_MAX])
 {
     const char *help = "";
     if (error == EPERM && row->asked == asked_congestion)
@@ -361,7 +368,7 @@ static const char *words_for(const struct row *row, int error, char buf[static N
             "in the unit (a reload cannot get what was given up at the start: restart)";
     else if (error == ENODEV)
         help = " (no interface has that name)";
-    int at = snprintf(buf, NU_SOCKOPT_WHY_MAX, "%s: ", row->key);
+    int at = snprintf(buf, NU_SOCKOPT_WHY_MAX, "%s: ", key_of(row, listens));
     snprintf(buf + at, NU_SOCKOPT_WHY_MAX - (size_t)at, "%s%s", strerror(error), help);
     buf[at] = (char)tolower((unsigned char)buf[at]);
     return buf;
@@ -382,6 +389,7 @@ const char *nu_sockopt_why(const struct nu_addr *addr, int type, const struct nu
                            bool listens, char buf[static NU_SOCKOPT_WHY_MAX])
 {
     const char *why = NULL;
+    int error = 0;
     if (addr->kind == NU_ADDR_UNIX)
         return NULL;
     int fd = nu_sockopt_socket(addr, type, opt);
@@ -390,7 +398,8 @@ const char *nu_sockopt_why(const struct nu_addr *addr, int type, const struct nu
     struct target t = target_of(fd, addr, listens, opt);
     for (size_t i = 0; i < ROWS && !why; i++)
         if (applies(&rows[i], &t) && rows[i].set(&t))
-            why = words_for(&rows[i], errno, buf);
+            why = words_for(&rows[i], listens, error = errno, buf);
     close(fd);
+    errno = error;
     return why;
 }

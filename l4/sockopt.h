@@ -148,7 +148,7 @@ bool nu_sockopt_original_dst(int fd, const struct nu_addr *local, struct nu_addr
 /* --- rights --- */
 
 /* Tries the options on a socket of its own: NULL if this process may use them, else a sentence that
- * names the key and what helps. */
+ * names the key and what helps, with errno. */
 const char *nu_sockopt_why(const struct nu_addr *addr, int type, const struct nu_sockopt *opt,
                            bool listens, char buf[static NU_SOCKOPT_WHY_MAX]);
 /* Whether they need CAP_NET_ADMIN (or CAP_NET_RAW), also for sockets that are made later. */

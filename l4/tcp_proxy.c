@@ -4,14 +4,16 @@
  * Faces: bytes on the left, a joint on the right. Sees: END both ways, so that bytes pass without
  * it. Stores: nothing; what comes before the leg is ready waits in its queue, and the client's
  * socket stops reading. END passes; the other direction then lives on under half_close_timeout.
- * Holds FWD from `open` until the leg is ready (bounded by connect_timeout times connect_attempts)
- * . `close` parts the joint and gives the endpoints back. */
+ * Holds FWD from `open` until the leg is ready (bounded by connect_timeout times connect_attempts,
+ * and where clients choose the server by dns_timeout before that). `close` parts the joint and
+ * gives the endpoints back. */
 #include "l4/tcp_proxy.h"
 
 #include "core/assert.h"
 #include "core/generation.h"
 #include "core/worker.h"
 #include "l4/leg.h"
+#include "l4/pick.h"
 #include "l4/sock.h"
 
 #define RESET_GRACE_MS                                                                             \
@@ -70,10 +72,7 @@ struct tcp_proxy {
     struct nu_filter filter;
     struct nu_joint joint;
     const struct tcp_proxy_conf *conf;
-    struct nu_cluster *cluster;
-    struct nu_endpoint *endpoint; /* the one tried or used */
-    struct nu_endpoint **tried;   /* those that failed, in the chain's arena */
-    uint8_t tried_count;
+    struct nu_pick pick;   /* which endpoint is tried or used; its cluster is NULL before */
     bool ready;            /* the leg is up */
     bool paused;           /* the server is slower than the client */
     bool half_closed, cut; /* an END passed; a cut one */
@@ -91,7 +90,7 @@ static void count(const struct tcp_proxy *tp, enum tcp_stat stat)
 
 static void cluster_count(const struct tcp_proxy *tp, enum nu_cluster_stat stat)
 {
-    nu_stat_add(tp->cluster->stats, nu_filter_loop(&tp->filter)->shard, stat, 1);
+    nu_stat_add(tp->pick.cluster->stats, nu_filter_loop(&tp->filter)->shard, stat, 1);
 }
 
 /* How long nothing may flow now, 0 = for ever. */
@@ -152,47 +151,69 @@ static void on_leg_ready(struct nu_filter *f)
     watch_quiet(tp);
 }
 
-/* The next endpoint that was not tried; false: none is left, or the cluster's limit says no. */
-static bool try_next(struct tcp_proxy *tp)
+/* Opens a leg to the endpoint that was picked; false: the chain fails. */
+static bool try_endpoint(struct tcp_proxy *tp)
 {
-    struct nu_chain *chain = tp->filter.chain;
-    if (tp->tried_count >= tp->conf->attempts)
-        return false;
-    tp->endpoint =
-        nu_cluster_pick(tp->cluster, nu_chain_loop(chain)->shard, tp->tried, tp->tried_count);
-    if (!tp->endpoint)
-        return false;
-    struct nu_facts *facts = nu_chain_facts(chain);
-    facts->upstream = &tp->endpoint->addr;
+    struct nu_cluster *cluster = tp->pick.cluster;
+    struct nu_facts *facts = nu_chain_facts(tp->filter.chain);
+    facts->upstream = &tp->pick.endpoint->addr;
     facts->attempts++;
-    if (nu_leg_open(&tp->filter, tp->cluster, tp->endpoint, on_leg_ready))
+    if (nu_leg_open(&tp->filter, cluster, tp->pick.endpoint, on_leg_ready))
         return true;
     cluster_count(tp, NU_CLUSTER_CX_OVERFLOW);
     nu_fail(&tp->filter, NU_CAUSE_OVERFLOW, NU_SIDE_LOCAL, "cluster %s is at its %lld connections",
-            tp->cluster->name, (long long)tp->cluster->max_connections);
+            cluster->name, (long long)cluster->max_connections);
     return false;
 }
 
-static void remember_tried(struct tcp_proxy *tp)
+/* True: a leg is on its way or somebody looks for its end, or the chain has failed. False: there
+ * is no endpoint left. */
+static bool try_next(struct tcp_proxy *tp)
 {
-    if (!tp->tried)
-        tp->tried = nu_arena_alloc(nu_chain_arena(tp->filter.chain),
-                                   (size_t)tp->conf->attempts * sizeof *tp->tried);
-    tp->tried[tp->tried_count++] = tp->endpoint;
-    tp->endpoint = NULL;
+    enum nu_cause cause;
+    const char *why;
+    switch (nu_pick_next(&tp->pick, &tp->filter)) {
+    case NU_PICK_FOUND:
+        try_endpoint(tp);
+        return true;
+    case NU_PICK_WAIT:
+        return true;
+    case NU_PICK_NONE:
+        break;
+    }
+    if (!nu_pick_why(&tp->pick, &cause, &why))
+        return false;
+    count(tp, TCP_CX_NO_ROUTE);
+    nu_fail(&tp->filter, cause, nu_cause_row(cause)->side, "%s", why);
+    return true;
+}
+
+static void no_endpoint(struct tcp_proxy *tp)
+{
+    count(tp, TCP_CX_NO_ROUTE);
+    cluster_count(tp, NU_CLUSTER_CX_NONE_HEALTHY);
+    nu_fail(&tp->filter, NU_CAUSE_NO_ENDPOINT, NU_SIDE_UPSTREAM, "cluster %s has no endpoint",
+            tp->pick.cluster->name);
+}
+
+/* What was waited for is there. */
+static void on_picked(struct nu_filter *f)
+{
+    if (!try_next(self_of(f)))
+        no_endpoint(self_of(f));
 }
 
 /* A leg ended before it was ready: the next endpoint, or the end. */
 static void leg_failed(struct tcp_proxy *tp, struct nu_result result)
 {
     char addr[NU_ADDR_TEXT_MAX];
-    nu_addr_str(&tp->endpoint->addr, addr);
+    nu_addr_str(&tp->pick.endpoint->addr, addr);
     nu_part(&tp->joint, result); /* usually the leg has done that itself */
-    remember_tried(tp);
-    if (try_next(tp) || nu_chain_ended(tp->filter.chain))
+    if (try_next(tp))
         return;
     cluster_count(tp, NU_CLUSTER_CX_CONNECT_ATTEMPTS_EXCEEDED);
-    nu_fail(&tp->filter, result.cause, result.side, "%u tried, last %s", tp->tried_count, addr);
+    nu_fail(&tp->filter, result.cause, result.side, "%u tried, last %s", tp->pick.tried_count,
+            addr);
 }
 
 static void tcp_proxy_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
@@ -213,20 +234,16 @@ static void tcp_proxy_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
 static void first_try(struct nu_filter *f)
 {
     struct tcp_proxy *tp = self_of(f);
-    tp->cluster = choose_cluster(tp->conf, nu_filter_loop(f));
-    nu_chain_facts(f->chain)->cluster = tp->cluster->name;
-    if (try_next(tp) || nu_chain_ended(f->chain))
-        return;
-    count(tp, TCP_CX_NO_ROUTE);
-    cluster_count(tp, NU_CLUSTER_CX_NONE_HEALTHY);
-    nu_fail(f, NU_CAUSE_NO_ENDPOINT, NU_SIDE_UPSTREAM, "cluster %s has no endpoint",
-            tp->cluster->name);
+    struct nu_cluster *cluster = choose_cluster(tp->conf, nu_filter_loop(f));
+    nu_pick_start(&tp->pick, f, cluster, (uint8_t)tp->conf->attempts, on_picked);
+    nu_chain_facts(f->chain)->cluster = cluster->name;
+    on_picked(f);
 }
 
 static void tcp_proxy_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 {
     struct tcp_proxy *tp = self_of(f);
-    if (dir == NU_REV && go && !tp->cluster)
+    if (dir == NU_REV && go && !tp->pick.cluster)
         first_try(f);
     if (dir != NU_FWD || !tp->ready || tp->paused == !go)
         return;
@@ -256,9 +273,7 @@ static void tcp_proxy_close(struct nu_filter *f)
 {
     struct tcp_proxy *tp = self_of(f);
     nu_part(&tp->joint, nu_chain_result(f->chain));
-    for (unsigned i = 0; i < tp->tried_count; i++)
-        nu_endpoint_unref(tp->tried[i]);
-    nu_endpoint_unref(tp->endpoint);
+    nu_pick_end(&tp->pick);
 }
 
 static const struct nu_field weighted_fields[] = {

@@ -99,7 +99,7 @@ static void mistakes_are_named(void **state)
         {"{endpoints: \"10.0.0.1:80\"}",                                      "t.yaml:2:5: clusters[0]: missing key \"name\""                  },
         {"{name: \"\", endpoints: \"10.0.0.1:80\"}",                          "t.yaml:2:12: clusters[0].name: must not be"                     },
         {"{name: \"a\\nb\", endpoints: \"10.0.0.1:80\"}",                     "clusters[0].name: control characters"                           },
-        {"{name: a}",                                                         "t.yaml:2:5: clusters[0]: missing key \"endpoints\" (or \"dns\")"},
+        {"{name: a}",                                                         "t.yaml:2:5: clusters[0]: missing key \"endpoints\" (or \"dns\", \"original_dst\", \"dynamic_forward\")"},
         {"{name: a, endpoints: []}",                                          "clusters[0].endpoints: the list must not be empty"              },
         {"{name: a, endpoint: \"10.0.0.1:80\"}",                              "did you mean \"endpoints\""                                     },
         {"{name: a, endpoints: 10.0.0.1}",
@@ -138,7 +138,6 @@ static void mistakes_are_named(void **state)
         {"{name: a, endpoints: \"a:1\", limits: {connections: -1}}",          "connections: -1 is out of"                                      },
         {"{name: a, endpoints: \"a:1\", limits: {pending: 1}}",
          "\"pending\" is not in this version"                                                                                                  },
-        {"{name: a, endpoints: \"a:1\", tls: {}}",                            "\"tls\" is not in this version"                                 },
         {"{name: a, endpoints: \"a:1\", health_check: {}}",                   "is not in this version"                                         },
         {"just words",                                                        "clusters[0]: found \"just words\", expected a map"              },
     };

@@ -273,7 +273,8 @@ static void another_resolv_conf_is_noticed(void **state)
     assert_true(folder_make(folder));
     snprintf(path, sizeof path, "%s/resolv.conf", folder);
     write_resolv_conf(path);
-    struct nu_resolver_conf conf = {w.dns.address, path, 50, 10};
+    struct nu_resolver_conf conf = {
+        .servers = w.dns.address, .resolv_conf = path, .timeout_ms = 50, .tries = 10};
     nu_workers_init(0);
     w.resolver = nu_resolver_new(&nu_worker_main()->loop, &conf);
     ask(&w, "silent.test", &before);
