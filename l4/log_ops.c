@@ -3,7 +3,6 @@
 #include "core/logfmt.h"
 #include "core/logtime.h"
 #include "l4/access_log.h"
-#include "l4/tcp_facts.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -344,5 +343,4 @@ static const struct nu_log_op ops[] = {
 void nu_log_ops_l4(void)
 {
     nu_log_ops_register(ops, sizeof ops / sizeof *ops);
-    nu_log_ops_tcp();
 }
