@@ -4,6 +4,8 @@
 #include "core/assert.h"
 #include "core/log.h"
 #include "core/worker.h"
+#include "l4/cluster.h"
+#include "l4/listener.h"
 #include "tools/nuncio/root.h"
 #include "tools/nuncio/sandbox.h"
 
@@ -72,22 +74,10 @@ void nu_process_confine_workers(void)
         nu_worker_post(nu_worker_at(i), confine_here, NULL);
 }
 
-/* Keys whose sockets take CAP_NET_ADMIN, wherever they stand. */
-static bool spoofs(const struct nu_node *node)
-{
-    const char *key = node->key ? node->key : "";
-    if (node->kind == NU_NODE_SCALAR)
-        return strcmp(key, "mark") == 0 ||
-               (strcmp(key, "transparent") == 0 && strcmp(node->text, "false") != 0);
-    for (uint32_t i = 0; i < node->count; i++)
-        if (spoofs(node->child[i]))
-            return true;
-    return false;
-}
-
 void nu_process_settle(const struct nu_generation *gen)
 {
-    process.net_admin = spoofs(nu_conf_root(gen->conf));
+    process.net_admin =
+        nu_listeners_need_net_admin(gen->listeners) || nu_clusters_need_net_admin(gen->clusters);
     nu_privilege_settle(process.net_admin);
 }
 

@@ -200,11 +200,13 @@ static void commit(struct nu_generation *gen)
 
 /* --- up to commit; all of it can fail --- */
 
-/* Opens what has to be listened on; all of it or nothing. */
+/* Opens what has to be listened on, when servers can be connected to; all of it or nothing. */
 static enum nu_err bind_all(struct nu_generation *gen)
 {
     struct nu_server *server = reload.server;
     struct nu_admin *admin;
+    if (nu_clusters_try(gen->clusters, gen->conf) != NU_OK)
+        return NU_ERR_CONFIG;
     if (nu_admin_change(server, gen, &admin) != NU_OK)
         return NU_ERR_CONFIG;
     if (nu_listeners_bind(gen->listeners, server->now ? server->now->listeners : NULL, gen->conf) !=
