@@ -93,6 +93,7 @@ void nu_conn_adopt(struct listener_conn *conn, struct nu_chain_conf *conf, struc
 {
     nu_pin(&conf->counted, loop->shard);
     facts->chain = conf->name;
+    facts->wanted = conf->wanted;
     conn->conf = conf;
     if (!conn->listener)
         return;
