@@ -68,3 +68,108 @@ class Machine:
     def close(self):
         ip("link", "del", self.near)  # at once; that of a namespace takes a while
         ip("netns", "del", self.name)
+
+
+# --- three machines in a row, none of them ours
+
+PLACE = "/run/netns"
+
+
+class Space:
+    """A machine of its own: nothing that it sends reaches ours."""
+
+    def __init__(self, name):
+        self.name = name
+        self.words = ("nsenter", f"--net={PLACE}/{name}")  # before a command: it runs there
+        ip("netns", "add", name)
+        self.ip("link", "set", "lo", "up")
+        # IPv6 addresses are of use at once, and a packet may come in where its answer would not leave.
+        self.set("ipv6/conf/all/accept_dad=0", "ipv6/conf/default/accept_dad=0", "ipv4/conf/all/rp_filter=0",
+                 "ipv4/conf/default/rp_filter=0")
+
+    def command(self, *words, **more):
+        return command(*self.words, *words, **more)
+
+    def ip(self, *words):
+        self.command("ip", *words, check=True)
+
+    def set(self, *settings):
+        """net sysctls as PATH=VALUE below /proc/sys/net."""
+        lines = (f"echo {value} >/proc/sys/net/{path}" for path, _, value in (s.partition("=") for s in settings))
+        self.command("sh", "-ec", "\n".join(lines), check=True)
+
+    def nft(self, text):
+        """Rules in the syntax of a file; those before are gone."""
+        done = self.command("nft", "-f", "-", input="flush ruleset\n" + text)
+        assert done.returncode == 0, done.stderr
+
+    def counter(self, name):
+        """Packets that a named counter of table `inet t` has seen."""
+        found = self.command("nft", "list", "counter", "inet", "t", name, check=True).stdout
+        return int(found.split("packets ")[1].split()[0])
+
+    def close(self):
+        ip("netns", "del", self.name)
+
+
+class Row:
+    """client - gateway - server, each with IPv4 and IPv6; the server has addresses of all kinds.
+
+    The gateway forwards; what it takes for itself is up to a test's nft rules. Another test gets it clean by `reset`.
+    """
+    CLIENT, CLIENT6 = "198.51.100.2", "2001:db8:c::2"
+    NEAR, NEAR6 = "198.51.100.1", "2001:db8:c::1"  # the gateway's, to the client
+    FAR, FAR6 = "203.0.113.1", "2001:db8:5::1"  # and to the server
+    SERVER, SERVER6 = "203.0.113.2", "2001:db8:5::2"
+    PUBLIC, PUBLIC6 = "93.184.216.34", "2606:2800:220::1"  # like hosts of the internet
+    PRIVATE, PRIVATE6, METADATA = "10.9.0.9", "fd99::9", "169.254.169.254"
+
+    def __init__(self):
+        run = os.getpid()
+        self.spaces = []
+        try:
+            self.client, self.gateway, self.server = (self._space(f"nu{run}{letter}") for letter in "cgs")
+            self._cable(self.client, self.gateway, (self.CLIENT, self.CLIENT6), (self.NEAR, self.NEAR6))
+            self._cable(self.gateway, self.server, (self.FAR, self.FAR6), (self.SERVER, self.SERVER6))
+            self._routes()
+        except Exception:
+            self.close()
+            raise
+
+    def _space(self, name):
+        self.spaces.append(Space(name))
+        return self.spaces[-1]
+
+    @staticmethod
+    def _cable(one, two, at_one, at_two):
+        ends = f"to{two.name[-1]}", f"to{one.name[-1]}"  # the interface to the client is called "toc"
+        one.ip("link", "add", ends[0], "type", "veth", "peer", "name", ends[1], "netns", two.name)
+        for space, end, (v4, v6) in ((one, ends[0], at_one), (two, ends[1], at_two)):
+            space.ip("addr", "add", f"{v4}/24", "dev", end)
+            space.ip("addr", "add", f"{v6}/64", "dev", end, "nodad")
+            space.ip("link", "set", end, "up")
+
+    def _routes(self):
+        self.gateway.set("ipv4/ip_forward=1", "ipv6/conf/all/forwarding=1")
+        for space, v4, v6 in ((self.client, self.NEAR, self.NEAR6), (self.server, self.FAR, self.FAR6)):
+            space.ip("route", "add", "default", "via", v4)
+            space.ip("-6", "route", "add", "default", "via", v6)
+        self.gateway.ip("route", "add", "default", "via", self.SERVER)
+        self.gateway.ip("-6", "route", "add", "default", "via", self.SERVER6)
+        for address in (self.PUBLIC, self.PRIVATE, self.METADATA):
+            self.server.ip("addr", "add", f"{address}/32", "dev", "lo")
+        for address in (self.PUBLIC6, self.PRIVATE6):
+            self.server.ip("addr", "add", f"{address}/128", "dev", "lo", "nodad")
+        # What a TPROXY rule has marked is ours, whatever address it is for.
+        for family in ("-4", "-6"):
+            self.gateway.ip(family, "rule", "add", "fwmark", "1", "lookup", "100")
+            self.gateway.ip(family, "route", "add", "local", "default", "dev", "lo", "table", "100")
+
+    def reset(self):
+        for space in self.spaces:
+            space.nft("")
+
+    def close(self):
+        for space in self.spaces:
+            space.close()
+        self.spaces = []
