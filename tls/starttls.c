@@ -266,30 +266,41 @@ const struct nu_filter_type starttls_client = {
 
 static const char *const protocols[] = {"postgres", NULL};
 
+#define PROTOCOL_ROW                                                                               \
+    {                                                                                              \
+        .key = "protocol", .type = NU_ENUM, .flags = NU_REQUIRED,                                  \
+        .offset = offsetof(struct nu_starttls, protocol), .choices = protocols,                    \
+        .doc = "Whose request for TLS is spoken."                                                  \
+    }
+
 static const struct nu_field fields[] = {
-    {.key = "protocol",
-     .type = NU_ENUM,
-     .flags = NU_REQUIRED,
-     .offset = offsetof(struct nu_starttls, protocol),
-     .choices = protocols,
-     .doc = "Whose request for TLS is understood."},
+    PROTOCOL_ROW,
     {.key = "optional",
-     .type = NU_BOOL,
-     .offset = offsetof(struct nu_starttls, optional),
-     .fallback = "no",
-     .doc =
-         "For listeners: clients that do not ask for TLS are served in plain. Otherwise they are "
-         "refused with an error of the protocol."},
-    {0          }
+      .type = NU_BOOL,
+      .offset = offsetof(struct nu_starttls, optional),
+      .fallback = "no",
+      .doc = "Clients that do not ask for TLS are served in plain. Otherwise they are refused with "
+            "an error of the protocol."},
+    {0}
 };
+
+static const struct nu_field client_fields[] = {PROTOCOL_ROW, {0}};
 
 const struct nu_schema nu_starttls_schema = {
     .name = "starttls",
-    .doc = "TLS begins when the client has asked for it in plain. On a listener a client may also "
-           "begin with TLS at once (sslnegotiation=direct of PostgreSQL 17); requests for GSSAPI "
-           "encryption are declined, and cancel requests pass in plain as old clients send them.",
+    .doc = "TLS begins when the client has asked for it in plain. It may also begin with TLS at "
+           "once (sslnegotiation=direct of PostgreSQL 17); requests for GSSAPI encryption are "
+           "declined, and cancel requests pass in plain as old clients send them.",
     .size = sizeof(struct nu_starttls),
     .fields = fields,
+    .scalar = "protocol",
+};
+
+const struct nu_schema nu_starttls_client_schema = {
+    .name = "starttls",
+    .doc = "The server is asked for TLS in plain; one that does not agree is not spoken to.",
+    .size = sizeof(struct nu_starttls),
+    .fields = client_fields,
     .scalar = "protocol",
 };
 

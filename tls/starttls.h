@@ -19,7 +19,8 @@ struct nu_starttls {
     int protocol;  /* enum nu_starttls_protocol */
     bool optional; /* clients may stay in plain; for listeners */
 };
-extern const struct nu_schema nu_starttls_schema;
+/* For listeners and chains; for clusters, where nothing is optional. */
+extern const struct nu_schema nu_starttls_schema, nu_starttls_client_schema;
 
 /* What stands in the chain instead of the TLS filter; its conf comes from the arena, and `context`
  * has to live as long. */
