@@ -6,6 +6,7 @@
 #include "core/table/strmap.h"
 #include "core/worker.h"
 #include "tls/context_priv.h"
+#include "tls/filter.h"
 #include "tls/stats.h"
 
 #include <stdlib.h>
@@ -80,6 +81,8 @@ static void destroy(struct tls_context *context)
         SSL_CTX_free(context->view[i].ctx);
     leave_all(context);
     nu_stats_put(context->pub.stats);
+    nu_tls_tickets_put(context->pub.tickets);
+    nu_keylog_free(context->pub.keylog);
     nu_arena_free(context->arena);
 }
 
@@ -87,6 +90,19 @@ void tls_context_put(struct tls_context *context)
 {
     if (--context->refs == 0)
         destroy(context);
+}
+
+void tls_context_drop(void *context)
+{
+    tls_context_put(context);
+}
+
+void tls_context_place(void *value, struct nu_arena *owner, struct nu_place *out)
+{
+    struct tls_context *context = value;
+    nu_arena_on_free(owner, tls_context_drop, tls_context_ref(context));
+    *out = context->starttls ? nu_starttls_place(context->starttls, &context->pub, owner)
+                             : (struct nu_place){&nu_tls_filter, &context->pub};
 }
 
 /* --- to the workers --- */
@@ -136,12 +152,27 @@ static void publish(struct tls_context *context, SSL_CTX *ctx)
 
 size_t tls_context_cert_count(const struct tls_context *context)
 {
-    return context->pub.role == NU_TLS_SERVER ? context->conf.server->certificates.count : 0;
+    const struct tls_client_conf *client = context->conf.client;
+    if (context->pub.role == NU_TLS_SERVER)
+        return context->conf.server->certificates.count;
+    return client->cert.files.cert || client->cert.files.pkcs12;
 }
 
 struct tls_cert_conf *tls_context_cert(struct tls_context *context, size_t i)
 {
-    return (struct tls_cert_conf *)context->conf.server->certificates.items + i;
+    if (context->pub.role == NU_TLS_SERVER)
+        return (struct tls_cert_conf *)context->conf.server->certificates.items + i;
+    return &context->conf.client->cert;
+}
+
+struct tls_trust_conf *tls_context_trust(struct tls_context *context)
+{
+    struct tls_client_certs *clients;
+    if (context->pub.role == NU_TLS_CLIENT)
+        return context->conf.client->verify == TLS_VERIFY_NONE ? NULL
+                                                               : &context->conf.client->trust;
+    clients = context->conf.server->clients;
+    return clients && clients->trust.files.ca ? &clients->trust : NULL;
 }
 
 void tls_context_renew(struct tls_context *context)
@@ -155,13 +186,19 @@ void tls_context_renew(struct tls_context *context)
 static bool take_loaded(struct tls_context *to, struct tls_context *from)
 {
     bool changed = false;
+    struct tls_trust_conf *my_trust = tls_context_trust(to), *trust = tls_context_trust(from);
     for (size_t i = 0; i < tls_context_cert_count(to); i++) {
-        struct tls_cert **mine = &tls_context_cert(to, i)->loaded;
-        struct tls_cert **theirs = &tls_context_cert(from, i)->loaded;
-        struct tls_cert *was = *mine;
-        changed = changed || *mine != *theirs;
-        *mine = *theirs;
-        *theirs = was;
+        struct tls_cert_conf *mine = tls_context_cert(to, i), *theirs = tls_context_cert(from, i);
+        struct tls_cert *was = mine->now;
+        changed = changed || mine->now != theirs->now;
+        mine->now = theirs->now;
+        theirs->now = was;
+    }
+    if (my_trust && my_trust->now != trust->now) {
+        struct tls_trust *was = my_trust->now;
+        my_trust->now = trust->now;
+        trust->now = was;
+        changed = true;
     }
     return changed;
 }
@@ -182,25 +219,4 @@ struct tls_context *tls_context_finish(struct tls_context *context, const char *
     join_all(context);
     tls_context_renew(context);
     return context;
-}
-
-SSL *nu_tls_context_ssl(struct nu_tls_context *pub, struct nu_tls_conn *conn)
-{
-    struct tls_context *context = tls_context_of(pub);
-    SSL *ssl = SSL_new(context->view[nu_filter_loop(conn->filter)->shard].ctx);
-    if (!ssl)
-        return NULL;
-    SSL_set_app_data(ssl, conn);
-    conn->ssl = ssl;
-    conn->context = pub;
-    if (pub->role == NU_TLS_SERVER) {
-        SSL_set_accept_state(ssl);
-        return ssl;
-    }
-    SSL_set_connect_state(ssl);
-    if (context->conf.client->sni)
-        SSL_set_tlsext_host_name(ssl, context->conf.client->sni);
-    if (context->conf.client->sni && context->conf.client->verify == 0)
-        SSL_set1_host(ssl, context->conf.client->sni);
-    return ssl;
 }

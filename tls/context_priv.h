@@ -6,7 +6,11 @@
 #include "core/list.h"
 #include "tls/cert.h"
 #include "tls/context.h"
+#include "tls/keylog.h"
 #include "tls/params.h"
+#include "tls/starttls.h"
+#include "tls/ticket.h"
+#include "tls/verify.h"
 
 #include <stdalign.h>
 
@@ -14,20 +18,54 @@
 
 struct tls_cert_conf {
     struct tls_cert_files files;
-    struct tls_cert *loaded; /* main's; replaced when files change */
+    struct tls_cert *now; /* main's; replaced when files change */
+};
+
+struct tls_trust_conf {
+    struct tls_trust_files files;
+    struct tls_trust *now; /* main's; NULL: none is needed */
+};
+
+enum tls_clients { TLS_CLIENTS_REQUIRE, TLS_CLIENTS_OPTIONAL, TLS_CLIENTS_OFF };
+
+struct tls_client_certs {
+    int mode;      /* enum tls_clients */
+    int crl_check; /* enum tls_crl_check */
+    int64_t depth;
+    struct tls_trust_conf trust;
+    struct tls_allow allow;
 };
 
 struct tls_server_conf {
     struct tls_params params;
-    struct nu_vec certificates; /* struct tls_cert_conf; the first is the default */
+    struct nu_vec certificates;       /* struct tls_cert_conf; the first is the default */
+    struct tls_client_certs *clients; /* NULL: none are asked for */
+    struct tls_tickets_conf {
+        bool off;
+        struct nu_tls_ticket_conf *conf; /* NULL: the defaults */
+    } tickets;
+    struct nu_keylog_conf *keylog;
+    struct nu_starttls *starttls;
 };
+
+enum tls_server_check { TLS_VERIFY_FULL, TLS_VERIFY_CA, TLS_VERIFY_NONE };
 
 struct tls_client_conf {
     struct tls_params params;
-    const char *sni;
-    const char *ca;
-    int verify;
+    const char *sni; /* NULL: the endpoint's host name, if it has one */
+    bool sni_from_client;
+    int verify;    /* enum tls_server_check */
+    int crl_check; /* enum tls_crl_check */
+    int64_t depth;
+    struct tls_trust_conf trust;
+    struct nu_vec san;         /* struct tls_san */
+    struct tls_cert_conf cert; /* our own; files.cert and pkcs12 NULL: none */
+    struct nu_keylog_conf *keylog;
+    struct nu_starttls *starttls;
 };
+
+extern const struct nu_schema tls_client_certs_schema;
+extern const char *const tls_crl_check_names[];
 
 /* --- in service --- */
 
@@ -45,6 +83,8 @@ struct tls_creds {
     struct tls_context *context; /* outlives every SSL */
     struct tls_cert **cert;      /* references */
     size_t cert_count;
+    struct tls_trust *trust; /* a reference; NULL: none */
+    struct tls_verify verify;
     struct nu_domain_table *names; /* -> struct tls_pick; NULL: the default is for all */
     struct tls_pick fallback;
 };
@@ -64,8 +104,9 @@ struct tls_context {
         struct tls_server_conf *server;
         struct tls_client_conf *client;
     } conf;
-    struct tls_view *view; /* by shard */
-    bool served;           /* workers may know it: views are changed by posts */
+    const struct nu_starttls *starttls; /* NULL = TLS from the first byte */
+    struct tls_view *view;              /* by shard */
+    bool served;                        /* workers may know it: views are changed by posts */
 };
 
 static inline struct tls_context *tls_context_of(struct nu_tls_context *pub)
@@ -80,6 +121,9 @@ struct tls_context *tls_context_new(enum nu_tls_role role);
 /* One that is ready, or will never be; takes the caller's reference away. */
 void tls_context_put(struct tls_context *context);
 struct tls_context *tls_context_ref(struct tls_context *context);
+void tls_context_drop(void *context); /* the same as put, for nu_arena_on_free */
+/* `place` of the extensions: the chains and legs of `owner` keep the context. */
+void tls_context_place(void *value, struct nu_arena *owner, struct nu_place *out);
 /* Called when all of `conf` is there: builds credentials, or finds the context that was made of the
  * same text before (and gives this one back). Never NULL. */
 struct tls_context *tls_context_finish(struct tls_context *context, const char *kind,
@@ -91,10 +135,22 @@ struct tls_cert_conf *tls_context_cert(struct tls_context *context, size_t i);
 void tls_context_renew(struct tls_context *context);
 void tls_context_each(void (*fn)(struct tls_context *context, void *ctx), void *ctx);
 
-/* Of server_conf.c: the check of a certificate's schema, which loads it; all that the files of one
- * name may be wrong in is reported. */
+/* What it trusts; NULL: nothing is verified by CAs. */
+struct tls_trust_conf *tls_context_trust(struct tls_context *context);
+
+/* Of cert_conf.c: the check of a certificate's schema, which loads it. */
 enum nu_err tls_check_cert(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
                            void *out);
+extern const struct nu_schema tls_cert_schema;
+/* The value under `key`, or where it is missing the map. */
+const struct nu_node *tls_place_of(const struct nu_node *node, const char *key);
+void tls_show_warnings(struct nu_conf *conf, const struct nu_node *node,
+                       const struct tls_loaded *loaded);
+
+/* Of client_certs.c: loads what is trusted; and parses a file or a folder. */
+enum nu_err tls_load_trust(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
+                           struct tls_trust_conf *trust);
+nu_parse_fn tls_parse_ca;
 
 /* Of creds.c */
 
@@ -105,5 +161,11 @@ struct tls_creds *tls_creds_of(const SSL_CTX *ctx);
 /* Of select.c */
 
 void tls_select_build(struct tls_creds *creds, SSL_CTX *ctx);
+
+/* Of resume.c: binds sessions to this context and to all that its verification depends on. */
+void tls_resume_install(SSL_CTX *ctx, const struct tls_creds *creds);
+
+/* Of ocsp.c: staples what the certificates have, as long as it is good. */
+void tls_ocsp_install(SSL_CTX *ctx, struct tls_creds *creds);
 
 #endif

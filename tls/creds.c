@@ -17,6 +17,7 @@ static void on_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long a
         return;
     for (size_t i = 0; i < creds->cert_count; i++)
         tls_cert_put(creds->cert[i]);
+    tls_trust_put(creds->trust);
     nu_arena_free(creds->arena);
 }
 
@@ -37,45 +38,69 @@ struct tls_creds *tls_creds_of(const SSL_CTX *ctx)
     return SSL_CTX_get_ex_data(ctx, slot);
 }
 
-static void take_certificates(struct tls_creds *creds, const struct nu_vec *list)
+static void take_loaded(struct tls_creds *creds)
 {
-    const struct tls_cert_conf *conf = list->items;
-    creds->cert = nu_arena_alloc(creds->arena, (list->count + 1) * sizeof(void *));
-    for (size_t i = 0; i < list->count; i++)
-        creds->cert[creds->cert_count++] = tls_cert_ref(conf[i].loaded);
+    struct tls_context *context = creds->context;
+    const struct tls_trust_conf *trust = tls_context_trust(context);
+    size_t count = tls_context_cert_count(context);
+    creds->cert = nu_arena_alloc(creds->arena, (count + 1) * sizeof(void *));
+    for (size_t i = 0; i < count; i++)
+        creds->cert[creds->cert_count++] = tls_cert_ref(tls_context_cert(context, i)->now);
+    creds->trust = trust ? tls_trust_ref(trust->now) : NULL;
 }
 
-static SSL_CTX *build_server(struct tls_context *context)
+static void set_up_server(struct tls_creds *creds, SSL_CTX *ctx)
 {
-    const struct tls_server_conf *conf = context->conf.server;
-    SSL_CTX *ctx = tls_params_ctx(&conf->params, TLS_server_method());
-    struct tls_creds *creds = new_creds(context, ctx);
-    take_certificates(creds, &conf->certificates);
+    const struct tls_client_certs *clients = creds->context->conf.server->clients;
     tls_select_build(creds, ctx);
-    return ctx;
+    tls_ocsp_install(ctx, creds);
+    tls_resume_install(ctx, creds);
+    if (!clients)
+        return;
+    creds->verify = (struct tls_verify){
+        .trust = creds->trust,
+        .crl_check = (enum tls_crl_check)clients->crl_check,
+        .depth = (int)clients->depth,
+        .allow = &clients->allow,
+    };
+    tls_verify_install(ctx, &creds->verify, clients->mode == TLS_CLIENTS_OPTIONAL);
 }
 
-static SSL_CTX *build_client(struct tls_context *context)
+static void set_up_client(struct tls_creds *creds, SSL_CTX *ctx)
 {
-    const struct tls_client_conf *conf = context->conf.client;
-    SSL_CTX *ctx = tls_params_ctx(&conf->params, TLS_client_method());
-    new_creds(context, ctx);
-    if (conf->params.alpn_wire)
-        SSL_CTX_set_alpn_protos(ctx, conf->params.alpn_wire, conf->params.alpn_len);
-    if (conf->verify == 0) {
-        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-        if (conf->ca)
-            SSL_CTX_load_verify_file(ctx, conf->ca);
-        else
-            SSL_CTX_set_default_verify_paths(ctx);
+    const struct tls_client_conf *conf = creds->context->conf.client;
+    if (creds->cert_count) {
+        const struct tls_cert *own = creds->cert[0];
+        nu_assert(SSL_CTX_use_cert_and_key(ctx, own->leaf, own->key, own->chain, 1) == 1);
     }
-    return ctx;
+    if (conf->params.alpn_wire) /* 0 is fine */
+        nu_assert(SSL_CTX_set_alpn_protos(ctx, conf->params.alpn_wire, conf->params.alpn_len) == 0);
+    if (conf->verify == TLS_VERIFY_NONE)
+        return;
+    creds->verify = (struct tls_verify){
+        .trust = creds->trust,
+        .crl_check = (enum tls_crl_check)conf->crl_check,
+        .depth = (int)conf->depth,
+        .san = conf->san.count ? &conf->san : NULL,
+        .any_name = conf->verify == TLS_VERIFY_CA,
+    };
+    tls_verify_install(ctx, &creds->verify, false);
 }
 
 SSL_CTX *tls_creds_build(struct tls_context *context)
 {
+    bool server = context->pub.role == NU_TLS_SERVER;
     SSL_CTX *ctx =
-        context->pub.role == NU_TLS_SERVER ? build_server(context) : build_client(context);
+        tls_params_ctx(server ? &context->conf.server->params : &context->conf.client->params,
+                       server ? TLS_server_method() : TLS_client_method());
+    struct tls_creds *creds = new_creds(context, ctx);
+    take_loaded(creds);
+    if (server)
+        set_up_server(creds, ctx);
+    else
+        set_up_client(creds, ctx);
+    if (context->pub.keylog)
+        nu_keylog_install(ctx);
     nu_tls_engine_setup(ctx, &context->pub);
     return ctx;
 }

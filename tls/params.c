@@ -245,6 +245,17 @@ static void make_alpn(struct nu_arena *arena, struct tls_params *p)
     }
 }
 
+void tls_params_default_alpn(struct tls_params *p, struct nu_arena *arena, const char *protocol)
+{
+    const char **only = nu_arena_alloc(arena, sizeof *only);
+    if (p->alpn.count)
+        return;
+    *only = protocol;
+    p->alpn = (struct nu_vec){only, 1};
+    make_alpn(arena, p);
+    p->alpn_lenient = true;
+}
+
 /* Puts it all into the SSL_CTX; the key that OpenSSL takes no offence at one by one, but as a whole
  * (a group twice), or NULL. */
 static const char *apply(SSL_CTX *ctx, const struct tls_params *p)

@@ -21,6 +21,7 @@ struct tls_params {
     const char *cipher_list, *suite_list, *group_list, *sigalg_list; /* as OpenSSL wants them */
     unsigned char *alpn_wire; /* length-prefixed (RFC 7301 3.1); NULL = none */
     unsigned alpn_len;
+    bool alpn_lenient; /* server: who offers only others goes without */
 };
 
 extern const char *const tls_version_names[];
@@ -73,6 +74,9 @@ nu_parse_fn tls_parse_cipher, tls_parse_suite, tls_parse_group, tls_parse_sigalg
         .doc = "For the handshake to be done; then the connection is closed. 0 = none."            \
     }
 
+/* Puts one protocol where none was written. */
+void tls_params_default_alpn(struct tls_params *params, struct nu_arena *arena,
+                             const char *protocol);
 /* Checks across the keys, and derives the texts. */
 enum nu_err tls_params_check(struct nu_conf *conf, struct nu_arena *arena,
                              const struct nu_node *node, struct tls_params *params);

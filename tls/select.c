@@ -114,7 +114,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *len,
     unsigned char *chosen;
     if (SSL_select_next_proto(&chosen, len, p->alpn_wire, p->alpn_len, theirs, their_len) !=
         OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_ALERT_FATAL;
+        return p->alpn_lenient ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
 }

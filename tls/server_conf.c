@@ -1,96 +1,53 @@
-/* `tls` of listeners and chains: the schema, and how its files are loaded while it is parsed, so
- * that each mistake is told at its place. Main thread. */
+/* `tls` of listeners and chains: the schema, and from a parsed map to a context. Main thread. */
 #include "core/addr.h"
-#include "core/assert.h"
 #include "tls/context_priv.h"
 #include "tls/filter.h"
 
-#include <string.h>
+#include <strings.h>
 
-/* --- certificates --- */
+/* --- tickets --- */
 
-static void drop_loaded(void *ctx)
+/* `off`, `on`, or a map of settings. */
+static enum nu_err parse_tickets(struct nu_conf *conf, struct nu_arena *arena,
+                                 const struct nu_node *node, void *out)
 {
-    struct tls_cert_conf *conf = ctx;
-    tls_cert_put(conf->loaded);
-}
-
-/* Reports at the key that the problem is with, if it was written. */
-static const struct nu_node *place_of(const struct nu_node *node, const char *key)
-{
-    const struct nu_node *at = nu_node_get(node, key);
-    return at ? at : node;
-}
-
-enum nu_err tls_check_cert(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
-                           void *out)
-{
-    struct tls_cert_conf *c = out;
-    struct tls_problem problem;
-    c->loaded = tls_cert_get(&c->files, &problem);
-    if (!c->loaded) {
-        nu_conf_error(conf, place_of(node, problem.key), "%s", problem.text);
+    struct tls_tickets_conf *tickets = out;
+    const char *word = node->kind == NU_NODE_SCALAR && !nu_node_is_null(node) ? node->text : "";
+    *tickets = (struct tls_tickets_conf){0};
+    if (strcasecmp(word, "off") == 0 || strcasecmp(word, "false") == 0) {
+        tickets->off = true;
+        return NU_OK;
+    }
+    if (strcasecmp(word, "on") == 0 || strcasecmp(word, "true") == 0)
+        return NU_OK;
+    if (*word) {
+        nu_conf_error(conf, node,
+                      "found \"%.60s\", expected off, or a map with \"keys\" or "
+                      "\"rotate\"",
+                      word);
         return NU_ERR_CONFIG;
     }
-    nu_arena_on_free(arena, drop_loaded, c);
-    for (unsigned i = 0; i < c->loaded->loaded.warning_count; i++)
-        nu_conf_warn(conf, place_of(node, c->loaded->loaded.warning[i].key), "%s",
-                     c->loaded->loaded.warning[i].text);
-    return NU_OK;
+    tickets->conf = nu_arena_alloc(arena, sizeof *tickets->conf);
+    return nu_schema_parse(&nu_tls_ticket_schema, conf, arena, node, tickets->conf);
 }
 
-static enum nu_err check_server_cert(struct nu_conf *conf, struct nu_arena *arena,
-                                     const struct nu_node *node, void *out)
+/* Contexts with the same words share their keys: sessions are bound to their context by other
+ * means. */
+static enum nu_err open_tickets(struct nu_conf *conf, const struct nu_node *node,
+                                struct tls_context *context)
 {
-    struct tls_cert_conf *c = out;
-    if (!c->files.cert == !c->files.pkcs12) {
-        if (c->files.cert)
-            nu_conf_error(conf, node, "\"cert\" and \"pkcs12\" exclude each other");
-        else
-            nu_conf_error_in(conf, node, "missing key \"cert\" (or \"pkcs12\")");
-        return NU_ERR_CONFIG;
-    }
-    if (c->files.pkcs12 && c->files.key) {
-        nu_conf_error_key(conf, nu_node_get(node, "key"), "the key is in the PKCS#12 file");
-        return NU_ERR_CONFIG;
-    }
-    return tls_check_cert(conf, arena, node, out);
+    char why[256];
+    const struct tls_tickets_conf *t = &context->conf.server->tickets;
+    const struct nu_node *at = nu_node_get(node, "tickets");
+    if (t->off)
+        return NU_OK;
+    const char *name = t->conf ? nu_node_print(context->arena, at) : "";
+    context->pub.tickets = nu_tls_tickets_get(name, t->conf);
+    if (nu_tls_tickets_load(context->pub.tickets, why, sizeof why))
+        return NU_OK;
+    nu_conf_error(conf, tls_place_of(at, "keys"), "%s", why);
+    return NU_ERR_CONFIG;
 }
-
-#define AT(member) .offset = offsetof(struct tls_cert_conf, files.member)
-static const struct nu_field cert_fields[] = {
-    {.key = "cert",
-     .type = NU_FILE,
-     AT(cert),
-     .doc = "PEM: the server's certificate, then those of the CAs between it and the root."},
-    {.key = "key",
-     .type = NU_FILE,
-     AT(key),
-     .doc = "PEM: its private key. Default: it stands in the file of `cert`."},
-    {.key = "pkcs12",                                                                        .type = NU_FILE, AT(pkcs12), .doc = "Instead of both: a PKCS#12 file."},
-    {.key = "passphrase_file",
-     .type = NU_FILE,
-     AT(passphrase),
-     .doc = "A file whose first line opens the key, or the PKCS#12 file."},
-    {.key = "ocsp",
-     .type = NU_FILE,
-     AT(ocsp),
-     .doc =
-         "DER: the CA's OCSP response for the certificate, sent to clients that ask for it until "
-         "it is outdated."},
-    {0                                                         }
-};
-#undef AT
-
-static const struct nu_schema cert_schema = {
-    .name = "certificate",
-    .doc = "A certificate and its key. The files are watched: what they hold next is used from "
-           "then on, if it is good.",
-    .size = sizeof(struct tls_cert_conf),
-    .fields = cert_fields,
-    .scalar = "cert",
-    .check = check_server_cert,
-};
 
 /* --- tls --- */
 
@@ -99,22 +56,52 @@ static const struct nu_field server_fields[] = {
      .type = NU_OBJECT,
      .flags = NU_LIST | NU_NONEMPTY | NU_REQUIRED,
      .offset = offsetof(struct tls_server_conf, certificates),
-     .sub = &cert_schema,
+     .sub = &tls_cert_schema,
      .doc = "Certificates with their keys. Of those with the name that the client asks for (SNI), "
             "exactly or by wildcard, the client is shown one that it can verify, ECDSA before RSA. "
             "The first one is for all other clients."},
+    {.key = "client_certs",
+     .type = NU_OBJECT,
+     .flags = NU_PTR,
+     .offset = offsetof(struct tls_server_conf, clients),
+     .sub = &tls_client_certs_schema,
+     .doc = "Asks clients for a certificate and verifies it."},
     TLS_PARAM_ROWS(struct tls_server_conf,
                    "Protocols, ours first: the first one that the client offers too is agreed on. "
-                   "A client that offers only others is refused (RFC 7301); one that offers none "
-                   "is not."),
-    {0}
+                   "A client that offers only others is refused (RFC 7301 3.2); one that offers "
+                   "none is not."),
+    {.key = "tickets",
+     .type = NU_CUSTOM,
+     .offset = offsetof(struct tls_server_conf, tickets),
+     .parse = parse_tickets,
+     .sub = &nu_tls_ticket_schema,
+     .shown = "map or off",
+     .doc = "Tickets that clients resume sessions with; `off` for none. A session ends with the "
+            "client's certificate, and with any change of this map or of what is trusted."},
+    {.key = "keylog",
+     .type = NU_OBJECT,
+     .flags = NU_PTR,
+     .offset = offsetof(struct tls_server_conf, keylog),
+     .sub = &nu_keylog_schema,
+     .doc = "Writes the secrets of connections to a file, for decryption."},
+    {.key = "starttls",
+     .type = NU_OBJECT,
+     .flags = NU_PTR,
+     .offset = offsetof(struct tls_server_conf, starttls),
+     .sub = &nu_starttls_schema,
+     .doc = "TLS begins when the client asks for it in the protocol's own words."},
+    {0                                 }
 };
 
 static enum nu_err check_server(struct nu_conf *conf, struct nu_arena *arena,
                                 const struct nu_node *node, void *out)
 {
     struct tls_server_conf *s = out;
-    return tls_params_check(conf, arena, node, &s->params);
+    enum nu_err err = tls_params_check(conf, arena, node, &s->params);
+    /* Clients that begin with TLS at once insist on it; others send none, or something else. */
+    if (s->starttls && s->starttls->protocol == NU_STARTTLS_POSTGRES)
+        tls_params_default_alpn(&s->params, arena, "postgresql");
+    return err;
 }
 
 static const struct nu_schema server_schema = {
@@ -132,8 +119,8 @@ static const char *listener_name(const struct nu_node *listener, struct nu_arena
 {
     char text[NU_ADDR_TEXT_MAX];
     struct nu_addr addr;
-    const struct nu_node *name = nu_node_get(listener, "name"),
-                         *bind = nu_node_get(listener, "bind");
+    const struct nu_node *name = nu_node_get(listener, "name");
+    const struct nu_node *bind = nu_node_get(listener, "bind");
     if (name && name->kind == NU_NODE_SCALAR)
         return name->text;
     if (bind && bind->kind == NU_NODE_LIST)
@@ -149,25 +136,33 @@ static const struct nu_node *listener_of_chain(const struct nu_node *chain)
     return up && up->kind == NU_NODE_LIST ? up->parent : up;
 }
 
-static void drop_context(void *ctx)
+static enum nu_err fill(struct nu_conf *conf, const struct nu_node *node,
+                        struct tls_context *context)
 {
-    tls_context_put(ctx);
+    struct tls_server_conf *s = context->conf.server;
+    if (nu_schema_parse(&server_schema, conf, context->arena, node, s) != NU_OK ||
+        open_tickets(conf, node, context) != NU_OK)
+        return NU_ERR_CONFIG;
+    if (s->clients && s->clients->mode == TLS_CLIENTS_OFF)
+        s->clients = NULL;
+    context->pub.handshake_timeout_ms = s->params.handshake_timeout_ms;
+    context->pub.keylog = nu_keylog_new(s->keylog);
+    context->starttls = s->starttls;
+    return NU_OK;
 }
 
 static enum nu_err parse(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
                          const struct nu_node *listener, void *out)
 {
     struct tls_context *context = tls_context_new(NU_TLS_SERVER);
-    struct tls_server_conf *s = context->conf.server;
     *(void **)out = NULL;
-    if (nu_schema_parse(&server_schema, conf, context->arena, node, s) != NU_OK) {
+    if (fill(conf, node, context) != NU_OK) {
         tls_context_put(context);
         return NU_ERR_CONFIG;
     }
-    context->pub.handshake_timeout_ms = s->params.handshake_timeout_ms;
     context = tls_context_finish(context, "listener", listener_name(listener, arena),
                                  nu_node_print(arena, node));
-    nu_arena_on_free(arena, drop_context, context);
+    nu_arena_on_free(arena, tls_context_drop, context);
     *(void **)out = context;
     return NU_OK;
 }
@@ -175,7 +170,7 @@ static enum nu_err parse(struct nu_conf *conf, struct nu_arena *arena, const str
 static enum nu_err parse_of_listener(struct nu_conf *conf, struct nu_arena *arena,
                                      const struct nu_node *node, void *out)
 {
-    if (node->parent && nu_node_get(node->parent, "chains")) {
+    if (nu_node_get(node->parent, "chains")) {
         nu_conf_error_key(conf, node,
                           "\"tls\" and \"chains\" exclude each other: tls stands either here or in "
                           "each chain that terminates");
@@ -190,18 +185,12 @@ static enum nu_err parse_of_chain(struct nu_conf *conf, struct nu_arena *arena,
     return parse(conf, arena, node, listener_of_chain(node->parent), out);
 }
 
-static void place(void *value, struct nu_arena *owner, struct nu_place *out)
-{
-    struct tls_context *context = value;
-    nu_arena_on_free(owner, drop_context, tls_context_ref(context));
-    *out = (struct nu_place){&nu_tls_filter, &context->pub};
-}
-
 #define TLS_FIELD(parse_)                                                                          \
     {                                                                                              \
         .key = "tls", .type = NU_CUSTOM, .parse = (parse_), .sub = &server_schema, .shown = "map", \
         .doc = "Terminates TLS before the first filter."                                           \
     }
 
-struct nu_ext nu_tls_of_listener = {.field = TLS_FIELD(parse_of_listener), .place = place};
-struct nu_ext nu_tls_of_chain = {.field = TLS_FIELD(parse_of_chain), .place = place};
+struct nu_ext nu_tls_of_listener = {.field = TLS_FIELD(parse_of_listener),
+                                    .place = tls_context_place};
+struct nu_ext nu_tls_of_chain = {.field = TLS_FIELD(parse_of_chain), .place = tls_context_place};

@@ -1,0 +1,63 @@
+/* From a context to a connection's SSL: what each connection has of its own, above all the server
+ * name. On workers. */
+#include "core/table/domain.h"
+#include "tls/context_priv.h"
+#include "tls/session.h"
+
+#include <string.h>
+
+/* What is written as an address is verified as one. */
+static bool is_name(const char *host)
+{
+    return host && *host && !nu_domain_is_ip(host, strlen(host)) &&
+           strlen(host) <= NU_DOMAIN_MAX_BYTES;
+}
+
+/* What the server is called: as the config says, else as the client called it, if that counts, else
+ * as its endpoint is written. NULL: it has but an address. */
+static const char *server_name(const struct tls_client_conf *conf, struct nu_facts *facts)
+{
+    if (conf->sni)
+        return conf->sni;
+    if (conf->sni_from_client && facts->more && is_name(facts->more->sni))
+        return facts->more->sni;
+    return is_name(facts->upstream_host) ? facts->upstream_host : NULL;
+}
+
+/* A final dot belongs to the name in DNS, not in TLS (RFC 6066 3). */
+static bool ask_for(SSL *ssl, const char *name)
+{
+    char copy[NU_DOMAIN_MAX_BYTES + 2];
+    size_t len = strlen(name);
+    if (name[len - 1] == '.')
+        len--;
+    if (len == 0 || len > NU_DOMAIN_MAX_BYTES)
+        return false;
+    memcpy(copy, name, len);
+    copy[len] = 0;
+    return SSL_set_tlsext_host_name(ssl, copy) == 1;
+}
+
+SSL *nu_tls_context_ssl(struct nu_tls_context *pub, struct nu_tls_conn *conn)
+{
+    struct tls_context *context = tls_context_of(pub);
+    SSL *ssl = SSL_new(context->view[nu_filter_loop(conn->filter)->shard].ctx);
+    if (!ssl)
+        return NULL;
+    SSL_set_app_data(ssl, conn);
+    conn->ssl = ssl;
+    conn->context = pub;
+    if (pub->role == NU_TLS_SERVER) {
+        SSL_set_accept_state(ssl);
+        return ssl;
+    }
+    SSL_set_connect_state(ssl);
+    const char *name = server_name(context->conf.client, nu_chain_facts(conn->filter->chain));
+    if (name && !ask_for(ssl, name)) {
+        SSL_free(ssl);
+        conn->ssl = NULL;
+        return NULL;
+    }
+    nu_tls_session_offer(conn);
+    return ssl;
+}
