@@ -3,6 +3,7 @@
 #include "core/logfmt.h"
 #include "core/logtime.h"
 #include "l4/access_log.h"
+#include "l4/tcp_facts.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -133,6 +134,30 @@ static bool local_ip(OP_ARGS)
 static bool local_port(OP_ARGS)
 {
     return put_port(out, facts_of(subject)->local.port);
+}
+
+/* The socket's own: the client called that where neither a PROXY header nor a rule of this machine
+ * says otherwise. */
+static const struct nu_addr *direct_local_of(const void *subject)
+{
+    const struct nu_facts *facts = facts_of(subject);
+    bool other = facts->more && facts->more->direct_local.kind != NU_ADDR_NONE;
+    return other ? &facts->more->direct_local : &facts->local;
+}
+
+static bool direct_local(OP_ARGS)
+{
+    return put_addr(out, direct_local_of(subject), true);
+}
+
+static bool direct_local_ip(OP_ARGS)
+{
+    return put_addr(out, direct_local_of(subject), false);
+}
+
+static bool direct_local_port(OP_ARGS)
+{
+    return put_port(out, direct_local_of(subject)->port);
 }
 
 static bool server_name(OP_ARGS)
@@ -304,9 +329,15 @@ static const struct nu_log_op ops[] = {
     TEXT("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", direct_ip, "The same without the port."),
     NUMBER("DOWNSTREAM_DIRECT_REMOTE_PORT", direct_port, "The port of the socket's peer."),
     TEXT("DOWNSTREAM_LOCAL_ADDRESS", local,
-         "Where the client connected to, by its PROXY header where there is one."),
+         "Where the client connected to, by its PROXY header where there is one, or by the rule "
+         "that "
+         "redirected it where that is asked for."),
     TEXT("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", local_ip, "The same without the port."),
     NUMBER("DOWNSTREAM_LOCAL_PORT", local_port, "The port of it."),
+    TEXT("DOWNSTREAM_DIRECT_LOCAL_ADDRESS", direct_local, "The socket's own address."),
+    TEXT("DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT", direct_local_ip,
+         "The same without the port."),
+    NUMBER("DOWNSTREAM_DIRECT_LOCAL_PORT", direct_local_port, "The port of it."),
     TEXT("REQUESTED_SERVER_NAME", server_name,
          "SNI, where TLS is terminated or a match needed it."),
     TEXT("SNIFFED_ALPN", alpn,
@@ -343,4 +374,5 @@ static const struct nu_log_op ops[] = {
 void nu_log_ops_l4(void)
 {
     nu_log_ops_register(ops, sizeof ops / sizeof *ops);
+    nu_log_ops_tcp();
 }

@@ -2,11 +2,19 @@
 import ctypes
 import ipaddress
 import os
+import socket
+import tempfile
 import threading
+from pathlib import Path
 
-from lib.process import command
+import pytest
+
+from lib import servers
+from lib.poll import eventually
+from lib.process import Child, command
 
 CLONE_NEWNET = 0x40000000
+PLACE = "/run/netns"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -17,6 +25,22 @@ def available():
 
 def ip(*words):
     command("ip", *words, check=True)
+
+
+def run_in(name, fn):
+    """The result of fn, called in a thread that lives in that network namespace."""
+    result = []
+
+    def inside():
+        with open(f"{PLACE}/{name}") as space:
+            if LIBC.setns(space.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        result.append(fn())
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join(10)
+    return result[0]
 
 
 class Machine:
@@ -45,18 +69,7 @@ class Machine:
 
     def run(self, fn):
         """Calls fn on the other machine: sockets that it makes, and those of threads it starts, live there."""
-        result = []
-
-        def inside():
-            with open(f"/run/netns/{self.name}") as space:
-                if LIBC.setns(space.fileno(), CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), "setns")
-            result.append(fn())
-
-        thread = threading.Thread(target=inside)
-        thread.start()
-        thread.join(10)
-        return result[0]
+        return run_in(self.name, fn)
 
     def unplug(self):
         """From now on nothing arrives, and nobody says so."""
@@ -72,9 +85,6 @@ class Machine:
 
 # --- three machines in a row, none of them ours
 
-PLACE = "/run/netns"
-
-
 class Space:
     """A machine of its own: nothing that it sends reaches ours."""
 
@@ -89,6 +99,10 @@ class Space:
 
     def command(self, *words, **more):
         return command(*self.words, *words, **more)
+
+    def run(self, fn):
+        """Calls fn there: sockets that it makes live there."""
+        return run_in(self.name, fn)
 
     def ip(self, *words):
         self.command("ip", *words, check=True)
@@ -173,3 +187,34 @@ class Row:
         for space in self.spaces:
             space.close()
         self.spaces = []
+
+
+def row():
+    """For a module: `row = pytest.fixture(scope="module")(netns.row)`."""
+    if not available():
+        pytest.skip("network namespaces need root")
+    machines = Row()
+    yield machines
+    machines.close()
+
+
+def web(space, folder, *listens):
+    """nginx on these addresses of the machine; says who came, and to which address: "CLIENT SERVER:PORT"."""
+    place = Path(tempfile.mkdtemp(prefix="nginx-", dir=folder))
+    lines = "\n".join(f"listen {listen};" for listen in listens)
+    http = servers.NGINX_HTTP.format(
+        http=f"server {{ {lines} location / {{ return 200 '$remote_addr $server_addr:$server_port\\n'; }} }}")
+    (place / "nginx.conf").write_text(servers.NGINX_MAIN.format(modules="", connections=2000) + http)
+    child = Child(*space.words, "nginx", "-p", place, "-e", "stderr", "-c", place / "nginx.conf")
+    plain = listens[0].split()[0]
+    eventually(lambda: space.command("curl", "-s", "-m", 1, f"http://{plain}/").returncode in (0, 52), 10, "nginx answers")
+    return child
+
+
+def connect(host, port, timeout=5):
+    return socket.create_connection((host, port), timeout)
+
+
+def fetch(space, url, *options, seconds=5):
+    """What curl gets there, "" where it gets nothing."""
+    return space.command("curl", "-s", "-k", "-m", seconds, *options, url).stdout.strip()
