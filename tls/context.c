@@ -80,6 +80,7 @@ static void destroy(struct tls_context *context)
     for (unsigned i = 0; i <= nu_workers_count(); i++)
         SSL_CTX_free(context->view[i].ctx);
     leave_all(context);
+    tls_watch_end(context);
     nu_stats_put(context->pub.stats);
     nu_tls_tickets_put(context->pub.tickets);
     nu_keylog_free(context->pub.keylog);
@@ -182,6 +183,13 @@ void tls_context_renew(struct tls_context *context)
 
 /* --- by its text --- */
 
+const struct nu_vec *tls_context_ticket_keys(const struct tls_context *context)
+{
+    const struct tls_server_conf *server = context->conf.server;
+    bool named = context->pub.role == NU_TLS_SERVER && server->tickets.conf;
+    return named && server->tickets.conf->keys.count ? &server->tickets.conf->keys : NULL;
+}
+
 /* Files of the same names that hold something else now: `to` has them from now on. */
 static bool take_loaded(struct tls_context *to, struct tls_context *from)
 {
@@ -219,4 +227,18 @@ struct tls_context *tls_context_finish(struct tls_context *context, const char *
     join_all(context);
     tls_context_renew(context);
     return context;
+}
+
+static void open_one(struct tls_context *context, void *ctx)
+{
+    if (!nu_keylog_open(context->pub.keylog))
+        nu_conf_error(ctx, NULL, "cannot write the key log of %s: %s: %m", context->pub.owner,
+                      nu_keylog_path(context->pub.keylog));
+}
+
+enum nu_err nu_tls_contexts_open(struct nu_conf *conf)
+{
+    size_t before = nu_conf_error_count(conf);
+    tls_context_each(open_one, conf);
+    return nu_conf_error_count(conf) == before ? NU_OK : NU_ERR_CONFIG;
 }

@@ -10,6 +10,8 @@
 #include "core/stats.h"
 #include "tls/conn.h"
 
+#include <stdio.h>
+
 enum nu_tls_role { NU_TLS_SERVER, NU_TLS_CLIENT };
 
 struct nu_tls_tickets;
@@ -28,6 +30,17 @@ struct nu_tls_context {
 /* The keys `tls` of listeners, chains and clusters; the composition root adds them to l4's schemas.
  */
 extern struct nu_ext nu_tls_of_listener, nu_tls_of_chain, nu_tls_of_cluster;
+
+/* Opens what contexts write to; failures go to conf. When a config is about to serve; main thread,
+ * as the next three. */
+enum nu_err nu_tls_contexts_open(struct nu_conf *conf);
+/* From now on the files of all contexts are watched. When a config serves. */
+void nu_tls_contexts_watch(void);
+/* Whole days until the first certificate ends, ours or a CA's from a config; 0: today, or it has.
+ * INT64_MAX: there is none. */
+int64_t nu_tls_days_until_expiry(void);
+/* What is loaded, in the form of Envoy's /certs (JSON). */
+void nu_tls_certs_print(FILE *out);
 
 /* A connection's SSL in its role, with app data, certificate choice, verification, ALPN, names and
  * (client) a session to resume set; the caller sets the BIOs and frees it. NULL: out of memory.

@@ -89,6 +89,15 @@ struct tls_creds {
     struct tls_pick fallback;
 };
 
+/* Files have changed. */
+enum tls_renewal {
+    TLS_RENEWAL_NONE,
+    TLS_RENEWAL_DUE,      /* and are about to be loaded */
+    TLS_RENEWAL_SETTLING, /* and could not be used; others may come that belong to them */
+};
+
+struct tls_watched;
+
 /* A worker's own; a cache line each. */
 struct tls_view {
     alignas(64) SSL_CTX *ctx; /* a reference */
@@ -106,7 +115,12 @@ struct tls_context {
     } conf;
     const struct nu_starttls *starttls; /* NULL = TLS from the first byte */
     struct tls_view *view;              /* by shard */
-    bool served;                        /* workers may know it: views are changed by posts */
+    struct tls_watched **watched;       /* its files, once it serves */
+    unsigned watched_count;
+    enum tls_renewal renewal;
+    bool tickets_due;   /* a file with their keys has changed */
+    int64_t changed_ms; /* when the last file did; the loop's clock */
+    bool served;        /* workers may know it: views are changed by posts */
 };
 
 static inline struct tls_context *tls_context_of(struct nu_tls_context *pub)
@@ -137,6 +151,12 @@ void tls_context_each(void (*fn)(struct tls_context *context, void *ctx), void *
 
 /* What it trusts; NULL: nothing is verified by CAs. */
 struct tls_trust_conf *tls_context_trust(struct tls_context *context);
+
+/* Files with keys of tickets (const char *); NULL: none. */
+const struct nu_vec *tls_context_ticket_keys(const struct tls_context *context);
+
+/* Of watch.c: no more of it. */
+void tls_watch_end(struct tls_context *context);
 
 /* Of cert_conf.c: the check of a certificate's schema, which loads it. */
 enum nu_err tls_check_cert(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,

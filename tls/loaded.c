@@ -71,16 +71,13 @@ void tls_loaded_warn(struct tls_loaded *l, const char *key, const char *fmt, ...
     warning->key = key;
 }
 
-bool tls_loaded_is_current(const struct tls_loaded *l)
+bool tls_loaded_check(struct tls_loaded *l)
 {
-    if (l->stale)
-        return false;
-    for (unsigned i = 0; i < l->path_count; i++) {
+    for (unsigned i = 0; i < l->path_count && !l->stale; i++) {
         struct tls_stamp now = tls_stamp_of(l->path[i]);
-        if (!tls_stamp_same(&now, &l->stamp[i]))
-            return false;
+        l->stale = !tls_stamp_same(&now, &l->stamp[i]);
     }
-    return true;
+    return !l->stale;
 }
 
 struct tls_loaded *tls_loaded_find(enum tls_loaded_kind kind, const char *const *files,
@@ -94,7 +91,7 @@ struct tls_loaded *tls_loaded_find(enum tls_loaded_kind kind, const char *const 
         found->refs++;
     pthread_mutex_unlock(&lock);
     nu_arena_free(scratch);
-    if (!found || tls_loaded_is_current(found))
+    if (!found || tls_loaded_check(found))
         return found;
     tls_loaded_put(found);
     return NULL;

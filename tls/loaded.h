@@ -43,7 +43,8 @@ void tls_loaded_warn(struct tls_loaded *loaded, const char *key, const char *fmt
     __attribute__((format(printf, 3, 4)));
 /* Makes those stale that were read from the path. Main thread, as the next two. */
 void tls_loaded_changed(const char *path);
-bool tls_loaded_is_current(const struct tls_loaded *loaded);
+/* Looks at the files again; false, and stale from then on: one has changed. */
+bool tls_loaded_check(struct tls_loaded *loaded);
 /* Calls fn for each that is published and alive; fn may not put. */
 void tls_loaded_each(void (*fn)(struct tls_loaded *loaded, void *ctx), void *ctx);
 

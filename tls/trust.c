@@ -155,14 +155,18 @@ static void check_dates(struct load *l)
 {
     char subject[128];
     int64_t now = time(NULL);
+    l->trust->not_after_s = INT64_MAX;
     if (!l->trust->files.ca) /* not the config's author's */
         return;
     for (int i = 0; i < sk_X509_num(l->cas); i++) {
         X509 *ca = sk_X509_value(l->cas, i);
-        if (tls_time_s(X509_get0_notAfter(ca)) < now) {
-            tls_name_text(X509_get_subject_name(ca), subject, sizeof subject);
-            tls_loaded_warn(&l->trust->loaded, "ca", "the certificate %s has expired", subject);
-        }
+        int64_t end = tls_time_s(X509_get0_notAfter(ca));
+        if (end < l->trust->not_after_s)
+            l->trust->not_after_s = end;
+        if (end >= now)
+            continue;
+        tls_name_text(X509_get_subject_name(ca), subject, sizeof subject);
+        tls_loaded_warn(&l->trust->loaded, "ca", "the certificate %s has expired", subject);
     }
 }
 

@@ -21,6 +21,7 @@ struct tls_trust {
     X509_STORE *store;
     STACK_OF(X509_NAME) * names; /* of the CAs, as far as they are told to clients */
     unsigned ca_count, crl_count;
+    int64_t not_after_s;      /* of the CA that ends first; INT64_MAX: it is the system's matter */
     unsigned char digest[32]; /* of all certificates and CRLs: what sessions depend on */
 };
 
