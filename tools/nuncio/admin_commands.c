@@ -5,6 +5,7 @@
 #include "core/worker.h"
 #include "l4/cluster.h"
 #include "l4/listener.h"
+#include "tls/context.h"
 #include "tools/nuncio/command.h"
 
 #include <ctype.h>
@@ -63,6 +64,11 @@ static void run_listeners(const struct nu_admin_request *r)
         nu_listeners_each(r->server->now->listeners, put_listener, r->out);
 }
 
+static void run_certs(const struct nu_admin_request *r)
+{
+    nu_tls_certs_print(r->out);
+}
+
 static void run_drain(const struct nu_admin_request *r)
 {
     fputs("draining\n", r->out);
@@ -119,6 +125,8 @@ static const struct nu_admin_command table[] = {
      run_ready                                                                                                                               },
     {"clusters",    "",                      "endpoints and their state",                                     NU_ADMIN_NOTHING, run_clusters },
     {"listeners",   "",                      "names and bound addresses",                                     NU_ADMIN_NOTHING, run_listeners},
+    {"certs",       "",                      "certificates that are loaded, and when they end (JSON)",        NU_ADMIN_NOTHING,
+     run_certs                                                                                                                               },
     {"reload",      "",                      "load the config file anew; answers when it serves, or why not", NU_ADMIN_RELOAD,
      NULL                                                                                                                                    },
     {"drain",       "",                      "stop accepting, finish what is in flight, exit",                NU_ADMIN_NOTHING, run_drain    },

@@ -11,6 +11,7 @@
 #include "core/worker.h"
 #include "l4/cluster.h"
 #include "l4/listener.h"
+#include "tls/context.h"
 #include "tools/nuncio/admin.h"
 #include "tools/nuncio/notify.h"
 #include "tools/nuncio/process.h"
@@ -193,6 +194,7 @@ static void commit(struct nu_generation *gen)
     reload.warnings = words("%s", nu_conf_report(gen->conf));
     fputs(reload.warnings, stderr);
     nu_clusters_commit(gen->clusters, reload.gone ? reload.gone->clusters : NULL);
+    nu_tls_contexts_watch();
     nu_announce(gen->listeners, reload.gone ? reload.gone->listeners : NULL);
     set_step(SWITCHING);
     nu_workers_all(switch_here, NULL, switched, NULL);
@@ -205,7 +207,8 @@ static enum nu_err bind_all(struct nu_generation *gen)
 {
     struct nu_server *server = reload.server;
     struct nu_admin *admin;
-    if (nu_clusters_try(gen->clusters, gen->conf) != NU_OK)
+    if (nu_clusters_try(gen->clusters, gen->conf) != NU_OK ||
+        nu_tls_contexts_open(gen->conf) != NU_OK)
         return NU_ERR_CONFIG;
     if (nu_admin_change(server, gen, &admin) != NU_OK)
         return NU_ERR_CONFIG;

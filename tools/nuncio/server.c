@@ -5,27 +5,31 @@
 #include "core/assert.h"
 #include "core/log.h"
 #include "core/worker.h"
+#include "tls/context.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 static const struct nu_stat_def defs[] = {
-    [NU_SERVER_LIVE_GAUGE] = {"live",                 NU_GAUGE,   NULL,    "1 while it accepts, 0 from drain on."      },
-    [NU_SERVER_STATE] = {"state",                NU_GAUGE,   NULL,    "0 live, 1 draining, 2 stopped, 3 starting."},
-    [NU_SERVER_UPTIME] = {"uptime",               NU_GAUGE,   "s",     "Since the start."                          },
-    [NU_SERVER_CONCURRENCY] = {"concurrency",          NU_GAUGE,   NULL,    "Worker threads."                           },
-    [NU_SERVER_TOTAL_CONNECTIONS] = {"total_connections",    NU_GAUGE,   NULL,
-                              "Client connections now, of all listeners."                                              },
-    [NU_SERVER_MEMORY_PHYSICAL] = {"memory_physical_size", NU_GAUGE,   "bytes",
-                              "Resident memory, as the kernel counts."                                                 },
-    [NU_SERVER_GENERATION] = {"generation",           NU_GAUGE,   NULL,
-                              "Number of the config that serves; the first is 1."                                      },
-    [NU_SERVER_RELOAD_TOTAL] = {"reload_total",         NU_COUNTER, NULL,    "Reloads that were tried."                  },
-    [NU_SERVER_RELOAD_FAILED] = {"reload_failed",        NU_COUNTER, NULL,
-                              "Reloads that changed nothing, because the config is wrong."                             },
+    [NU_SERVER_LIVE_GAUGE] = {"live",                           NU_GAUGE,   NULL,    "1 while it accepts, 0 from drain on."      },
+    [NU_SERVER_STATE] = {"state",                          NU_GAUGE,   NULL,    "0 live, 1 draining, 2 stopped, 3 starting."},
+    [NU_SERVER_UPTIME] = {"uptime",                         NU_GAUGE,   "s",     "Since the start."                          },
+    [NU_SERVER_CONCURRENCY] = {"concurrency",                    NU_GAUGE,   NULL,    "Worker threads."                           },
+    [NU_SERVER_TOTAL_CONNECTIONS] = {"total_connections",              NU_GAUGE,   NULL,
+                              "Client connections now, of all listeners."                                                        },
+    [NU_SERVER_MEMORY_PHYSICAL] = {"memory_physical_size",           NU_GAUGE,   "bytes",
+                              "Resident memory, as the kernel counts."                                                           },
+    [NU_SERVER_GENERATION] = {"generation",                     NU_GAUGE,   NULL,
+                              "Number of the config that serves; the first is 1."                                                },
+    [NU_SERVER_RELOAD_TOTAL] = {"reload_total",                   NU_COUNTER, NULL,    "Reloads that were tried."                  },
+    [NU_SERVER_RELOAD_FAILED] = {"reload_failed",                  NU_COUNTER, NULL,
+                              "Reloads that changed nothing, because the config is wrong."                                       },
+    [NU_SERVER_DAYS_UNTIL_EXPIRY] = {"days_until_first_cert_expiring", NU_GAUGE,   NULL,
+                              "Whole days until the first certificate ends, ours or a CA's "
+                              "that the config names; 4294967295: there is none."                                                },
     [NU_SERVER_SYSCALLS_REFUSED] =
-        {"syscalls_refused",     NU_GAUGE,   NULL,
-                              "Different system calls that the seccomp filter refused; see the log."                   },
+        {"syscalls_refused",               NU_GAUGE,   NULL,
+                              "Different system calls that the seccomp filter refused; see the log."                             },
 };
 const struct nu_stat_group nu_server_stats = NU_STAT_GROUP("server", "The process.", defs);
 
@@ -66,6 +70,13 @@ void nu_server_set_state(struct nu_server *server, enum nu_server_state to)
     server->state = to;
 }
 
+/* As Envoy counts where there is none. */
+static int64_t days_until_expiry(void)
+{
+    int64_t days = nu_tls_days_until_expiry();
+    return days < UINT32_MAX ? days : UINT32_MAX;
+}
+
 void nu_server_refresh(struct nu_server *server, uint64_t connections)
 {
     int64_t up_ms = nu_worker_main()->loop.now_ms - server->started_ms;
@@ -76,6 +87,7 @@ void nu_server_refresh(struct nu_server *server, uint64_t connections)
     gauge(server, NU_SERVER_TOTAL_CONNECTIONS, (int64_t)connections);
     gauge(server, NU_SERVER_MEMORY_PHYSICAL, nu_server_rss());
     gauge(server, NU_SERVER_SYSCALLS_REFUSED, nu_sandbox_refused());
+    gauge(server, NU_SERVER_DAYS_UNTIL_EXPIRY, days_until_expiry());
     gauge(server, NU_SERVER_GENERATION, server->now ? (int64_t)server->now->number : 0);
 }
 
