@@ -26,8 +26,10 @@ struct nu_facts_more {
     size_t proxy_tlv_len;
     const char *ja3, *ja4; /* of the ClientHello, where somebody wants them; NULL = nobody does */
     const char *tls_failure, *upstream_tls_failure; /* why a handshake or a record was refused */
-    const struct nu_tcp_facts *tcp, *upstream_tcp;  /* NULL = nobody wants them, or not over yet */
-    uint8_t transport;                              /* enum nu_transport */
+    const char
+        *connect_failure; /* why a server could not be connected to, the last time; or NULL */
+    const struct nu_tcp_facts *tcp, *upstream_tcp; /* NULL = nobody wants them, or not over yet */
+    uint8_t transport;                             /* enum nu_transport */
 };
 
 /* Bits of `wanted`: facts that cost something, so that they are made only if asked for. */

@@ -105,6 +105,16 @@ static void tell_failure(const struct leg *leg)
             nu_arena_strdup(nu_chain_arena(owner), more->tls_failure);
 }
 
+/* What the owner's log line cannot know: which option or address the kernel did not like. */
+static void tell_connect_failure(const struct leg *leg)
+{
+    const char *details = nu_chain_details(leg->filter.chain);
+    if (leg->state == LEG_READY || !leg->joint.peer || !*details)
+        return;
+    struct nu_chain *owner = leg->joint.peer->self->chain;
+    nu_chain_facts_more(owner)->connect_failure = nu_arena_strdup(nu_chain_arena(owner), details);
+}
+
 /* What the kernel measured, while the socket is still there. */
 static void tell_tcp(const struct leg *leg)
 {
@@ -171,6 +181,7 @@ static void leg_close(struct nu_filter *f)
     struct nu_result result = nu_chain_result(f->chain);
     count_end(leg, result);
     tell_failure(leg);
+    tell_connect_failure(leg);
     tell_tcp(leg);
     nu_own_legs_del(&leg->own);
     nu_part(&leg->joint, result);

@@ -212,8 +212,10 @@ static void leg_failed(struct tcp_proxy *tp, struct nu_result result)
     if (try_next(tp))
         return;
     cluster_count(tp, NU_CLUSTER_CX_CONNECT_ATTEMPTS_EXCEEDED);
-    nu_fail(&tp->filter, result.cause, result.side, "%u tried, last %s", tp->pick.tried_count,
-            addr);
+    const struct nu_facts_more *more = nu_chain_facts(tp->filter.chain)->more;
+    const char *why = more && more->connect_failure ? more->connect_failure : "";
+    nu_fail(&tp->filter, result.cause, result.side, "%u tried, last %s%s%s", tp->pick.tried_count,
+            addr, *why ? ": " : "", why);
 }
 
 static void tcp_proxy_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)

@@ -168,8 +168,7 @@ class Row:
         for space, v4, v6 in ((self.client, self.NEAR, self.NEAR6), (self.server, self.FAR, self.FAR6)):
             space.ip("route", "add", "default", "via", v4)
             space.ip("-6", "route", "add", "default", "via", v6)
-        self.gateway.ip("route", "add", "default", "via", self.SERVER)
-        self.gateway.ip("-6", "route", "add", "default", "via", self.SERVER6)
+        self.repair()
         for address in (self.PUBLIC, self.PRIVATE, self.METADATA):
             self.server.ip("addr", "add", f"{address}/32", "dev", "lo")
         for address in (self.PUBLIC6, self.PRIVATE6):
@@ -178,6 +177,13 @@ class Row:
         for family in ("-4", "-6"):
             self.gateway.ip(family, "rule", "add", "fwmark", "1", "lookup", "100")
             self.gateway.ip(family, "route", "add", "local", "default", "dev", "lo", "table", "100")
+
+    def repair(self):
+        """The gateway's way to the server, again after its cable was unplugged."""
+        self.gateway.ip("link", "set", "tos", "up")
+        self.gateway.ip("addr", "replace", f"{self.FAR6}/64", "dev", "tos", "nodad")
+        self.gateway.ip("route", "replace", "default", "via", self.SERVER)
+        self.gateway.ip("-6", "route", "replace", "default", "via", self.SERVER6)
 
     def reset(self):
         for space in self.spaces:
