@@ -142,6 +142,43 @@ def overflow(t):
         return nuncio, {"layer": "tcp_proxy"}
 
 
+def led(t, chain=None, **cluster_keys):
+    """By what the client says: no endpoints."""
+    return t.nuncio(config(listeners=[listener(chains=[chain or {"filters": [{"tcp_proxy": "c"}]}])],
+                           clusters=[{"name": "c", **cluster_keys}]), env={"NUNCIO_DNS": NOBODY})
+
+
+def dns_failure(t):
+    """Nobody answers for the name server."""
+    nuncio = led(t, SNI, dynamic_forward={"allow": "*"})
+    with nuncio.connect("in") as client:
+        client.sendall(HELLO)
+        clients.how_it_ends(client)
+    return nuncio, {"sni": "a.test", "upstream": None, "layer": "tcp_proxy"}
+
+
+def no_destination(t):
+    nuncio = led(t, dynamic_forward={"allow": "*"})
+    with nuncio.connect("in") as client:
+        clients.how_it_ends(client)
+    return nuncio, {"upstream": None, "layer": "tcp_proxy"}
+
+
+def denied_destination(t):
+    nuncio = led(t, original_dst={"deny": "loopback"})
+    with nuncio.connect("in") as client:
+        clients.how_it_ends(client)
+    return nuncio, {"upstream": None, "layer": "tcp_proxy"}
+
+
+def loop(t):
+    """No rule redirected the client: it called the listener itself."""
+    nuncio = led(t, original_dst=True)
+    with nuncio.connect("in") as client:
+        clients.how_it_ends(client)
+    return nuncio, {"upstream": None, "layer": "tcp_proxy"}
+
+
 def sniffing(t, **more):
     return t.nuncio(config(listeners=[listener(chains=[SNI], **more)], clusters=[cluster(NOBODY)]))
 
@@ -242,6 +279,10 @@ ROWS = {
     "connection_failure": Row(unreachable, "UF", "upstream"),
     "connect_timeout": Row(connect_timeout, "UF", "upstream"),
     "no_healthy_upstream": Row(no_endpoint, "UH", "upstream"),
+    "dns_resolution_failure": Row(dns_failure, "DF", "upstream"),
+    "no_destination": Row(no_destination, "NR", "local"),
+    "destination_denied": Row(denied_destination, "RBAC", "local"),
+    "forwarding_loop": Row(loop, "RBAC", "local"),
     "filter_denied": Row(filter_denied, "RBAC", "local"),
     "connection_limit": Row(over_limit, "RL", "local"),
     "connection_rate": Row(over_rate, "RL", "local"),
