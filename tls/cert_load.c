@@ -3,8 +3,10 @@
 #include "core/assert.h"
 #include "core/table/domain.h"
 #include "tls/cert.h"
+#include "tls/params.h"
 
 #include <ctype.h>
+#include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
@@ -61,6 +63,22 @@ static int on_passphrase(char *buf, int size, int rwflag, void *ctx)
 
 /* --- PEM --- */
 
+/* A PKCS#8 key, not encrypted. The decoder is kept: to make one takes OpenSSL 3.0 ten times as long
+ * as to use it, and a config may name ten thousand keys. NULL: it is none. */
+static EVP_PKEY *decode_key(const unsigned char *der, size_t len)
+{
+    static EVP_PKEY *key;
+    static OSSL_DECODER_CTX *decoder;
+    if (!decoder)
+        decoder = OSSL_DECODER_CTX_new_for_pkey(&key, "DER", "PrivateKeyInfo", NULL,
+                                                EVP_PKEY_KEYPAIR, NULL, NULL);
+    nu_assert(decoder != NULL);
+    key = NULL;
+    if (OSSL_DECODER_from_data(decoder, &der, &len) != 1)
+        return NULL;
+    return key;
+}
+
 static bool no_pem(const char *path, const char *key, const char *what, BIO *in,
                    struct tls_problem *problem)
 {
@@ -107,21 +125,40 @@ static bool read_certificates(struct tls_cert *cert, struct tls_problem *problem
     return good;
 }
 
-static bool bad_key(const struct tls_cert *cert, const char *path, const char *key,
-                    const struct passphrase *pass, BIO *in, struct tls_problem *problem)
+/* Whether a block of the file is a private key, and in the form that programs write today; goes
+ * back to the first byte. */
+static bool find_key(BIO *in, EVP_PKEY **plain)
 {
-    if (pass->asked && !pass->given) {
-        ERR_clear_error();
+    char *name, *header;
+    unsigned char *data;
+    long len;
+    bool found = false;
+    while (!found && PEM_read_bio(in, &name, &header, &data, &len) == 1) {
+        size_t end = strlen(name), tail = strlen("PRIVATE KEY");
+        found = end >= tail && strcmp(name + end - tail, "PRIVATE KEY") == 0;
+        if (found && end == tail)
+            *plain = decode_key(data, (size_t)len);
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_clear_free(data, (size_t)len);
+    }
+    ERR_clear_error();
+    (void)BIO_reset(in);
+    return found;
+}
+
+static bool bad_key(const struct tls_cert *cert, const char *path, const char *key,
+                    const struct passphrase *pass, struct tls_problem *problem)
+{
+    const char *reason = tls_openssl_reason();
+    if (pass->asked && !pass->given)
         return tls_problem(problem, key, "the key in %s is encrypted: name a \"passphrase_file\"",
                            path);
-    }
-    if (pass->asked) {
-        ERR_clear_error();
+    if (pass->asked)
         return tls_problem(problem, "passphrase_file",
                            "the passphrase in %s does not open the key in %s",
                            cert->files.passphrase, path);
-    }
-    return no_pem(path, key, "private key", in, problem);
+    return tls_problem(problem, key, "the key in %s cannot be parsed: %s", path, reason);
 }
 
 static bool read_key(struct tls_cert *cert, struct passphrase *pass, struct tls_problem *problem)
@@ -131,9 +168,13 @@ static bool read_key(struct tls_cert *cert, struct passphrase *pass, struct tls_
     BIO *in = tls_file_open(path, key, problem);
     if (!in)
         return false;
-    ERR_clear_error();
-    cert->key = PEM_read_bio_PrivateKey(in, NULL, on_passphrase, pass);
-    bool good = cert->key || bad_key(cert, path, key, pass, in, problem);
+    bool good = find_key(in, &cert->key);
+    if (!good)
+        tls_problem(problem, key, "there is no private key in %s (PEM)", path);
+    if (good && !cert->key)
+        cert->key = PEM_read_bio_PrivateKey(in, NULL, on_passphrase, pass);
+    if (good && !cert->key)
+        good = bad_key(cert, path, key, pass, problem);
     BIO_free(in);
     return good;
 }
@@ -215,11 +256,16 @@ static bool check_pair(const struct tls_cert *cert, struct tls_problem *problem)
 /* What OpenSSL would refuse in a handshake: short keys, signatures by SHA-1. */
 static bool check_strength(const struct tls_cert *cert, struct tls_problem *problem)
 {
-    SSL_CTX *probe = SSL_CTX_new(TLS_method());
+    static SSL_CTX *ctx;
+    if (!ctx) {
+        ctx = SSL_CTX_new(TLS_method());
+        nu_assert(ctx != NULL);
+        SSL_CTX_set_security_level(ctx, TLS_SECURITY_LEVEL);
+    }
+    SSL *probe = SSL_new(ctx);
     nu_assert(probe != NULL);
-    SSL_CTX_set_security_level(probe, 2);
-    bool good = SSL_CTX_use_cert_and_key(probe, cert->leaf, cert->key, cert->chain, 1) == 1;
-    SSL_CTX_free(probe);
+    bool good = SSL_use_cert_and_key(probe, cert->leaf, cert->key, cert->chain, 1) == 1;
+    SSL_free(probe);
     if (good)
         return true;
     return tls_problem(problem, cert->files.cert ? "cert" : "pkcs12",

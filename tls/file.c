@@ -60,6 +60,7 @@ BIO *tls_file_open(const char *path, const char *key, struct tls_problem *proble
     BIO *out = BIO_new(BIO_s_secmem());
     nu_assert(out != NULL);
     BIO_set_mem_eof_return(out, 0);
+    BIO_set_flags(out, BIO_FLAGS_NONCLEAR_RST); /* BIO_reset goes back to the first byte */
     bool good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     if (!good)
         tls_problem(problem, key, "%s is no file", path);

@@ -1,5 +1,6 @@
 /* `tls` of listeners and chains: the schema, and from a parsed map to a context. Main thread. */
 #include "core/addr.h"
+#include "core/table/strmap.h"
 #include "tls/context_priv.h"
 #include "tls/filter.h"
 
@@ -93,11 +94,57 @@ static const struct nu_field server_fields[] = {
     {0                                 }
 };
 
+/* Names that an earlier certificate with the same kind of key has: this one is not shown for them.
+ */
+static void warn_of_names(struct nu_conf *conf, const struct nu_node *node, struct nu_strmap *seen,
+                          const struct tls_cert *cert)
+{
+    struct nu_arena *scratch = nu_arena_new(1024);
+    const char *taken = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < cert->name_count; i++) {
+        const char *key =
+            nu_arena_printf(scratch, "%d %s", EVP_PKEY_get_base_id(cert->key), cert->names[i]);
+        if (!nu_strmap_get_str(seen, key)) {
+            nu_strmap_put_str(seen, key, (void *)cert);
+            continue;
+        }
+        taken = cert->names[i];
+        count++;
+    }
+    if (taken && count == cert->name_count)
+        nu_conf_warn(conf, node,
+                     "every name of it stands in an earlier certificate with the same "
+                     "kind of key: it is never shown");
+    else if (taken)
+        nu_conf_warn(conf, node,
+                     "%s stands in an earlier certificate with the same kind of key, "
+                     "which is shown for it",
+                     taken);
+    nu_arena_free(scratch);
+}
+
+static void check_names(struct nu_conf *conf, const struct nu_node *node,
+                        const struct nu_vec *certificates)
+{
+    const struct tls_cert_conf *conf_of = certificates->items;
+    const struct nu_node *list = nu_node_get(node, "certificates");
+    struct nu_strmap *seen = nu_strmap_new(NULL, NU_STRMAP_EXACT);
+    for (size_t i = 0; i < certificates->count; i++) {
+        const struct nu_node *at = list->kind == NU_NODE_LIST ? list->child[i] : list;
+        warn_of_names(conf, at, seen, conf_of[i].now);
+        if (i > 0 && conf_of[i].now->name_count == 0)
+            nu_conf_warn(conf, at, "it has no host name: it is never shown");
+    }
+    nu_strmap_free(seen);
+}
+
 static enum nu_err check_server(struct nu_conf *conf, struct nu_arena *arena,
                                 const struct nu_node *node, void *out)
 {
     struct tls_server_conf *s = out;
     enum nu_err err = tls_params_check(conf, arena, node, &s->params);
+    check_names(conf, node, &s->certificates);
     /* Clients that begin with TLS at once insist on it; others send none, or something else. */
     if (s->starttls && s->starttls->protocol == NU_STARTTLS_POSTGRES)
         tls_params_default_alpn(&s->params, arena, "postgresql");
