@@ -4,7 +4,7 @@
 #   docs/examples/make-certs.sh docs/examples/certs
 #
 # ca.pem                    the CA
-# server.pem  server.key    www.test and any other name in .test, localhost, 127.0.0.1
+# server.pem  server.key    www.test, *.www.test, backend.test, localhost, 127.0.0.1
 # client.pem  client.key    a client: spiffe://mesh/web
 # service.pem service.key   a service that is both: service.mesh, spiffe://mesh/service
 #
@@ -32,6 +32,6 @@ signed() {
 key ca
 openssl req -x509 -new -key ca.key -days 31 -subj "/CN=examples CA" -out ca.pem \
     -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign"
-signed server www.test "DNS:www.test,DNS:*.test,DNS:localhost,IP:127.0.0.1"
+signed server www.test "DNS:www.test,DNS:*.www.test,DNS:backend.test,DNS:localhost,IP:127.0.0.1"
 signed client web "URI:spiffe://mesh/web"
 signed service service.mesh "DNS:service.mesh,URI:spiffe://mesh/service"

@@ -7,9 +7,10 @@ import pytest
 
 from lib import held
 from lib.certs import Certs
-from lib.nuncio import Nuncio
+from lib.nuncio import ROOT, Nuncio
 from lib.poll import SLOW
 from lib.ports import RefusingPort
+from lib.process import command
 from lib.scale import PARANOID
 from lib.skips import Skips
 
@@ -84,6 +85,14 @@ def refusing_port(closing):
 @pytest.fixture(scope="session")
 def certs(tmp_path_factory):
     return Certs(tmp_path_factory.mktemp("certs"))
+
+
+@pytest.fixture(scope="session")
+def example_certs(tmp_path_factory):
+    """The folder that docs/examples/make-certs.sh fills."""
+    folder = tmp_path_factory.mktemp("example-certs")
+    command(ROOT / "docs/examples/make-certs.sh", folder, check=True)
+    return folder
 
 
 # --- the run as a whole

@@ -1,4 +1,5 @@
 """The commands that end by themselves: help, version, check, filters; and the runnable examples."""
+import os
 import re
 
 import pytest
@@ -181,8 +182,8 @@ def test_reference_has_every_filter_and_key():
 # --- examples
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_checks_and_says_how_to_try_it(path):
-    done = run_nuncio("check", "-c", path)
+def test_example_checks_and_says_how_to_try_it(path, example_certs):
+    done = run_nuncio("check", "-c", path, env={**os.environ, "CERTS": str(example_certs)})
     assert done.returncode == 0 and done.stderr == "", done.stderr
     head = re.match(r"(#.*\n)+", path.read_text())
     assert head and "run -c" in head[0]

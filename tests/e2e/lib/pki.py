@@ -26,10 +26,10 @@ class Ca:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.cert, self.key = self.folder / "ca.pem", new_key(self.folder / "ca.key")
         self.made = {}
-        command("openssl", "req", "-x509", "-new", "-key", self.key, "-days", 3, "-subj", f"/CN={name}", "-out", self.cert,
+        command("openssl", "req", "-x509", "-new", "-key", self.key, "-days", 90, "-subj", f"/CN={name}", "-out", self.cert,
                 "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign", check=True)
 
-    def get(self, common_name, *alt_names, days=2, kind="ec"):
+    def get(self, common_name, *alt_names, days=60, kind="ec"):
         """alt_names as openssl has them: "DNS:a.test", "URI:spiffe://mesh/web", "IP:127.0.0.1"; by default the common name."""
         alt_names = alt_names or (f"DNS:{common_name}",)
         words = (common_name, alt_names, days, kind)
