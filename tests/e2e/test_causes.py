@@ -11,6 +11,7 @@ from lib import clients, held, logs, preload
 from lib.config import cluster, config, listener, relay
 from lib.nuncio import ROOT, run_nuncio
 from lib.peers import Blackhole, Echo, Hang, Resetter, Source
+from lib.pki import Ca
 from lib.ports import free_port
 
 SNI = {"match": {"sni": "a.test"}, "filters": [{"tcp_proxy": {"cluster": "c"}}]}
@@ -228,6 +229,36 @@ def proxy_timeout(t):
     return nuncio, {"bytes_received": 6, "upstream": None, "layer": "proxy_protocol"}
 
 
+def starttls(t, **more):
+    """A listener that terminates TLS for Postgres."""
+    signed = Ca(t.folder / "ca").get("a.test")
+    tls = {"starttls": "postgres", "certificates": [{"cert": str(signed.cert), "key": str(signed.key)}], **more}
+    return t.nuncio(relay(t.peer(Echo), at={"tls": tls}))
+
+
+def bad_starttls(t):
+    nuncio = starttls(t)
+    with nuncio.connect("in") as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        clients.how_it_ends(client)
+    return nuncio, {"bytes_received": 18, "bytes_sent": 0, "layer": "starttls"}
+
+
+def starttls_timeout(t):
+    nuncio = starttls(t, handshake_timeout="200ms")
+    with nuncio.connect("in") as client:
+        client.sendall(b"\0\0")
+        clients.how_it_ends(client)
+    return nuncio, {"bytes_received": 2, "bytes_sent": 0, "layer": "starttls"}
+
+
+def starttls_refused(t):
+    nuncio = t.nuncio(relay(t.peer(Source, b"N"), to={"tls": {"starttls": "postgres", "verify": "none", "sni": "a.test"}}))
+    with nuncio.connect("in") as client:
+        clients.how_it_ends(client)
+    return nuncio, {"bytes_received": 0, "bytes_sent": 0}
+
+
 def drain(t):
     nuncio = t.nuncio(relay(t.peer(Echo), drain_timeout="200ms"))
     with nuncio.connect("in") as client:
@@ -292,6 +323,9 @@ ROWS = {
     "bad_client_hello": Row(bad_hello, "DPE", "client"),
     "bad_proxy_header": Row(bad_proxy, "DPE", "client"),
     "proxy_header_timeout": Row(proxy_timeout, "DPE", "client"),
+    "bad_starttls": Row(bad_starttls, "DPE", "client"),
+    "starttls_timeout": Row(starttls_timeout, "DPE", "client"),
+    "starttls_refused": Row(starttls_refused, "UF", "upstream"),
     "drain_timeout": Row(drain, "DT", "local"),
     "no_descriptors": Row(no_descriptors, "UF", "local"),
     "internal_error": Row(internal_error, None, "local"),
