@@ -141,42 +141,55 @@ static bool upstream_failure(OP_ARGS)
         .prepare = nu_logtime_prepare, .write = (write_)                                           \
     }
 #define SIDE(PREFIX, side, peer)                                                                   \
-    TEXT(PREFIX "_TLS_VERSION", side##_version, "`TLSv1.3`, with the " peer "."),                  \
-        TEXT(PREFIX "_TLS_CIPHER", side##_cipher, "The cipher suite, by OpenSSL's name."),         \
-        TEXT(PREFIX "_TLS_GROUP", side##_group, "The group of the key exchange."),                 \
-        TEXT(PREFIX "_TLS_ALPN", side##_alpn, "The protocol chosen by ALPN."),                     \
-        TEXT(PREFIX "_TLS_SESSION_ID", side##_session_id, "The session's id, hexadecimal."),       \
-        TEXT(PREFIX "_TLS_RESUMED", side##_resumed, "`yes` where a session was resumed, `no`."),   \
+    TEXT(PREFIX "_TLS_VERSION", side##_version, "TLS version with the " peer ": `TLSv1.3`."),      \
+        TEXT(PREFIX "_TLS_CIPHER", side##_cipher,                                                  \
+             "Cipher suite with the " peer ", by OpenSSL's name."),                                \
+        TEXT(PREFIX "_TLS_GROUP", side##_group, "Group of the key exchange with the " peer "."),   \
+        TEXT(PREFIX "_TLS_ALPN", side##_alpn, "Protocol chosen by ALPN with the " peer "."),       \
+        TEXT(PREFIX "_TLS_SESSION_ID", side##_session_id,                                          \
+             "Id of the TLS session with the " peer ", hexadecimal."),                             \
+        TEXT(PREFIX "_TLS_RESUMED", side##_resumed,                                                \
+             "`yes` where a session with the " peer " was resumed, else `no`."),                   \
         TEXT(PREFIX "_PEER_SUBJECT", side##_peer_subject,                                          \
              "Subject of the " peer "'s certificate."),                                            \
         TEXT(PREFIX "_PEER_ISSUER", side##_peer_issuer, "Issuer of the " peer "'s certificate."),  \
-        TEXT(PREFIX "_PEER_SERIAL", side##_peer_serial, "Its serial number, hexadecimal."),        \
+        TEXT(PREFIX "_PEER_SERIAL", side##_peer_serial,                                            \
+             "Serial number of the " peer "'s certificate, hexadecimal."),                         \
         TEXT(PREFIX "_PEER_FINGERPRINT_256", side##_peer_fingerprint,                              \
-             "Its SHA-256, hexadecimal."),                                                         \
-        TEXT(PREFIX "_PEER_DNS_SAN", side##_peer_dns, "Host names in it, comma separated."),       \
-        TEXT(PREFIX "_PEER_URI_SAN", side##_peer_uri, "URIs in it, comma separated."),             \
+             "SHA-256 of the " peer "'s certificate, hexadecimal."),                               \
+        TEXT(PREFIX "_PEER_DNS_SAN", side##_peer_dns,                                              \
+             "Host names in the " peer "'s certificate, comma separated."),                        \
+        TEXT(PREFIX "_PEER_URI_SAN", side##_peer_uri,                                              \
+             "URIs in the " peer "'s certificate, comma separated."),                              \
         TEXT(PREFIX "_PEER_EMAIL_SAN", side##_peer_email,                                          \
-             "Mail addresses in it, comma separated."),                                            \
-        TEXT(PREFIX "_PEER_IP_SAN", side##_peer_ip, "IP addresses in it, comma separated."),       \
-        LOCAL(PREFIX "_LOCAL_SUBJECT", side##_local_subject,                                       \
-              "Subject of the certificate we showed."),                                            \
-        LOCAL(PREFIX "_LOCAL_DNS_SAN", side##_local_dns, "Host names in it."),                     \
-        LOCAL(PREFIX "_LOCAL_URI_SAN", side##_local_uri, "URIs in it."),                           \
-        LOCAL(PREFIX "_LOCAL_EMAIL_SAN", side##_local_email, "Mail addresses in it."),             \
-        LOCAL(PREFIX "_LOCAL_IP_SAN", side##_local_ip, "IP addresses in it."),                     \
+             "Mail addresses in the " peer "'s certificate, comma separated."),                    \
+        TEXT(PREFIX "_PEER_IP_SAN", side##_peer_ip,                                                \
+             "IP addresses in the " peer "'s certificate, comma separated."),                      \
         TIME(PREFIX "_PEER_CERT_V_START", side##_start,                                            \
-             "From when it is valid; an argument is a strftime format, UTC."),                     \
-        TIME(PREFIX "_PEER_CERT_V_END", side##_end, "Until when it is valid; the same.")
+             "From when the " peer "'s certificate is valid; an argument is a strftime format, "   \
+             "UTC."),                                                                              \
+        TIME(PREFIX "_PEER_CERT_V_END", side##_end,                                                \
+             "Until when the " peer "'s certificate is valid; the same."),                         \
+        LOCAL(PREFIX "_LOCAL_SUBJECT", side##_local_subject,                                       \
+              "Subject of the certificate that we showed the " peer "."),                          \
+        LOCAL(PREFIX "_LOCAL_DNS_SAN", side##_local_dns,                                           \
+              "Host names in the certificate that we showed the " peer "."),                       \
+        LOCAL(PREFIX "_LOCAL_URI_SAN", side##_local_uri,                                           \
+              "URIs in the certificate that we showed the " peer "."),                             \
+        LOCAL(PREFIX "_LOCAL_EMAIL_SAN", side##_local_email,                                       \
+              "Mail addresses in the certificate that we showed the " peer "."),                   \
+        LOCAL(PREFIX "_LOCAL_IP_SAN", side##_local_ip,                                             \
+              "IP addresses in the certificate that we showed the " peer ".")
 
 static const struct nu_log_op ops[] = {
     SIDE("DOWNSTREAM", client, "client"),
     SIDE("UPSTREAM", server, "server"),
     TEXT("TLS_JA3_FINGERPRINT", ja3,
          "JA3 of the ClientHello, where TLS is terminated or a match needed the hello."),
-    TEXT("TLS_JA4_FINGERPRINT", ja4, "JA4 of it, in the same places."),
+    TEXT("TLS_JA4_FINGERPRINT", ja4, "JA4 of the ClientHello, in the same places."),
     TEXT("DOWNSTREAM_TRANSPORT_FAILURE_REASON", failure, "Why TLS with the client failed."),
     TEXT("UPSTREAM_TRANSPORT_FAILURE_REASON", upstream_failure,
-         "Why TLS with the server tried last that failed so, failed."),
+         "Why TLS with a server failed, the last one that it failed with."),
 };
 
 void nu_log_ops_tls(void)
