@@ -41,8 +41,8 @@ void cl_chosen_make(struct cl_cluster *c)
     c->pub.found = nu_found_new(&conf);
     c->sweep.fn = sweep;
     if (d)
-        d->cache = nu_dns_cache_new(
-            &(struct nu_dns_cache_conf){c->pub.name, (size_t)d->max_hosts, d->host_ttl_ms});
+        d->cache = nu_dns_cache_new(&(struct nu_dns_cache_conf){
+            c->pub.name, (size_t)d->max_hosts, (size_t)d->max_pending, d->host_ttl_ms});
 }
 
 void cl_chosen_start(struct cl_cluster *c)

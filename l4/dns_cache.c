@@ -44,7 +44,7 @@ struct nu_dns_ticket {
 
 struct nu_dns_cache {
     atomic_uint refs; /* its owner, and posts to main */
-    size_t max_hosts;
+    size_t max_hosts, max_pending;
     int64_t host_ttl_ms;
     struct nu_stats *stats;
     pthread_mutex_t lock;
@@ -328,6 +328,7 @@ struct nu_dns_cache *nu_dns_cache_new(const struct nu_dns_cache_conf *conf)
     nu_assert(c != NULL && conf->max_hosts > 0);
     c->refs = 1;
     c->max_hosts = conf->max_hosts;
+    c->max_pending = conf->max_pending;
     c->host_ttl_ms = conf->host_ttl_ms;
     c->stats =
         nu_stats_get(&nu_dns_cache_stats, nu_arena_printf(scratch, "dns_cache.%s", conf->name));
@@ -396,7 +397,7 @@ static enum nu_dns_asked ask(struct nu_dns_cache *c, struct nu_loop *loop, const
         used(e, loop->now_ms);
         return NU_DNS_HIT;
     }
-    if (c->waiting >= NU_DNS_WAITING_MAX) {
+    if (c->waiting >= c->max_pending) {
         count(c, loop->shard, NU_DNS_RQ_PENDING_OVERFLOW, 1);
         return NU_DNS_FULL;
     }

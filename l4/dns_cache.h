@@ -24,9 +24,6 @@ struct nu_dns_ticket;
 #define NU_DNS_FAILED_MS  1000   /* the same where the name servers failed */
 #define NU_DNS_STALE_MS                                                                            \
     3600000 /* while the name servers fail an old answer serves for so long (RFC 8767) */
-#define NU_DNS_WAITING_MAX                                                                         \
-    16384 /* tickets: 1.5 MB; as many connections wait for names at once, the next is refused */
-
 /* Immutable, counted. */
 struct nu_dns_answer {
     atomic_uint refs;
@@ -53,6 +50,7 @@ extern const struct nu_stat_group nu_dns_cache_stats;
 struct nu_dns_cache_conf {
     const char *name; /* of its figures: "dns_cache.<name>"; borrowed during the call */
     size_t max_hosts;
+    size_t max_pending;  /* tickets at once, 100 bytes each */
     int64_t host_ttl_ms; /* unused for so long: the name is forgotten */
 };
 

@@ -115,6 +115,13 @@ static const struct nu_field fields[] = {
      .max = 1000000,
      .doc = "Names known at once. A new one takes the place of one that does not resolve, else of "
             "the one unused for longest."},
+    {.key = "max_pending",
+     .type = NU_INT,
+     AT(max_pending),
+     .fallback = "16384",
+     .min = 1,
+     .max = 1000000,
+     .doc = "Clients that may wait for the addresses of their names at once; more are refused."},
     {.key = "host_ttl",
      .type = NU_DURATION,
      AT(host_ttl_ms),
@@ -127,7 +134,7 @@ static const struct nu_field fields[] = {
      .fallback = "5s",
      .min = 1,
      .doc = "How long a client waits for the addresses of its name."},
-    {0}
+    {0                                                              }
 };
 #undef AT
 

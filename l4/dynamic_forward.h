@@ -23,7 +23,7 @@ struct nu_dynamic_forward {
     struct nu_reach_conf reach_conf;
     int family;    /* enum nu_family */
     uint16_t port; /* 0 = that of the original destination, else 443 */
-    int64_t max_hosts, host_ttl_ms, dns_timeout_ms;
+    int64_t max_hosts, max_pending, host_ttl_ms, dns_timeout_ms;
     struct nu_domain_table *names; /* -> whether it is allowed */
     struct nu_reach *reach;
     struct nu_dns_cache *cache; /* the cluster's */
