@@ -35,7 +35,8 @@ def fits(pattern, name):
 
 
 def test_every_name_that_is_printed_is_documented(nuncio):
-    child = nuncio(config(listeners=[listener(*FILTERS)], clusters=[cluster("127.0.0.1:9")]))
+    forward = {"name": "f", "dynamic_forward": {"allow": "a.test"}}
+    child = nuncio(config(listeners=[listener(*FILTERS)], clusters=[cluster("127.0.0.1:9"), forward]))
     known = [re.compile(fits(*row)) for row in listed()]
     printed = child.stats()
     assert [name for name in printed if sum(bool(one.fullmatch(name)) for one in known) != 1] == []
