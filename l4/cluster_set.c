@@ -91,18 +91,17 @@ struct roll {
     struct cl_cluster *cluster;
     struct cl_member *members;
     size_t count;
-    struct nu_strmap *seen; /* by endpoint; NULL: the config saw to it that there are no twins */
+    struct nu_strmap *seen; /* by address; NULL: the config saw to it that there are no twins */
 };
 
 /* Two names may lead to one address: the first one counts. */
 static void add_member(struct roll *roll, const struct cl_target *target,
                        const struct nu_addr *addr)
 {
-    struct nu_endpoint *e = nu_endpoint_get(roll->cluster->pub.name, addr, target->where.text);
-    if (roll->seen && nu_strmap_put(roll->seen, (const char *)&e, sizeof e, e)) {
-        nu_endpoint_unref(e);
+    char text[NU_ADDR_TEXT_MAX];
+    if (roll->seen && nu_strmap_put_str(roll->seen, nu_addr_str(addr, text), roll))
         return;
-    }
+    struct nu_endpoint *e = nu_endpoint_get(roll->cluster->pub.name, addr, target->where.text);
     roll->members[roll->count] = (struct cl_member){
         e, (uint32_t)target->weight, (uint32_t)target->priority, (uint32_t)roll->count};
     roll->count++;

@@ -13,7 +13,7 @@
 struct entry {
     struct nu_endpoint pub; /* first: it is aligned */
     size_t key_len;
-    char bytes[]; /* the key, then the host text; a UNIX address points into the key */
+    char bytes[]; /* the key, then host and name; a UNIX address points into the key */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -39,11 +39,24 @@ static struct key key_of(const char *cluster, const struct nu_addr *addr)
     return k;
 }
 
+/* The host without its port in buf, which has room for it all; NULL: it is an address. */
+static const char *name_of(const char *host, char *buf)
+{
+    struct nu_addr addr;
+    const char *colon = strrchr(host, ':');
+    size_t len = colon ? (size_t)(colon - host) : strlen(host);
+    if (len == 0 || nu_addr_parse(&addr, host, 0) == NU_OK)
+        return NULL;
+    memcpy(buf, host, len);
+    buf[len] = 0;
+    return buf;
+}
+
 static struct entry *entry_new(const char *cluster, const struct key *k, const struct nu_addr *addr,
                                const char *host)
 {
     size_t key_len = k->cluster_len + sizeof k->head + k->addr_len, host_len = strlen(host) + 1;
-    size_t bytes = sizeof(struct entry) + key_len + host_len, line = alignof(struct entry);
+    size_t bytes = sizeof(struct entry) + key_len + 2 * host_len, line = alignof(struct entry);
     struct entry *e = aligned_alloc(line, (bytes + line - 1) / line * line);
     nu_assert(e != NULL);
     memset(e, 0, sizeof *e);
@@ -54,7 +67,8 @@ static struct entry *entry_new(const char *cluster, const struct key *k, const s
     e->pub.addr = *addr;
     if (addr->kind == NU_ADDR_UNIX)
         e->pub.addr.path = at;
-    e->pub.host = memcpy(at + k->addr_len, host, host_len);
+    e->pub.host = memcpy(at += k->addr_len, host, host_len);
+    e->pub.name = name_of(e->pub.host, at + host_len);
     e->pub.refs = 1;
     e->key_len = key_len;
     return e;
@@ -79,7 +93,7 @@ struct nu_endpoint *nu_endpoint_get(const char *cluster, const struct nu_addr *a
     if (!registry)
         registry = nu_strmap_new(NULL, NU_STRMAP_EXACT);
     struct entry *found = nu_strmap_get(registry, made->bytes, made->key_len);
-    bool live = found && take_live(&found->pub);
+    bool live = found && strcmp(found->pub.host, host) == 0 && take_live(&found->pub);
     if (!live)
         nu_strmap_put(registry, made->bytes, made->key_len, made);
     pthread_mutex_unlock(&lock);

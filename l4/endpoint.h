@@ -1,5 +1,6 @@
 /* An endpoint: one server address of one cluster, with what is known of it. Keyed by cluster name
- * and address and carried over reloads and name changes, so that nothing forgets what is sick.
+ * and address and carried over reloads, so that nothing forgets what is sick. Called otherwise it
+ * is another server: TLS asks for it, and verifies it, by its name.
  *
  * Made on the main thread, or by workers where clients choose the server; counters are the only
  * writes that workers share: relaxed atomics. */
@@ -14,13 +15,14 @@
 struct nu_endpoint {
     struct nu_addr addr;
     const char *host; /* as written in the config, with its port: for logs of names */
+    const char *name; /* the host alone, where it is a name; NULL = it was written as an address */
     atomic_uint refs; /* sets and legs; the last one frees it on whatever thread: it owns no
                          thread's things */
     alignas(64) _Atomic uint64_t cx_active, cx_total, cx_connect_fail;
 };
 
-/* The endpoint of that cluster and address, made or found, with one more reference. Any thread;
- * behind a lock. */
+/* The endpoint of that cluster, address and host, made or found, with one more reference. One host
+ * at a time: the newest is found. Any thread; behind a lock. */
 struct nu_endpoint *nu_endpoint_get(const char *cluster, const struct nu_addr *addr,
                                     const char *host);
 struct nu_endpoint *nu_endpoint_ref(struct nu_endpoint *endpoint);

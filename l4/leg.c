@@ -267,6 +267,8 @@ static struct nu_chain *new_chain(struct nu_filter *owner, const struct nu_place
         return nu_chain_new(loop, places, count, NULL, NULL, NULL);
     struct nu_facts facts = *nu_chain_facts(owner->chain);
     facts.upstream = &endpoint->addr;
+    if (!facts.upstream_host) /* else the client chose it, and an address may have many names */
+        facts.upstream_host = endpoint->name;
     facts.tls = facts.upstream_tls = NULL;
     struct nu_chain *chain = nu_chain_new(loop, places, count, &facts, NULL, NULL);
     nu_chain_facts(chain)->more = NULL;

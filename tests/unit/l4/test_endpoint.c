@@ -24,14 +24,30 @@ static void the_same_cluster_and_address_are_one_object(void **state)
     struct nu_addr a = addr_of("10.0.0.1:80");
     struct nu_endpoint *one = nu_endpoint_get("web", &a, "10.0.0.1:80");
     one->cx_total = 7;
-    struct nu_endpoint *two = nu_endpoint_get("web", &a, "a.test:80");
+    struct nu_endpoint *two = nu_endpoint_get("web", &a, "10.0.0.1:80");
     assert_ptr_equal(one, two);
-    assert_string_equal(two->host, "10.0.0.1:80");
+    assert_null(two->name);
     assert_int_equal(one->refs, 2);
     nu_endpoint_unref(one);
     assert_int_equal(two->cx_total, 7);
     nu_endpoint_unref(two);
     nu_endpoint_unref(NULL);
+}
+
+/* Connections to the old one go on by the old name; whoever is new gets the new one. */
+static void another_name_is_another_server(void **state)
+{
+    struct nu_addr a = addr_of("10.0.0.1:80");
+    struct nu_endpoint *one = nu_endpoint_get("web", &a, "a.test:80");
+    struct nu_endpoint *two = nu_endpoint_get("web", &a, "b.test:80");
+    struct nu_endpoint *three = nu_endpoint_get("web", &a, "b.test:80");
+    assert_string_equal(one->name, "a.test");
+    assert_string_equal(two->name, "b.test");
+    assert_ptr_equal(two, three);
+    nu_endpoint_unref(one);
+    assert_ptr_equal(nu_endpoint_get("web", &a, "b.test:80"), two);
+    for (int i = 0; i < 3; i++)
+        nu_endpoint_unref(two);
 }
 
 static void anything_else_is_another(void **state)
@@ -108,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_cluster_and_address_are_one_object),
+        cmocka_unit_test(another_name_is_another_server),
         cmocka_unit_test(anything_else_is_another),
         cmocka_unit_test(it_owns_its_path_and_its_host),
         cmocka_unit_test(the_last_reference_forgets_it),
