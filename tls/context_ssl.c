@@ -4,6 +4,7 @@
 #include "tls/context_priv.h"
 #include "tls/session.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /* What is written as an address is verified as one. */
@@ -33,7 +34,8 @@ static bool ask_for(SSL *ssl, const char *name)
         len--;
     if (len == 0 || len > NU_DOMAIN_MAX_BYTES)
         return false;
-    memcpy(copy, name, len);
+    for (size_t i = 0; i < len; i++)
+        copy[i] = (char)tolower((unsigned char)name[i]);
     copy[len] = 0;
     return SSL_set_tlsext_host_name(ssl, copy) == 1;
 }
