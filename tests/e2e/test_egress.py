@@ -9,6 +9,7 @@ from lib import clients, logs, netns, servers
 from lib.config import config, listener
 from lib.hello import hello, record, message, server_name
 from lib.netns import Row, fetch
+from lib.nuncio import ROOT
 from lib.poll import eventually
 from lib.process import Child
 
@@ -275,3 +276,16 @@ def test_families_by_choice(row, gateway):
     assert call(row, "both.ok.test") == f"both.ok.test {Row.PUBLIC6}:443 {Row.FAR6}"
     assert call(row, "www.ok.test") == ""
     assert end(child, 2) == ("dns_resolution_failure", "www.ok.test has no address of the family that is used")
+
+
+def test_example_sni_egress(row, dns, web, nuncio):
+    """As it stands, with the list and the network of these machines."""
+    child = nuncio(ROOT / "docs/examples/sni-egress.yaml", under=row.gateway.words,
+                   env={"NUNCIO_DNS": f"{Row.SERVER}:53", "EGRESS_BIND": Row.NEAR, "EGRESS_PORT": "443", "ALLOW": "*.ok.test",
+                        "INSIDE": f"{Row.PRIVATE}/32"})
+    assert call(row, "www.ok.test") == f"www.ok.test {Row.PUBLIC}:443 {Row.FAR}"
+    assert call(row, "private.ok.test") == f"private.ok.test {Row.PRIVATE}:443 {Row.FAR}"
+    assert call(row, "meta.ok.test") == call(row, "other.test") == call(row, "gist.github.com") == ""
+    child.wait_line(rf"sni=www\.ok\.test .* upstream={Row.PUBLIC}:443 .* flags=- ")
+    child.wait_line(r'sni=meta\.ok\.test .* cause=destination_denied "meta.ok.test is 169.254.169.254:443 may not be reached: metadata"')
+    child.wait_line(r"sni=gist\.github\.com .* cause=destination_denied")

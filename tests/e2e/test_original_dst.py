@@ -1,10 +1,13 @@
 """Connections that a rule of the gateway takes are carried on to where they were going: between machines of our own."""
+import re
+
 import pytest
 
 from lib import logs, netns, proxy_header
 from lib.clients import recv_all
 from lib.config import config, listener
 from lib.netns import Row, fetch
+from lib.nuncio import ROOT
 from lib.poll import eventually
 
 row = pytest.fixture(scope="module")(netns.row)
@@ -177,3 +180,18 @@ def test_the_destination_in_a_proxy_header(row, gateway):
     assert asked(header(Row.METADATA)) == ""
     assert asked(b"") == ""
     assert [cause for cause, _ in ends(child, 3)][1:] == ["destination_denied", "no_destination"]
+
+
+def test_example_sidecar(row, web, nuncio):
+    """With the rules of its comment, on the machine whose programs it carries."""
+    path = ROOT / "docs/examples/sidecar.yaml"
+    rules, = re.findall(r"^#   nft -f - <<'RULES'\n(.*?)^#   RULES", path.read_text(), re.M | re.S)
+    row.gateway.nft(re.sub(r"^# ", "", rules, flags=re.M))
+    child = nuncio(path, under=row.gateway.words)
+    assert fetch(row.gateway, f"http://{Row.PUBLIC}/") == f"{Row.FAR} {Row.PUBLIC}:80"
+    assert fetch(row.gateway, f"http://[{Row.SERVER6}]/") == f"{Row.FAR6} {Row.SERVER6}:80"
+    assert fetch(row.gateway, f"http://{Row.METADATA}/") == ""
+    child.wait_line(rf"-> {Row.PUBLIC}:80 in=\d+ out=\d+ rtt_us=\d+ flags=- cause=client_closed")
+    child.wait_line(rf"-> \[{Row.SERVER6}\]:80 .* cause=client_closed")
+    child.wait_line(rf"-> {Row.METADATA}:80 in=0 out=0 rtt_us=- flags=RBAC cause=destination_denied")
+    row.reset()
