@@ -291,12 +291,12 @@ bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_
         {&leg_type, &leg_conf}
     };
     unsigned n = 1;
+    for (unsigned i = 0; i < cluster->near_count; i++)
+        places[n++] = cluster->near[i];
     if (cluster->proxy_header != NU_PROXY_NONE) {
         nu_proxy_out_conf(&proxy, cluster->proxy_header, owner->chain);
         places[n++] = (struct nu_place){&nu_filter_proxy_out, &proxy};
     }
-    for (unsigned i = 0; i < cluster->near_count; i++)
-        places[n++] = cluster->near[i];
     places[n++] = (struct nu_place){&nu_sock, &sock};
     struct nu_chain *chain = new_chain(owner, places, n, endpoint, cluster->near_count > 0);
     struct leg *leg = (struct leg *)nu_chain_end(chain, NU_REV);
