@@ -1,5 +1,5 @@
-/* A leg: the chain that a proxying filter opens to one endpoint (L1): joint | [proxy_protocol] |
- * ... | sock.
+/* A leg: the chain that a proxying filter opens to one endpoint (L1): joint | ... |
+ * [proxy_protocol] | sock: its header is the first thing on the wire, before any handshake.
  *
  * It is ready when nothing ahead of its joint holds any more: connected, handshakes done. A leg
  * that fails tells its owner by END(result) and is reaped alone, so that the next endpoint can be
