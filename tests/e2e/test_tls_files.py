@@ -1,0 +1,308 @@
+"""Files that a config names and that change while it is served: certificates, keys, CAs, lists, staples, keys of tickets."""
+import contextlib
+import json
+import os
+import ssl
+import threading
+import time
+
+import pytest
+
+from lib import clients
+from lib.authority import Authority
+from lib.config import cluster, config, listener
+from lib.poll import eventually
+from lib.s_client import echo_once, s_client
+from lib.servers import s_server
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("root"), "files-root")
+
+
+def shown(proxy, name="in"):
+    """The certificate that a client is shown now (DER)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(proxy.connect(name)) as sock:
+        return sock.getpeercert(True)
+
+
+def der(identity):
+    return ssl.PEM_cert_to_DER_cert(identity.cert.read_text().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
+
+
+def wait_shown(proxy, identity, name="in"):
+    eventually(lambda: shown(proxy, name) == der(identity), 5, "the new certificate")
+
+
+class Place:
+    """Where a config looks for a pair; put(identity) replaces it in one of the ways that are usual."""
+
+    def __init__(self, folder, identity):
+        self.folder, self.round = folder, 0
+        self.cert, self.key = folder / "tls.crt", folder / "tls.key"
+        self.pair = {"cert": str(self.cert), "key": str(self.key)}
+        self.in_place(identity)
+
+    def in_place(self, identity, order="ck", pause=0):
+        for which in order:
+            (self.cert if which == "c" else self.key).write_bytes((identity.cert if which == "c" else identity.key).read_bytes())
+            time.sleep(pause)
+            pause = 0
+
+    def key_first(self, identity):
+        self.in_place(identity, "kc", pause=0.2)
+
+    def rename(self, identity):
+        for path, content in ((self.key, identity.key), (self.cert, identity.cert)):
+            fresh = path.with_suffix(".new")
+            fresh.write_bytes(content.read_bytes())
+            fresh.rename(path)
+
+    def kubernetes(self, identity):
+        """..data is a link to a folder of this version; the files are links through it. One rename changes them all."""
+        self.round += 1
+        version = self.folder / f"..{self.round}"
+        version.mkdir()
+        for path, content in ((self.key, identity.key), (self.cert, identity.cert)):
+            (version / path.name).write_bytes(content.read_bytes())
+            if not path.is_symlink():
+                path.unlink(missing_ok=True)
+                path.symlink_to(f"..data/{path.name}")
+        (self.folder / "..tmp").symlink_to(version.name)
+        (self.folder / "..tmp").rename(self.folder / "..data")
+
+
+@pytest.mark.parametrize("way", ["in_place", "key_first", "rename", "kubernetes"])
+def test_ways_of_replacing_a_pair(nuncio, root, tmp_path, way):
+    first, second, third = (root.issue("a.test") for _ in range(3))
+    place = Place(tmp_path, first)
+    if way == "kubernetes":
+        place.kubernetes(first)
+    proxy = nuncio(config(listeners=[listener("echo", tls={"certificates": place.pair})]), workers=2)
+    assert shown(proxy) == der(first)
+    for identity in (second, third):
+        getattr(place, way)(identity)
+        wait_shown(proxy, identity)
+    stats = proxy.stats()
+    assert (stats["listener.in.ssl.update_success"], stats["listener.in.ssl.update_failure"]) == (2, 0)
+
+
+def test_bad_pair_keeps_the_old_one(nuncio, root, tmp_path):
+    first, second = root.issue("a.test"), root.issue("a.test")
+    place = Place(tmp_path, first)
+    proxy = nuncio(config(listeners=[listener("echo", tls={"certificates": place.pair})]))
+    place.cert.write_bytes(second.cert.read_bytes())
+    proxy.wait_stat("listener.in.ssl.update_failure", 1)
+    proxy.wait_line(r'.*warn +tls +files changed and cannot be used.*owner="listener in" key=key reason=".*does not belong')
+    assert shown(proxy) == der(first)
+    proxy.reload(good=False)  # what a start would refuse a reload refuses, too
+    assert shown(proxy) == der(first)
+    place.key.write_bytes(second.key.read_bytes())
+    wait_shown(proxy, second)
+    place.cert.unlink()
+    place.key.write_text("")
+    proxy.wait_stat("listener.in.ssl.update_failure", 2)
+    assert shown(proxy) == der(second)
+
+
+def test_one_of_several(nuncio, root, tmp_path):
+    """A bad one among them holds up none of the others."""
+    places = []
+    for name in ("a.test", "b.test"):
+        (tmp_path / name).mkdir()
+        places.append(Place(tmp_path / name, root.issue(name)))
+    proxy = nuncio(config(listeners=[listener("echo", tls={"certificates": [p.pair for p in places]})]))
+    places[1].cert.write_text("nothing")
+    new = root.issue("a.test")
+    places[0].in_place(new)
+    wait_shown(proxy, new)
+    assert echo_once(proxy.address("in"), "-servername", "b.test").subject == "CN = b.test"
+
+
+# --- under load
+
+class Load(threading.Thread):
+    """Handshakes without end, each with an echo; what went wrong is in `errors`."""
+
+    def __init__(self, proxy, names, ca):
+        super().__init__(daemon=True)
+        self.proxy, self.names, self.count, self.errors, self.over = proxy, names, 0, [], False
+        self.context = clients.tls_context((), ca)
+        self.start()
+
+    def run(self):
+        while not self.over:
+            name = self.names[self.count % len(self.names)]
+            try:
+                with self.context.wrap_socket(self.proxy.connect(name), server_hostname="a.test") as sock:
+                    sock.sendall(b"hello")
+                    assert clients.recv_exactly(sock, 5) == b"hello"
+            except (OSError, AssertionError) as error:
+                self.errors.append(repr(error))
+            self.count += 1
+
+    def close(self):
+        self.over = True
+        self.join(10)
+
+
+@pytest.mark.threads
+def test_200_swaps_under_load(nuncio, root, tmp_path, closing):
+    """Eight contexts share a pair that is renewed 25 times; every handshake meets one certificate or the other, whole."""
+    identities = [root.issue("a.test"), root.issue("a.test")]
+    place, names = Place(tmp_path, identities[0]), [f"l{i}" for i in range(8)]
+    proxy = nuncio(config(listeners=[listener("echo", name=n, tls={"certificates": place.pair}) for n in names]), workers=2)
+    loads = [closing(Load(proxy, names, root.cert)) for _ in range(2)]
+
+    def swaps():
+        return [proxy.stats()[f"listener.{n}.ssl.update_success"] for n in names]
+
+    for i in range(1, 26):
+        place.kubernetes(identities[i % 2]) if i % 2 else place.rename(identities[i % 2])
+        eventually(lambda: swaps() == [i] * 8, 5, f"swap {i}")
+    for load in loads:
+        load.close()
+        assert not load.errors and load.count > 100, (load.count, load.errors[:3])
+    stats = proxy.stats()
+    assert sum(stats[f"listener.{n}.ssl.handshake"] for n in names) == sum(load.count for load in loads)
+    assert all(stats[f"listener.{n}.ssl.{what}"] == 0 for n in names for what in ("connection_error", "update_failure"))
+    assert all(shown(proxy, n) == der(identities[1]) for n in names)
+
+
+# --- across a reload
+
+def test_reload_keeps_what_was_swapped(nuncio, root, tmp_path):
+    first, second = root.issue("a.test"), root.issue("a.test")
+    place, session = Place(tmp_path, first), tmp_path / "session"
+    text = config(listeners=[listener("echo", tls={"certificates": place.pair})])
+    proxy = nuncio(text)
+    place.in_place(second)
+    wait_shown(proxy, second)
+    echo_once(proxy.address("in"), "-sess_out", session)
+    proxy.reload()
+    assert shown(proxy) == der(second)
+    assert echo_once(proxy.address("in"), "-sess_in", session).reused
+    proxy.reload(text.replace('"cert"', '"cert" '))  # the same words
+    assert echo_once(proxy.address("in"), "-sess_in", session).reused
+    third = root.issue("a.test")
+    place.in_place(third)  # still watched
+    wait_shown(proxy, third)
+
+
+def test_reload_with_other_files_and_back(nuncio, root, tmp_path):
+    """Connections of before go on; nothing of the old context stays watched."""
+    one, two = root.issue("a.test"), root.issue("a.test")
+    text = config(listeners=[listener("echo", tls={"certificates": one.pair()})])
+    proxy = nuncio(text)
+    with clients.tls_context((), root.cert).wrap_socket(proxy.connect("in"), server_hostname="a.test") as old:
+        port = proxy.port("in")
+        other = text.replace("127.0.0.1:0", f"127.0.0.1:{port}").replace(str(one.cert), str(two.cert)).replace(str(one.key), str(two.key))
+        proxy.reload(other)
+        assert shown(proxy) == der(two)
+        old.sendall(b"still")
+        assert clients.recv_exactly(old, 5) == b"still"
+    for _ in range(3):
+        proxy.reload(other)
+    assert {row["cert_chain"][0]["path"] for row in json.loads(proxy.ctl("certs"))["certificates"]} == {str(two.cert)}
+
+
+# --- other files
+
+def test_ca_and_list_of_clients(nuncio, root, tmp_path):
+    """A CA that comes lets in, one that goes keeps out; who is revoked is out at once."""
+    other = Authority(tmp_path / "other", "other-root")
+    ca, crl = tmp_path / "ca.pem", tmp_path / "list.pem"
+    ca.write_bytes(root.pem())
+    crl.write_bytes(root.crl().read_bytes() + other.crl().read_bytes())
+    me, you = root.issue("me.test"), other.issue("you.test")
+    tls = {"certificates": root.issue("a.test").pair(), "client_certs": {"ca": str(ca), "crl": str(crl)}}
+    proxy = nuncio(config(listeners=[listener("echo", tls=tls)]))
+    address = proxy.address("in")
+
+    def show(identity):
+        return s_client(address, "-cert", identity.cert, "-key", identity.key).echo
+
+    assert show(me) and not show(you)
+    ca.write_bytes(root.pem() + other.pem())
+    eventually(lambda: show(you), 5)
+    crl.write_bytes(root.crl(me).read_bytes() + other.crl().read_bytes())
+    eventually(lambda: not show(me), 5)
+    assert show(you)
+    ca.write_text("nothing at all")
+    proxy.wait_stat("listener.in.ssl.update_failure", 1)
+    assert show(you) and not show(me)
+
+
+def test_ca_of_servers(nuncio, peer, root, tmp_path):
+    other = Authority(tmp_path / "other", "other-root")
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(other.pem())
+    server = peer(lambda: s_server(root.issue("api.test"), "-rev"))
+    proxy = nuncio(config(listeners=[listener({"tcp_proxy": {"cluster": "c"}})],
+                          clusters=[cluster(server, tls={"sni": "api.test", "ca": str(ca)})]))
+
+    def works():
+        with proxy.connect("in") as sock, contextlib.suppress(ConnectionResetError):
+            sock.sendall(b"abc\n")
+            return sock.recv(10) == b"cba\n"
+
+    assert not works()
+    ca.write_bytes(root.pem())
+    eventually(works, 5)
+
+
+def test_staple_and_passphrase(nuncio, root, tmp_path):
+    cert = root.issue("a.test")
+    staple, word, key = tmp_path / "staple.der", tmp_path / "word", tmp_path / "key"
+    staple.write_bytes(root.ocsp(cert, start=-5, end=-1).read_bytes())
+    locked, first = cert.locked_key("eins")
+    key.write_bytes(locked.read_bytes())
+    word.write_bytes(first.read_bytes())
+    files = {"cert": str(cert.cert), "key": str(key), "passphrase_file": str(word), "ocsp": str(staple)}
+    proxy = nuncio(config(listeners=[listener("echo", tls={"certificates": files})]))
+    assert "no response sent" in echo_once(proxy.address("in"), "-status").text
+    staple.write_bytes(root.ocsp(cert).read_bytes())
+    eventually(lambda: "OCSP Response Status: successful" in echo_once(proxy.address("in"), "-status").text, 5)
+    locked, second = cert.locked_key("zwei")
+    key.write_bytes(locked.read_bytes())
+    time.sleep(0.1)
+    word.write_bytes(second.read_bytes())
+    proxy.wait_stat("listener.in.ssl.update_success", 2)
+    assert proxy.stats()["listener.in.ssl.update_failure"] == 0
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_keys_of_tickets(nuncio, root, tmp_path, version):
+    """Two proxies with the same file know each other's tickets; with a new key old tickets are forgotten."""
+    keys, session, pair = tmp_path / "keys", tmp_path / "session", root.issue("a.test").pair()
+    keys.write_bytes(os.urandom(80))
+    text = config(listeners=[listener("echo", tls={"certificates": pair, "tickets": {"keys": [str(keys)]}})])
+    one, two = nuncio(text), nuncio(text)
+    echo_once(one.address("in"), version, "-sess_out", session)
+    assert echo_once(two.address("in"), version, "-sess_in", session).reused
+    keys.write_bytes(os.urandom(80))
+    two.wait_stat("listener.in.ssl.update_success", 1)
+    assert not echo_once(two.address("in"), version, "-sess_in", session).reused
+    keys.write_bytes(b"short")
+    two.wait_stat("listener.in.ssl.update_failure", 1)
+    echo_once(two.address("in"), version)
+
+
+# --- what is loaded
+
+def test_certs_and_days(nuncio, root, tmp_path):
+    cert = root.issue("a.test", dns=["a.test", "*.b.test"], uri=["spiffe://mesh/web"], ip=["10.0.0.1"], end=5.5)
+    tls = {"certificates": cert.pair(), "client_certs": {"ca": str(root.cert)}}
+    proxy = nuncio(config(listeners=[listener("echo", tls=tls)]))
+    rows = json.loads(proxy.ctl("certs"))["certificates"]
+    own = next(row for row in rows if row["cert_chain"])["cert_chain"][0]
+    ca = next(row for row in rows if row["ca_cert"])["ca_cert"][0]
+    assert own["path"] == str(cert.cert) and own["subject"] == "CN=a.test" and own["days_until_expiration"] == "5"
+    assert int(own["serial_number"], 16) == cert.x509.serial_number
+    assert own["subject_alt_names"] == [{"dns": "a.test"}, {"dns": "*.b.test"}, {"uri": "spiffe://mesh/web"}, {"ip_address": "10.0.0.1"}]
+    assert ca["subject"] == "CN=files-root" and ca["days_until_expiration"] == "99"
+    assert proxy.stats()["server.days_until_first_cert_expiring"] == 5
+    assert nuncio(config(listeners=[listener("echo")])).stats()["server.days_until_first_cert_expiring"] == 4294967295
