@@ -124,6 +124,43 @@ def test_haproxy_before_shows_a_certificate(nuncio, peer, ca, mine, tmp_path, bi
     assert proxy.wait_stat("listener.in.ssl.fail_verify_no_cert", 1)
 
 
+# --- with a PROXY header, which stands before TLS on every wire
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+def test_a_proxy_header_goes_before_tls(nuncio, peer, ca, mine, tmp_path, kind, version):
+    def nginx(folder):
+        return servers.nginx(folder, ["in"], lambda ports: (
+            f"server {{ listen 127.0.0.1:{ports['in']} ssl proxy_protocol; ssl_certificate {mine.cert}; ssl_certificate_key {mine.key};"
+            " return 200 '$proxy_protocol_addr $proxy_protocol_port\\n'; }"))
+
+    def haproxy(folder):
+        return servers.haproxy(folder, ["in"], lambda ports: (
+            f"listen l\n  mode http\n  bind 127.0.0.1:{ports['in']} ssl crt {mine.both} accept-proxy\n"
+            '  http-request return status 200 content-type text/plain lf-string "%[src] %[src_port]\\n"\n'))
+
+    back = peer({"nginx": nginx, "haproxy": haproxy}[kind], tmp_path)
+    proxy = nuncio(config(listeners=[listener({"tcp_proxy": {"cluster": "c"}})],
+                          clusters=[cluster(back, proxy_protocol=version, tls=client_tls(ca))]))
+    done = command("curl", "-sS", "--fail", "-w", "%{local_ip} %{local_port}\n", f"http://{proxy.address('in')}/")
+    told, real = done.stdout.splitlines()
+    assert told == real
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_haproxy_sends_a_proxy_header_before_tls(nuncio, peer, ca, mine, tmp_path, version):
+    log = {"path": "log", "json": {"client": "%DOWNSTREAM_REMOTE_ADDRESS%", "tls": "%DOWNSTREAM_TLS_VERSION%"}}
+    proxy = nuncio(config(listeners=[listener("echo", proxy_protocol="require", access_log=[log], tls=server_tls(mine))]))
+    front = peer(servers.haproxy, tmp_path, ["in"], lambda ports: (
+        f"listen l\n  mode tcp\n  bind 127.0.0.1:{ports['in']}\n  server s {proxy.address('in')} ssl verify required ca-file {ca.cert}"
+        f" sni str(www.test) {'send-proxy' if version == 'v1' else 'send-proxy-v2'}\n"))
+    with clients.connect(front.address) as client:
+        client.sendall(b"hello")
+        assert clients.recv_exactly(client, 5) == b"hello"
+        here = "%s:%d" % client.getsockname()
+    assert rows(proxy)[0] == {"client": here, "tls": "TLSv1.3"}
+
+
 # --- chains of machines
 
 def test_tls_in_and_other_tls_out_between_nginx_and_curl(nuncio, peer, ca, mine, tmp_path, big, workers):
