@@ -108,7 +108,7 @@ static const struct nu_field client_fields[] = {
      .type = NU_OBJECT,
      .flags = NU_PTR,
      AT(starttls),
-     .sub = &nu_starttls_schema,
+     .sub = &nu_starttls_client_schema,
      .doc = "TLS is asked for in the protocol's own words first."},
     {0                                                           }
 };
