@@ -3,6 +3,7 @@
 #include "tls/filter_priv.h"
 
 #include "core/assert.h"
+#include "tls/log_ops.h"
 #include "tls/peer.h"
 
 /* --- what OpenSSL tells of messages --- */
@@ -97,6 +98,8 @@ static void write_facts(struct tls *t)
     };
     if (peer)
         facts->peer = nu_tls_peer_new(peer, SSL_get_verify_result(ssl) == X509_V_OK, arena);
+    if (nu_tls_local_wanted() && SSL_get_certificate(ssl))
+        facts->local = nu_tls_peer_new(SSL_get_certificate(ssl), true, arena);
     nu_chain_facts(t->filter.chain)->tls = facts;
 }
 
