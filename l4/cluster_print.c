@@ -75,18 +75,15 @@ struct shown {
 
 static void print_endpoint(const struct shown *how, struct nu_endpoint *e)
 {
-    struct nu_addr literal;
     char head[NU_ADDR_TEXT_MAX];
     const char *name = how->cluster;
     FILE *out = how->out;
-    bool is_name = strncmp(e->host, "unix:", 5) != 0 && nu_addr_parse(&literal, e->host, 0);
-    int host_len = is_name ? (int)strcspn(e->host, ":") : 0;
     nu_addr_str(&e->addr, head);
     fprintf(out, "%s::%s::cx_active::%" PRIu64 "\n", name, head, (uint64_t)e->cx_active);
     fprintf(out, "%s::%s::cx_connect_fail::%" PRIu64 "\n", name, head,
             (uint64_t)e->cx_connect_fail);
     fprintf(out, "%s::%s::cx_total::%" PRIu64 "\n", name, head, (uint64_t)e->cx_total);
-    fprintf(out, "%s::%s::hostname::%.*s\n", name, head, host_len, e->host);
+    fprintf(out, "%s::%s::hostname::%s\n", name, head, e->name ? e->name : "");
     fprintf(out, "%s::%s::health_flags::healthy\n", name, head);
     fprintf(out, "%s::%s::weight::%u\n", name, head, how->weight);
     fprintf(out, "%s::%s::priority::%u\n", name, head, how->priority);
