@@ -1,7 +1,7 @@
 /* Options of the sockets that we listen on and that we open to servers: what users write, and how
  * it reaches the kernel. For TCP and UDP, IPv4 and IPv6.
  *
- * Parsed on the main thread; the structs hold no pointers, so they can be copied and compared.
+ * Parsed on the main thread; the structs hold no pointers then, so they can be copied and compared.
  * Applying: any thread. */
 #ifndef NU_L4_SOCKOPT_H
 #define NU_L4_SOCKOPT_H
@@ -15,6 +15,8 @@
     16 /* bytes of a congestion control's name with its NUL (TCP_CA_NAME_MAX) */
 #define NU_SOCKOPT_WHY_MAX 320 /* bytes of a sentence that says why an option was refused */
 
+struct nu_keepalive_conf;
+
 /* What both kinds of sockets share; zero is the system's own value. */
 struct nu_sockopt {
     bool transparent; /* IP_TRANSPARENT */
@@ -26,6 +28,7 @@ struct nu_sockopt {
     int64_t mark; /* 32 bits */
     int64_t ttl;  /* 1 to 255 */
     int64_t keepalive_time_ms, keepalive_interval_ms, keepalive_probes;
+    const struct nu_keepalive_conf *written; /* while it is parsed; then NULL */
     int64_t user_timeout_ms;
     int64_t fast_open;           /* listeners: connections that wait unconfirmed; else 1 = on */
     char interface[IF_NAMESIZE]; /* "" = any */

@@ -171,49 +171,59 @@ static enum nu_err parse_mptcp(struct nu_conf *conf, struct nu_arena *arena,
 
 /* --- schemas --- */
 
-#define AT(member) .offset = offsetof(struct nu_sockopt, member)
+struct nu_keepalive_conf {
+    int64_t time_ms, interval_ms, probes;
+};
+
+#define AT(member) .offset = offsetof(struct nu_keepalive_conf, member)
 static const struct nu_field keepalive_fields[] = {
     {.key = "time",
      .type = NU_DURATION,
-     AT(keepalive_time_ms),
-     .fallback = "0",
+     AT(time_ms),
+     .fallback = "60s",
      .max = 32767000,
-     .doc = "Silence before the first probe, whole seconds; 0 = the system's (usually 2 h)."},
+     .doc = "Silence before the first probe, whole seconds; 0 = off."},
     {.key = "interval",
      .type = NU_DURATION,
-     AT(keepalive_interval_ms),
+     AT(interval_ms),
      .fallback = "0",
      .max = 32767000,
      .doc = "Between probes; 0 = the system's (usually 75 s)."},
     {.key = "probes",
      .type = NU_INT,
-     AT(keepalive_probes),
+     AT(probes),
      .fallback = "0",
      .max = 127,
      .doc = "Unanswered ones after which the peer is gone; 0 = the system's (usually 9)."},
-    {0                    }
+    {0              }
 };
-
-static enum nu_err turn_on(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
-                           void *out)
-{
-    struct nu_sockopt *opt = out;
-    bool written = node->line != 0 || node->key_line != 0;
-    bool zero = node->kind == NU_NODE_SCALAR && !nu_node_is_null(node) && !opt->keepalive_time_ms;
-    opt->keepalive = written && !zero;
-    return NU_OK;
-}
+#undef AT
 
 static const struct nu_schema keepalive_schema = {
     .name = "keepalive",
-    .doc = "TCP keepalive; `keepalive: 60s` is its time alone, `keepalive: {}` the system's "
-           "values, `keepalive: 0` off.",
-    .size = sizeof(struct nu_sockopt),
+    .doc = "TCP keepalive; `keepalive: 30s` is its time alone.",
+    .size = sizeof(struct nu_keepalive_conf),
     .fields = keepalive_fields,
     .scalar = "time",
-    .check = turn_on,
 };
 
+/* From the arena into the struct, which is copied about. */
+static enum nu_err take_keepalive(struct nu_conf *conf, struct nu_arena *arena,
+                                  const struct nu_node *node, void *out)
+{
+    struct nu_sockopt *opt = out;
+    const struct nu_keepalive_conf *k = opt->written;
+    opt->written = NULL;
+    if (!k || k->time_ms == 0)
+        return NU_OK;
+    opt->keepalive = true;
+    opt->keepalive_time_ms = k->time_ms;
+    opt->keepalive_interval_ms = k->interval_ms;
+    opt->keepalive_probes = k->probes;
+    return NU_OK;
+}
+
+#define AT(member) .offset = offsetof(struct nu_sockopt, member)
 /* Those of both kinds of sockets. */
 #define SHARED_FIELDS                                                                              \
     {.key = "dscp",                                                                                \
@@ -239,7 +249,8 @@ static const struct nu_schema keepalive_schema = {
          .doc = "TTL or hop limit of what is sent; absent = the system's."},                       \
         {.key = "keepalive",                                                                       \
          .type = NU_OBJECT,                                                                        \
-         .offset = 0,                                                                              \
+         .flags = NU_PTR,                                                                          \
+         AT(written),                                                                              \
          .sub = &keepalive_schema,                                                                 \
          .doc = "TCP: asks silent peers whether they are still there; absent = off."},             \
         {.key = "user_timeout",                                                                    \
@@ -306,6 +317,7 @@ const struct nu_schema nu_listen_socket_schema = {
     .doc = "Options of a listener's sockets; connections inherit them.",
     .size = sizeof(struct nu_sockopt),
     .fields = listen_fields,
+    .check = take_keepalive,
 };
 
 const struct nu_schema nu_connect_socket_schema = {
@@ -313,6 +325,7 @@ const struct nu_schema nu_connect_socket_schema = {
     .doc = "Options of the sockets to a cluster's servers.",
     .size = sizeof(struct nu_sockopt),
     .fields = connect_fields,
+    .check = take_keepalive,
 };
 
 /* One address of a family, or one of each. */

@@ -92,13 +92,14 @@ static void keepalive_is_off_until_it_is_written(void **state)
         const char *text;
         bool on;
     } rows[] = {
-        {"{}",                       false},
-        {"socket: {}",               false},
-        {"socket: {ttl: 1}",         false},
-        {"socket: {keepalive: 0}",   false},
-        {"socket: {keepalive: 30s}", true },
-        {"socket: {keepalive: {}}",  true },
-        {"socket: {keepalive: }",    true },
+        {"{}",                             false},
+        {"socket: {}",                     false},
+        {"socket: {ttl: 1}",               false},
+        {"socket: {keepalive: 0}",         false},
+        {"socket: {keepalive: {time: 0}}", false},
+        {"socket: {keepalive: 30s}",       true },
+        {"socket: {keepalive: {}}",        true },
+        {"socket: {keepalive: }",          true },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (good(&listens, rows[i].text).listen.opt.keepalive != rows[i].on)
