@@ -54,6 +54,29 @@ def test_dscp_and_ttl_towards_both_sides(row, gateway):
         assert min(space.counter(name) for name in ("dscp", "ttl", "dscp6", "ttl6")) >= 3
 
 
+def test_options_change_on_sockets_in_service(row, gateway):
+    """A reload: the same sockets, with what is asked for now; the interface takes new ones beside the old."""
+    count(row.client, "input", ttl7="ip ttl 7", ttl9="ip ttl 9", plain="ip ttl > 60")
+    child = gateway(at={"socket": {"ttl": 7}})
+    text = child.path.read_text()
+
+    def grown(name):
+        before = row.client.counter(name)
+        both(row)
+        return row.client.counter(name) - before
+
+    assert grown("ttl7") >= 3
+    child.reload(text.replace('"ttl": 7', '"ttl": 9'))
+    assert grown("ttl9") >= 3 and grown("ttl7") == 0
+    child.reload(text.replace('"socket": {"ttl": 7}, ', ""))
+    assert grown("plain") >= 3 and grown("ttl9") == 0
+    child.reload(text.replace('"socket": {"ttl": 7}', '"interface": "toc", "socket": {"ttl": 7}'))
+    assert grown("ttl7") >= 3
+    assert row.server.command("curl", "-s", "-m", 1, f"http://{Row.NEAR}/").returncode != 0  # comes in elsewhere
+    child.reload(text)
+    assert grown("ttl7") >= 3
+
+
 def test_marks_for_rules_and_routes(row, gateway):
     count(row.gateway, "output", near="oifname toc meta mark 0x17", far="oifname tos meta mark 18")
     gateway(at={"socket": {"mark": "0x17"}}, to={"socket": {"mark": 18}})
