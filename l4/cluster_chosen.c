@@ -29,20 +29,29 @@ static void sweep(struct nu_timer *timer)
     nu_timer_arm(&loop->timers, timer, loop->now_ms + SWEEP_MS);
 }
 
+static void make_cache(const struct cl_cluster *c, struct nu_dynamic_forward *d)
+{
+    d->cache = nu_dns_cache_new(&(struct nu_dns_cache_conf){
+        c->pub.name, (size_t)d->max_hosts, (size_t)d->max_pending, d->host_ttl_ms});
+}
+
 void cl_chosen_make(struct cl_cluster *c)
 {
-    const struct nu_original_dst *o = c->pub.original_dst;
-    struct nu_dynamic_forward *d = c->pub.dynamic_forward;
+    const struct nu_original_dst *original = c->pub.original_dst;
+    struct nu_dynamic_forward *dynamic = c->pub.dynamic_forward;
     struct nu_found_conf conf = {.cluster = c->pub.name, .stats = c->pub.stats};
-    if (!o && !d)
+    if (original) {
+        conf.most = (size_t)original->max_endpoints;
+        conf.keep_ms = original->keep_ms;
+    } else if (dynamic) {
+        conf.most = (size_t)dynamic->max_hosts * ENDPOINTS_A_HOST;
+        conf.keep_ms = dynamic->host_ttl_ms;
+        make_cache(c, dynamic);
+    } else {
         return;
-    conf.most = o ? (size_t)o->max_endpoints : (size_t)d->max_hosts * ENDPOINTS_A_HOST;
-    conf.keep_ms = o ? o->keep_ms : d->host_ttl_ms;
+    }
     c->pub.found = nu_found_new(&conf);
     c->sweep.fn = sweep;
-    if (d)
-        d->cache = nu_dns_cache_new(&(struct nu_dns_cache_conf){
-            c->pub.name, (size_t)d->max_hosts, (size_t)d->max_pending, d->host_ttl_ms});
 }
 
 void cl_chosen_start(struct cl_cluster *c)

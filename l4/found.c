@@ -67,11 +67,11 @@ static void drop(struct nu_found *found, struct item *item, unsigned shard)
 
 void nu_found_free(struct nu_found *found)
 {
+    struct nu_strmap_iter it = {0};
     if (!found)
         return;
-    struct nu_list *node;
-    while ((node = nu_list_pop(&found->used))) {
-        struct item *item = nu_container(node, struct item, link);
+    while (nu_strmap_next(found->by_addr, &it)) {
+        struct item *item = it.value;
         nu_endpoint_unref(item->endpoint);
         free(item);
     }

@@ -274,12 +274,20 @@ static int bind_source(int fd, const struct nu_addr *source)
     return bind(fd, (struct sockaddr *)&ss, len);
 }
 
+/* Nothing is asked for: the usual case costs no system call. */
+static bool is_plain(const struct nu_connect_options *options)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].asked(&options->opt))
+            return false;
+    return options->source4.kind == NU_ADDR_NONE && options->source6.kind == NU_ADDR_NONE;
+}
+
 const char *nu_connect_options_apply(int fd, const struct nu_addr *to, const struct nu_addr *client,
                                      const struct nu_connect_options *options)
 {
-    static const struct nu_connect_options none;
-    struct nu_addr source;
-    if (to->kind == NU_ADDR_UNIX || memcmp(options, &none, sizeof none) == 0)
+    struct nu_addr source = {0};
+    if (to->kind == NU_ADDR_UNIX || is_plain(options))
         return NULL;
     struct target t = target_of(fd, to, false, &options->opt);
     const char *failed = set_all(&t);
@@ -312,11 +320,11 @@ static bool is_wildcard(const struct nu_addr *addr)
     return memcmp(addr->ip, zero, addr->kind == NU_ADDR_IP4 ? 4 : 16) == 0;
 }
 
-bool nu_sockopt_original_dst(int fd, const struct nu_addr *local, struct nu_addr *out)
+bool nu_sockopt_original_dst(int fd, const struct nu_addr *ours, struct nu_addr *out)
 {
-    if (fd < 0 || (local->kind != NU_ADDR_IP4 && local->kind != NU_ADDR_IP6))
+    if (fd < 0 || (ours->kind != NU_ADDR_IP4 && ours->kind != NU_ADDR_IP6))
         return false;
-    return redirected_from(fd, local->kind == NU_ADDR_IP6, out) && !nu_addr_equal(out, local);
+    return redirected_from(fd, ours->kind == NU_ADDR_IP6, out) && !nu_addr_equal(out, ours);
 }
 
 void nu_listen_options_local(int fd, const struct nu_addr *bound,

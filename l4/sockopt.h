@@ -144,9 +144,9 @@ void nu_listen_options_local(int fd, const struct nu_addr *bound,
                              const struct nu_listen_options *options, struct nu_addr *direct,
                              struct nu_addr *local);
 /* Where the client of an accepted connection was going before a REDIRECT or DNAT rule of this
- * machine brought it to `local`, what the socket says. False: nowhere else, as far as netfilter
+ * machine brought it to `ours`, what the socket says. False: nowhere else, as far as netfilter
  * knows. */
-bool nu_sockopt_original_dst(int fd, const struct nu_addr *local, struct nu_addr *out);
+bool nu_sockopt_original_dst(int fd, const struct nu_addr *ours, struct nu_addr *out);
 
 /* --- rights --- */
 
