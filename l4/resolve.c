@@ -341,7 +341,7 @@ static void pump(struct nu_task *task)
     free_retired(r);
     if (!nu_list_empty(&r->waiting))
         refresh(r);
-    while (r->inflight < NU_RESOLVE_MAX_INFLIGHT && (node = nu_list_pop(&r->waiting)))
+    while (r->inflight < r->conf.max_inflight && (node = nu_list_pop(&r->waiting)))
         ask(nu_container(node, struct nu_query, task.link));
     rearm(r);
 }
@@ -352,6 +352,8 @@ struct nu_resolver *nu_resolver_new(struct nu_loop *loop, const struct nu_resolv
     nu_assert(r != NULL && ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS);
     r->loop = loop;
     r->conf = *conf;
+    if (!r->conf.max_inflight)
+        r->conf.max_inflight = NU_RESOLVE_MAX_INFLIGHT;
     r->pump.run = pump;
     r->timer.fn = timer_fired;
     nu_list_init(&r->channels);

@@ -15,6 +15,9 @@ struct nu_query;
 
 #define NU_RESOLVE_MAX_INFLIGHT                                                                    \
     64 /* questions asked at once; more wait: a burst of 20,000 datagrams would be lost in part */
+#define NU_RESOLVE_MAX_INFLIGHT_CLIENTS                                                            \
+    1024 /* the same for names of clients: slow ones must not hold up the others; answers to as    \
+            many fit a socket's buffer */
 #define NU_RESOLVE_MAX_ADDRS                                                                       \
     512 /* addresses taken of one answer: a server may send 4,000, and each becomes an endpoint */
 #define NU_RESOLVE_TIMEOUT_MS 2000 /* for the first try; doubles with each round of all servers */
@@ -26,6 +29,7 @@ struct nu_resolver_conf {
     const char *resolv_conf; /* read again when it is another file; NULL = /etc/resolv.conf */
     int timeout_ms;          /* 0 = the default above */
     int tries;               /* 0 = the default above */
+    unsigned max_inflight;   /* 0 = the default above */
     bool absolute;           /* names are whole: resolv.conf's search list is not tried */
 };
 

@@ -22,8 +22,11 @@ const char *nu_resolver_kind_str(enum nu_resolver_kind kind)
 
 struct nu_resolver *nu_resolver_ref(enum nu_resolver_kind kind, size_t users)
 {
-    struct nu_resolver_conf conf = {.servers = getenv(SERVERS_ENV),
-                                    .absolute = kind == NU_RESOLVER_ABSOLUTE};
+    struct nu_resolver_conf conf = {.servers = getenv(SERVERS_ENV)};
+    if (kind == NU_RESOLVER_ABSOLUTE) {
+        conf.absolute = true;
+        conf.max_inflight = NU_RESOLVE_MAX_INFLIGHT_CLIENTS;
+    }
     if (shared[kind].users == 0 && users > 0)
         shared[kind].resolver = nu_resolver_new(&nu_worker_main()->loop, &conf);
     shared[kind].users += users;
