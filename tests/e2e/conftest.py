@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import held
+from lib import held, netns
 from lib.certs import Certs
 from lib.nuncio import ROOT, Nuncio
 from lib.poll import SLOW
@@ -93,6 +93,12 @@ def example_certs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("example-certs")
     command(ROOT / "docs/examples/make-certs.sh", folder, check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def row():
+    """Three machines behind each other (lib.netns.Row): a second to make, so all tests have the same."""
+    yield from netns.row()
 
 
 # --- the run as a whole

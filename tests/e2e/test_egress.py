@@ -13,8 +13,6 @@ from lib.nuncio import ROOT
 from lib.poll import eventually
 from lib.process import Child
 
-row = pytest.fixture(scope="module")(netns.row)
-
 NAMES = {"www.ok.test": [Row.PUBLIC], "six.ok.test": [Row.PUBLIC6], "both.ok.test": [Row.PUBLIC, Row.PUBLIC6],
          "private.ok.test": [Row.PRIVATE], "meta.ok.test": [Row.METADATA], "mixed.ok.test": [Row.PRIVATE, Row.PUBLIC],
          "home.ok.test": ["127.0.0.1"], "zero.ok.test": ["0.0.0.0"], "nat64.ok.test": ["64:ff9b::10.9.0.9"], "ula.ok.test": [Row.PRIVATE6],
@@ -219,16 +217,6 @@ def test_many_who_want_one_name(row, gateway, dns):
     assert child.stats()["dns_cache.out.dns_query_attempt"] == 1
     for conn in held:
         conn.close()
-
-
-def test_names_are_bounded_and_forgotten(row, gateway):
-    child = gateway(max_hosts=2, host_ttl="1s")
-    for name in ("www.ok.test", "none.ok.test", "six.ok.test"):
-        call(row, name)
-    stats = child.stats()
-    assert stats["dns_cache.out.num_hosts"] == 2 and stats["dns_cache.out.host_removed"] == 1
-    child.wait_stat("dns_cache.out.num_hosts", 0)
-    child.wait_stat("cluster.out.membership_total", 0)
 
 
 def test_no_room_for_one_more_name(row, gateway):

@@ -50,8 +50,8 @@ def ask(child, name):
 
 
 @pytest.mark.threads
-def test_names_that_come_and_go(egress, dns, workers):
-    child = egress(workers=workers, max_hosts=2, host_ttl="1s")
+def test_names_that_come_and_go(egress, dns):
+    child = egress(workers=4, max_hosts=2, host_ttl="1s")
     held = [ask(child, "a.test") for _ in range(8)]
     assert all(held)
     assert child.stats()["dns_cache.out.dns_query_attempt"] == 1

@@ -10,8 +10,6 @@ from lib.netns import Row, fetch
 from lib.nuncio import ROOT
 from lib.poll import eventually
 
-row = pytest.fixture(scope="module")(netns.row)
-
 PORT = 15001
 REDIRECT = """table inet t {
   chain pre { type nat hook prerouting priority dstnat;

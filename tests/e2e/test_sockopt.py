@@ -10,8 +10,6 @@ from lib.netns import Row, fetch
 from lib.nuncio import BINARY, run_nuncio
 from lib.poll import eventually
 
-row = pytest.fixture(scope="module")(netns.row)
-
 
 @pytest.fixture(scope="module")
 def web(row, tmp_path_factory):

@@ -8,8 +8,6 @@ from lib.config import cluster, config, listener
 from lib.netns import Row, fetch
 from lib.nuncio import BINARY, run_nuncio
 
-row = pytest.fixture(scope="module")(netns.row)
-
 # Answers to connections of ours that came from a client's address are for us.
 BACK = """table inet t {
   chain pre { type filter hook prerouting priority mangle;

@@ -92,6 +92,13 @@ class Space:
         self.name = name
         self.words = ("nsenter", f"--net={PLACE}/{name}")  # before a command: it runs there
         ip("netns", "add", name)
+        try:
+            self._settle()
+        except Exception:
+            self.close()
+            raise
+
+    def _settle(self):
         self.ip("link", "set", "lo", "up")
         # IPv6 addresses are of use at once, and a packet may come in where its answer would not leave.
         self.set("ipv6/conf/all/accept_dad=0", "ipv6/conf/default/accept_dad=0", "ipv4/conf/all/rp_filter=0",
@@ -196,7 +203,7 @@ class Row:
 
 
 def row():
-    """For a module: `row = pytest.fixture(scope="module")(netns.row)`."""
+    """The fixture of that name."""
     if not available():
         pytest.skip("network namespaces need root")
     machines = Row()
