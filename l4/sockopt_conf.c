@@ -463,10 +463,9 @@ enum nu_err nu_listen_options_check(struct nu_conf *conf, const struct nu_node *
         nu_conf_error(conf, at(listener, "ipv4_compat"), "is for IPv6 addresses like \"[::]:80\"");
         return NU_ERR_CONFIG;
     }
-    if (type == SOCK_DGRAM && options->original_dst) {
-        nu_conf_error(conf, at(listener, "original_dst"),
-                      "the kernel does not tell it of datagrams; use a TPROXY rule and "
-                      "\"transparent\"");
+    if (type == SOCK_DGRAM && (options->original_dst || options->opt.transparent)) {
+        nu_conf_error(conf, at(listener, options->original_dst ? "original_dst" : "transparent"),
+                      "is for TCP; datagrams are brought here by a REDIRECT or DNAT rule");
         return NU_ERR_CONFIG;
     }
     if (options->opt.fast_open && type == SOCK_STREAM)

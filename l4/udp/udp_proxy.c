@@ -76,16 +76,19 @@ static void count_cluster(const struct udp_proxy *up, enum nu_cluster_stat stat,
 /* --- the socket --- */
 
 /* A socket that knows no other peer than this one, or -errno. */
-static int connect_to(const struct nu_addr *addr)
+static int connect_to(const struct udp_proxy *up, const struct nu_addr *addr)
 {
+    const struct nu_connect_options *options = &up->conf->cluster->connect;
     struct sockaddr_storage ss;
     socklen_t len = nu_addr_to_sockaddr(addr, &ss);
     if (addr->kind == NU_ADDR_UNIX)
         return -EPROTOTYPE;
-    int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = nu_sockopt_socket(addr, SOCK_DGRAM, &options->opt);
     if (fd < 0)
         return -errno;
-    if (connect(fd, (struct sockaddr *)&ss, len) == 0)
+    const struct nu_addr *client = &nu_chain_facts(up->filter.chain)->client;
+    if (!nu_connect_options_apply(fd, addr, client, options) &&
+        connect(fd, (struct sockaddr *)&ss, len) == 0)
         return fd;
     int error = errno;
     close(fd);
@@ -128,7 +131,7 @@ static bool take_place(struct udp_proxy *up)
 static bool use_endpoint(struct udp_proxy *up, struct nu_endpoint *endpoint)
 {
     struct nu_facts *facts = nu_chain_facts(up->filter.chain);
-    int fd = connect_to(&endpoint->addr);
+    int fd = connect_to(up, &endpoint->addr);
     up->endpoint = endpoint;
     facts->upstream = &endpoint->addr;
     facts->attempts++;
@@ -479,10 +482,14 @@ static struct nu_cluster *find_cluster(const struct nu_generation *gen, struct n
         nu_conf_guess(c, nu_did_you_mean(at->text, names, nu_clusters_count(gen->clusters)));
         return NULL;
     }
-    if (cluster->near_count == 0 && cluster->proxy_header == NU_PROXY_NONE)
+    const char *what = cluster->near_count                      ? "tls"
+                       : cluster->proxy_header != NU_PROXY_NONE ? "proxy_protocol"
+                       : cluster->original_dst                  ? "original_dst"
+                       : cluster->dynamic_forward               ? "dynamic_forward"
+                                                                : NULL;
+    if (!what)
         return cluster;
-    nu_conf_error(c, at, "cluster \"%s\" has %s, which datagrams cannot carry", at->text,
-                  cluster->near_count ? "tls" : "proxy_protocol");
+    nu_conf_error(c, at, "cluster \"%s\" has %s, which is not for datagrams", at->text, what);
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 """The client's address kept towards servers, and foreign addresses taken: between machines of our own."""
 import os
+import socket
 
 import pytest
 
@@ -7,6 +8,8 @@ from lib import logs, netns
 from lib.config import cluster, config, listener
 from lib.netns import Row, fetch
 from lib.nuncio import BINARY, run_nuncio
+from lib.poll import eventually
+from lib.process import Child
 
 # Answers to connections of ours that came from a client's address are for us.
 BACK = """table inet t {
@@ -42,6 +45,31 @@ def kept(bind, server, **more):
 def test_servers_see_the_client(row, gateway, near, server, client):
     gateway(kept(f"{near}:80", f"{server}:80"))
     assert fetch(row.client, f"http://{near}:80/") == f"{client} {server.strip('[]')}:80"
+
+
+def test_servers_of_datagrams_see_the_client(row, gateway):
+    """And what the gateway sends them has the options that its cluster asks for."""
+    server = Child(*row.server.words, "socat", "UDP-RECVFROM:9,fork", "SYSTEM:echo $SOCAT_PEERADDR")
+    row.server.nft("""table inet t {
+      counter ef { }
+      chain c { type filter hook input priority 0; ip protocol udp ip dscp ef ip ttl 9 counter name ef;
+      }
+    }""")
+    gateway(config(listeners=[{"name": "in", "bind": f"udp://{Row.NEAR}:9", "filters": [{"udp_proxy": "c"}]}],
+                   clusters=[cluster(f"{Row.SERVER}:9", transparent=True, socket={"dscp": "ef", "ttl": 9})]),
+            BACK.replace("l4proto tcp", "l4proto udp"))
+
+    def ask():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.5)
+            sock.sendto(b"who am I?", (Row.NEAR, 9))
+            return sock.recv(100).decode().strip()
+
+    try:
+        assert eventually(lambda: row.client.run(ask)) == Row.CLIENT  # socat may not be there yet
+        assert row.server.counter("ef") >= 1
+    finally:
+        server.end()
 
 
 def test_many_clients_at_once(row, gateway):

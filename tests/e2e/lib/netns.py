@@ -28,19 +28,24 @@ def ip(*words):
 
 
 def run_in(name, fn):
-    """The result of fn, called in a thread that lives in that network namespace."""
-    result = []
+    """What fn returns or raises, called in a thread that lives in that network namespace."""
+    results, errors = [], []
 
     def inside():
-        with open(f"{PLACE}/{name}") as space:
-            if LIBC.setns(space.fileno(), CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-        result.append(fn())
+        try:
+            with open(f"{PLACE}/{name}") as space:
+                if LIBC.setns(space.fileno(), CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+            results.append(fn())
+        except Exception as error:
+            errors.append(error)
 
     thread = threading.Thread(target=inside)
     thread.start()
     thread.join(10)
-    return result[0]
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 class Machine:

@@ -151,7 +151,8 @@ static void knows_what_does_not_go_together(void **state)
         {"ipv4_compat: true",                 "[::]:80",    "",                       SOCK_STREAM},
         {"socket: {keepalive: 1s, ttl: 3}",   "0.0.0.0:53", "\"keepalive\" is TCP's", SOCK_DGRAM },
         {"socket: {ttl: 3, dscp: 1}",         "0.0.0.0:53", "",                       SOCK_DGRAM },
-        {"original_dst: true",                "0.0.0.0:53", "does not tell it of",    SOCK_DGRAM },
+        {"transparent: true",                 "0.0.0.0:53", "is for TCP",             SOCK_DGRAM },
+        {"original_dst: true",                "0.0.0.0:53", "is for TCP",             SOCK_DGRAM },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct conf out = {0};
