@@ -338,6 +338,24 @@ static enum nu_err check_kind(struct nu_conf *conf, const struct nu_node *node,
     return NU_ERR_CONFIG;
 }
 
+/* Addresses to come from are for IP. */
+static enum nu_err check_sources(struct nu_conf *conf, const struct nu_node *node,
+                                 const struct cl_cluster *c)
+{
+    const struct nu_connect_options *o = &c->pub.connect;
+    const struct cl_target *target = c->targets.items;
+    bool asked = o->opt.transparent || *o->opt.interface || o->source4.kind || o->source6.kind;
+    for (size_t i = 0; asked && i < c->targets.count; i++)
+        if (target[i].where.addr.kind == NU_ADDR_UNIX) {
+            const char *key = o->opt.transparent ? "transparent" : "bind_source";
+            nu_conf_error_key(conf, nu_node_get(node, key),
+                              "\"%s\" is for IP addresses, and %s is a UNIX socket", key,
+                              target[i].where.text);
+            return NU_ERR_CONFIG;
+        }
+    return nu_connect_options_check(conf, node, o);
+}
+
 static enum nu_err check_cluster(struct nu_conf *conf, struct nu_arena *arena,
                                  const struct nu_node *node, void *out)
 {
@@ -349,8 +367,7 @@ static enum nu_err check_cluster(struct nu_conf *conf, struct nu_arena *arena,
     }
     if (c->pub.original_dst && !c->pub.original_dst->enabled)
         c->pub.original_dst = NULL;
-    if (check_kind(conf, node, c) != NU_OK ||
-        nu_connect_options_check(conf, node, &c->pub.connect) != NU_OK)
+    if (check_kind(conf, node, c) != NU_OK || check_sources(conf, node, c) != NU_OK)
         return NU_ERR_CONFIG;
     if (list)
         return check_duplicates(conf, list, &c->targets);

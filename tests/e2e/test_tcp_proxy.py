@@ -1,6 +1,7 @@
 """tcp_proxy end to end: who is connected to, and that every byte and every end arrives as it was sent."""
 import collections
 import hashlib
+import os
 import random
 import select
 import socket
@@ -350,3 +351,13 @@ def test_a_slow_client_stops_the_server(tight, peer):
         while chunk := client.recv(1 << 16):
             total, crc = total + len(chunk), zlib.crc32(chunk, crc)
         assert (total, crc) == (len(data), zlib.crc32(data))
+
+
+def test_an_abstract_unix_server(nuncio, peer):
+    """`unix:@name` is no file, towards servers either."""
+    server = peer(Echo, path="\0nuncio-test-%d" % os.getpid())
+    child = nuncio(relay(f"unix:@nuncio-test-{os.getpid()}"))
+    with child.connect("in") as client:
+        client.sendall(b"hello")
+        assert clients.recv_exactly(client, 5) == b"hello"
+    assert not list(child.dir.glob("@*")) and server.conns

@@ -134,6 +134,8 @@ static void mistakes_are_named(void **state)
         {"original_dst: true, endpoints: \"10.0.0.1:80\"",               "exclude each other"        },
         {"original_dst: true, dynamic_forward: a.test",                  "exclude each other"        },
         {"dns: \"a.test:1\", dynamic_forward: a.test",                   "exclude each other"        },
+        {"endpoints: \"unix:/x\", bind_source: 10.0.0.1",                "/x is a UNIX socket"       },
+        {"endpoints: [\"10.0.0.1:1\", \"unix:@x\"], transparent: true",  "@x is a UNIX socket"       },
         {"original_dst: true, transparent: true, bind_source: 10.0.0.1", "one of them"               },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
