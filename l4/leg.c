@@ -31,7 +31,7 @@ struct leg {
     nu_leg_ready_fn *ready;
     int64_t start_ms;
     enum leg_state state;
-    struct nu_own_leg own;
+    struct nu_own_leg *own; /* where clients choose the server; in the chain's arena */
 };
 
 struct leg_conf {
@@ -183,7 +183,8 @@ static void leg_close(struct nu_filter *f)
     tell_failure(leg);
     tell_connect_failure(leg);
     tell_tcp(leg);
-    nu_own_legs_del(&leg->own);
+    if (leg->own)
+        nu_own_legs_del(leg->own);
     nu_part(&leg->joint, result);
     atomic_fetch_sub_explicit(&leg->endpoint->cx_active, 1, memory_order_relaxed);
     if (leg->cluster->max_connections > 0)
@@ -275,6 +276,12 @@ static struct nu_chain *new_chain(struct nu_filter *owner, const struct nu_place
     return chain;
 }
 
+static void list_own(struct leg *leg, struct nu_chain *chain)
+{
+    leg->own = nu_arena_alloc(nu_chain_arena(chain), sizeof *leg->own);
+    nu_own_legs_add(leg->own, nu_sock_fd(chain, NU_FWD), &leg->endpoint->addr);
+}
+
 bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_endpoint *endpoint,
                  nu_leg_ready_fn *ready)
 {
@@ -301,7 +308,7 @@ bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_
     struct nu_chain *chain = new_chain(owner, places, n, endpoint, cluster->near_count > 0);
     struct leg *leg = (struct leg *)nu_chain_end(chain, NU_REV);
     if (cluster->found) /* the client chose where: it may be here */
-        nu_own_legs_add(&leg->own, nu_sock_fd(chain, NU_FWD), &endpoint->addr);
+        list_own(leg, chain);
     nu_join(owner, &leg->filter);
     if (!nu_chain_ended(chain) && leg->state == LEG_CONNECTING &&
         !nu_blocked(&leg->filter, NU_FWD)) {
