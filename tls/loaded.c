@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ARENA_FIRST 4096 /* bytes: the object itself, paths, a few names */
+#define ARENA_FIRST 768 /* bytes: the object itself, paths, a few names */
 
 /* For references, which workers drop, and for the map, which the last one leaves. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -64,6 +64,8 @@ void tls_loaded_warn(struct tls_loaded *l, const char *key, const char *fmt, ...
     va_list ap;
     if (l->warning_count == TLS_WARNINGS_MAX)
         return;
+    if (!l->warning) /* large, and most have none */
+        l->warning = nu_arena_alloc(l->arena, TLS_WARNINGS_MAX * sizeof *l->warning);
     struct tls_problem *warning = &l->warning[l->warning_count++];
     va_start(ap, fmt);
     vsnprintf(warning->text, sizeof warning->text, fmt, ap);

@@ -22,7 +22,7 @@ struct tls_loaded {
     const char **path; /* all that was read, absolute */
     struct tls_stamp *stamp;
     unsigned path_count;
-    struct tls_problem warning[TLS_WARNINGS_MAX]; /* good enough to be used, worth a word */
+    struct tls_problem *warning; /* good enough to be used, worth a word; NULL: none */
     unsigned warning_count;
     void (*unload)(struct tls_loaded *loaded); /* frees what is not of the arena */
 };
