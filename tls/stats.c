@@ -44,9 +44,10 @@ static const struct nu_stat_def defs[NU_TLS_STAT_COUNT] = {
     [NU_TLS_OCSP_OMITTED] =
         COUNTER("ocsp_staple_omitted", "Handshakes that asked for an OCSP response and got none"),
     [NU_TLS_UPDATE_SUCCESS] =
-        COUNTER("update_success", "Times changed credential files were taken over"),
-    [NU_TLS_UPDATE_FAILURE] = COUNTER(
-        "update_failure", "Times changed credential files were refused; the old ones serve on"),
+        COUNTER("context_update_success", "Times changed credential files were taken over"),
+    [NU_TLS_UPDATE_FAILURE] =
+        COUNTER("context_update_failure",
+                "Times changed credential files were refused; the old ones serve on"),
     NU_TLS_VERSIONS(VERSION)  /**/
     NU_TLS_CIPHERS(CIPHER)  /**/
         [NU_TLS_CIPHER_OTHER] = COUNTER("ciphers.other", "Handshakes with another cipher"),

@@ -34,7 +34,7 @@ def talk(proxy):
 def test_help_lists_what_works(nuncio):
     proxy = nuncio(CONFIG)
     names = [line.split()[0] for line in proxy.ctl("help").splitlines()]
-    assert {"stats", "ready", "clusters", "listeners", "reload", "drain", "server_info", "memory", "log_level", "help"} == set(names)
+    assert {"stats", "ready", "clusters", "listeners", "certs", "reload", "drain", "server_info", "memory", "log_level", "help"} == set(names)
     for name in set(names) - {"drain"}:
         proxy.ctl(name)
 

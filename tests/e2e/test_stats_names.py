@@ -34,9 +34,11 @@ def fits(pattern, name):
     return re.sub("<[^>]*>", ".+", re.escape(f"{pattern}.{name}"))
 
 
-def test_every_name_that_is_printed_is_documented(nuncio):
+def test_every_name_that_is_printed_is_documented(nuncio, certs):
     forward = {"name": "f", "dynamic_forward": {"allow": "a.test"}}
-    child = nuncio(config(listeners=[listener(*FILTERS)], clusters=[cluster("127.0.0.1:9"), forward]))
+    pair = {"cert": str(certs.get("a.test").cert), "key": str(certs.get("a.test").key)}
+    child = nuncio(config(listeners=[listener(*FILTERS, tls={"certificates": pair})],
+                          clusters=[cluster("127.0.0.1:9", tls={"ca": pair["cert"]}), forward]))
     known = [re.compile(fits(*row)) for row in listed()]
     printed = child.stats()
     assert [name for name in printed if sum(bool(one.fullmatch(name)) for one in known) != 1] == []
@@ -53,4 +55,4 @@ def test_the_page_has_every_name():
     groups = {part.partition("`")[0]: part for part in page.split("\n## `")[1:]}
     assert {pattern for pattern, _ in listed()} == {*groups}
     for pattern, part in groups.items():
-        assert re.findall(r"^\| `([\w.]+)` \|", part, re.M) == [name for at, name in listed() if at == pattern]
+        assert re.findall(r"^\| `([\w.-]+)` \|", part, re.M) == [name for at, name in listed() if at == pattern]

@@ -195,7 +195,7 @@ def test_sessions_end_with_what_they_stand_for(mtls, root, tmp_path, version):
     echo_once(proxy.tls, *showing(me, version), "-sess_out", session)
     assert echo_once(proxy.tls, *showing(me, version), "-sess_in", session, "-sess_out", session).reused
     crl.write_bytes(root.crl(me, name="live-b.crl").read_bytes())
-    proxy.wait_stat("listener.in.ssl.update_success", 1)
+    proxy.wait_stat("listener.in.ssl.context_update_success", 1)
     said = s_client(proxy.tls, *showing(me, version), "-sess_in", session)
     assert not said.reused and said.alert.endswith("certificate revoked"), said.text
 

@@ -87,7 +87,7 @@ def test_ways_of_replacing_a_pair(nuncio, root, tmp_path, way):
         getattr(place, way)(identity)
         wait_shown(proxy, identity)
     stats = proxy.stats()
-    assert (stats["listener.in.ssl.update_success"], stats["listener.in.ssl.update_failure"]) == (2, 0)
+    assert (stats["listener.in.ssl.context_update_success"], stats["listener.in.ssl.context_update_failure"]) == (2, 0)
 
 
 def test_bad_pair_keeps_the_old_one(nuncio, root, tmp_path):
@@ -95,7 +95,7 @@ def test_bad_pair_keeps_the_old_one(nuncio, root, tmp_path):
     place = Place(tmp_path, first)
     proxy = nuncio(config(listeners=[listener("echo", tls={"certificates": place.pair})]))
     place.cert.write_bytes(second.cert.read_bytes())
-    proxy.wait_stat("listener.in.ssl.update_failure", 1)
+    proxy.wait_stat("listener.in.ssl.context_update_failure", 1)
     proxy.wait_line(r'.*warn +tls +files changed and cannot be used.*owner="listener in" key=key reason=".*does not belong')
     assert shown(proxy) == der(first)
     proxy.reload(good=False)  # what a start would refuse a reload refuses, too
@@ -104,7 +104,7 @@ def test_bad_pair_keeps_the_old_one(nuncio, root, tmp_path):
     wait_shown(proxy, second)
     place.cert.unlink()
     place.key.write_text("")
-    proxy.wait_stat("listener.in.ssl.update_failure", 2)
+    proxy.wait_stat("listener.in.ssl.context_update_failure", 2)
     assert shown(proxy) == der(second)
 
 
@@ -158,7 +158,7 @@ def test_200_swaps_under_load(nuncio, root, tmp_path, closing):
     loads = [closing(Load(proxy, names, root.cert)) for _ in range(2)]
 
     def swaps():
-        return [proxy.stats()[f"listener.{n}.ssl.update_success"] for n in names]
+        return [proxy.stats()[f"listener.{n}.ssl.context_update_success"] for n in names]
 
     for i in range(1, 26):
         place.kubernetes(identities[i % 2]) if i % 2 else place.rename(identities[i % 2])
@@ -168,7 +168,7 @@ def test_200_swaps_under_load(nuncio, root, tmp_path, closing):
         assert not load.errors and load.count > 100, (load.count, load.errors[:3])
     stats = proxy.stats()
     assert sum(stats[f"listener.{n}.ssl.handshake"] for n in names) == sum(load.count for load in loads)
-    assert all(stats[f"listener.{n}.ssl.{what}"] == 0 for n in names for what in ("connection_error", "update_failure"))
+    assert all(stats[f"listener.{n}.ssl.{what}"] == 0 for n in names for what in ("connection_error", "context_update_failure"))
     assert all(shown(proxy, n) == der(identities[1]) for n in names)
 
 
@@ -232,7 +232,7 @@ def test_ca_and_list_of_clients(nuncio, root, tmp_path):
     eventually(lambda: not show(me), 5)
     assert show(you)
     ca.write_text("nothing at all")
-    proxy.wait_stat("listener.in.ssl.update_failure", 1)
+    proxy.wait_stat("listener.in.ssl.context_update_failure", 1)
     assert show(you) and not show(me)
 
 
@@ -270,8 +270,8 @@ def test_staple_and_passphrase(nuncio, root, tmp_path):
     key.write_bytes(locked.read_bytes())
     time.sleep(0.1)
     word.write_bytes(second.read_bytes())
-    proxy.wait_stat("listener.in.ssl.update_success", 2)
-    assert proxy.stats()["listener.in.ssl.update_failure"] == 0
+    proxy.wait_stat("listener.in.ssl.context_update_success", 2)
+    assert proxy.stats()["listener.in.ssl.context_update_failure"] == 0
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
@@ -284,10 +284,10 @@ def test_keys_of_tickets(nuncio, root, tmp_path, version):
     echo_once(one.address("in"), version, "-sess_out", session)
     assert echo_once(two.address("in"), version, "-sess_in", session).reused
     keys.write_bytes(os.urandom(80))
-    two.wait_stat("listener.in.ssl.update_success", 1)
+    two.wait_stat("listener.in.ssl.context_update_success", 1)
     assert not echo_once(two.address("in"), version, "-sess_in", session).reused
     keys.write_bytes(b"short")
-    two.wait_stat("listener.in.ssl.update_failure", 1)
+    two.wait_stat("listener.in.ssl.context_update_failure", 1)
     echo_once(two.address("in"), version)
 
 
