@@ -8,20 +8,42 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-/* With TLS 1.2 tickets are opened before the name is read; the connection then goes by the name of
- * its session. */
-static bool same_name(SSL *ssl, const SSL_SESSION *session)
+#define NAME_HASH 16 /* bytes of a SHA-256 in each ticket: nobody gains by a name that collides */
+
+/* Of the name that the client asks for, as the filter read it from the ClientHello: OpenSSL opens
+ * tickets before it looks at names. */
+static void hash_name(SSL *ssl, unsigned char out[static NAME_HASH])
 {
-    const char *was = SSL_SESSION_get0_hostname(session);
-    const char *is = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    return SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION ||
-           (was && is ? strcmp(was, is) == 0 : was == is);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    const struct nu_tls_conn *conn = nu_tls_conn_of(ssl);
+    const struct nu_facts_more *more = conn ? nu_chain_facts(conn->filter->chain)->more : NULL;
+    const char *name = more && more->sni ? more->sni : "";
+    nu_assert(EVP_Digest(name, strlen(name), digest, NULL, EVP_sha256(), NULL) == 1);
+    memcpy(out, digest, NAME_HASH);
+}
+
+/* A ticket is about to be sealed. */
+static int on_seal(SSL *ssl, void *arg)
+{
+    unsigned char hash[NAME_HASH];
+    hash_name(ssl, hash);
+    return SSL_SESSION_set1_ticket_appdata(SSL_get0_session(ssl), hash, sizeof hash);
+}
+
+static bool same_name(SSL *ssl, SSL_SESSION *session)
+{
+    unsigned char hash[NAME_HASH];
+    void *was;
+    size_t len;
+    hash_name(ssl, hash);
+    return SSL_SESSION_get0_ticket_appdata(session, &was, &len) == 1 && len == sizeof hash &&
+           memcmp(was, hash, sizeof hash) == 0;
 }
 
 static bool still_valid(SSL_SESSION *session)
 {
     const X509 *peer = SSL_SESSION_get0_peer(session);
-    return !peer || (X509_cmp_current_time(X509_get0_notAfter(peer)) > 0);
+    return !peer || X509_cmp_current_time(X509_get0_notAfter(peer)) > 0;
 }
 
 /* A ticket has been opened, or not. */
@@ -48,5 +70,5 @@ void tls_resume_install(SSL_CTX *ctx, const struct tls_creds *creds)
     EVP_DigestFinal_ex(hash, id, NULL);
     EVP_MD_CTX_free(hash);
     nu_assert(SSL_CTX_set_session_id_context(ctx, id, sizeof id) == 1);
-    SSL_CTX_set_session_ticket_cb(ctx, NULL, on_ticket, NULL);
+    SSL_CTX_set_session_ticket_cb(ctx, on_seal, on_ticket, NULL);
 }

@@ -222,6 +222,16 @@ def test_session_of_another_listener(nuncio, root, server, tmp_path):
         assert not said.reused and not said.echo, said.text
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_session_of_another_name(nuncio, root, server, tmp_path, version):
+    """A session is of the name that its client asked for (RFC 6066 3)."""
+    proxy, session = nuncio(config(listeners=[listener("echo", tls={"certificates": server.pair()})])), tmp_path / "session"
+    for first, second, same in (("a.test", "A.test", True), ("a.test", "b.test", False)):
+        echo_once(proxy.address("in"), version, "-servername", first, "-sess_out", session)
+        assert echo_once(proxy.address("in"), version, "-servername", second, "-sess_in", session).reused == same
+    assert not echo_once(proxy.address("in"), version, "-noservername", "-sess_in", session).reused
+
+
 # --- others as clients
 
 def test_nginx_and_haproxy_as_clients(mtls, root, peer, tmp_path):
