@@ -39,7 +39,8 @@ static struct nu_node *item(const struct normal *n, const struct nu_field *f,
 {
     if (nu_value_type(f->type)->parse)
         return scalar(n, f, node);
-    if (!f->sub)
+    bool word = f->type == NU_CUSTOM && node->kind != NU_NODE_MAP; /* "off" where a map may be */
+    if (!f->sub || word)
         return copy_as(n, node, f->key);
     struct nu_node *map = nu_schema_normalize(f->sub, n->conf, n->arena, node);
     map->key = f->key;
