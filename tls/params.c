@@ -4,6 +4,7 @@
 #include "core/assert.h"
 
 #include <openssl/err.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ALPN_MAX  255 /* bytes of a protocol's name (RFC 7301 3.1) */
@@ -287,18 +288,33 @@ static int count_usable(SSL_CTX *ctx)
     return count;
 }
 
-/* Lists that OpenSSL does not take, or that leave nothing to speak. */
-static enum nu_err check_usable(struct nu_conf *conf, const struct nu_node *node,
-                                const struct tls_params *p)
+/* Whether these lists have been found usable just now: ten thousand chains have mostly the same. */
+static bool is_known(const struct tls_params *p, struct nu_arena *arena, char **known, char **text)
 {
+    *text = nu_arena_printf(arena, "%d %d %s %s %s %s", p->min, p->max, p->cipher_list,
+                            p->suite_list, p->group_list, p->sigalg_list ? p->sigalg_list : "");
+    return *known && strcmp(*known, *text) == 0;
+}
+
+/* Lists that OpenSSL does not take, or that leave nothing to speak. */
+static enum nu_err check_usable(struct nu_conf *conf, struct nu_arena *arena,
+                                const struct nu_node *node, const struct tls_params *p)
+{
+    static char *known;
+    char *text;
+    if (is_known(p, arena, &known, &text))
+        return NU_OK;
     SSL_CTX *ctx = SSL_CTX_new(TLS_method());
     nu_assert(ctx != NULL);
     const char *bad = apply(ctx, p);
     bool none = !bad && count_usable(ctx) == 0;
     SSL_CTX_free(ctx);
     ERR_clear_error();
-    if (!bad && !none)
+    if (!bad && !none) {
+        free(known);
+        known = strdup(text);
         return NU_OK;
+    }
     const struct nu_node *at = nu_node_get(node, bad ? bad : "ciphers");
     nu_conf_error(conf, at ? at : node,
                   bad ? "the list cannot be used: a name twice, or too weak a one"
@@ -321,7 +337,7 @@ enum nu_err tls_params_check(struct nu_conf *conf, struct nu_arena *arena,
     p->group_list = join(arena, &p->groups);
     p->sigalg_list = join(arena, &p->sigalgs);
     make_alpn(arena, p);
-    return check_usable(conf, node, p);
+    return check_usable(conf, arena, node, p);
 }
 
 SSL_CTX *tls_params_ctx(const struct tls_params *p, const SSL_METHOD *method)
