@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum {
     CH_TOKEN = 1,   /* tchar (RFC 9110 5.6.2) */
@@ -67,10 +70,48 @@ static inline bool ch_is_control(char c)
     return ((uint8_t)c < 0x20 && c != '\t') || c == 0x7f;
 }
 
+#ifdef __SSE2__
+/* Bits mark control characters that are no tabs. */
+static inline unsigned ch_controls16(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+    __m128i tab = _mm_cmpeq_epi8(v, _mm_set1_epi8('\t'));
+    __m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, low), del));
+}
+
+/* Bits mark bytes that are not CH_TARGET: outside of 0x21 to 0x7e, or '#'. */
+static inline unsigned ch_strange16(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x21)); /* signed: from 0x80 on too */
+    __m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
+    __m128i hash = _mm_cmpeq_epi8(v, _mm_set1_epi8('#'));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, del), hash));
+}
+#endif
+
+/* How many of `len` bytes from the first on are of these classes. */
+static inline size_t ch_span(const char *p, size_t len, unsigned classes)
+{
+    size_t i = 0;
+    while (i < len && ch_is(p[i], classes))
+        i++;
+    return i;
+}
+
 /* How many of `len` bytes stand before the first control character that is no tab. */
 static inline size_t ch_text(const char *p, size_t len)
 {
     size_t i = 0;
+#ifdef __SSE2__
+    for (; len - i >= 16; i += 16) {
+        unsigned found = ch_controls16(p + i);
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
+    }
+#endif
     while (len - i >= 8) {
         uint64_t found = ch_controls(ch_load8(p + i));
         if (!found) {
@@ -87,6 +128,20 @@ static inline size_t ch_text(const char *p, size_t len)
     return i;
 }
 
+/* As ch_span for CH_TARGET. */
+static inline size_t ch_target(const char *p, size_t len)
+{
+    size_t i = 0;
+#ifdef __SSE2__
+    for (; len - i >= 16; i += 16) {
+        unsigned found = ch_strange16(p + i);
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
+    }
+#endif
+    return i + ch_span(p + i, len - i, CH_TARGET);
+}
+
 /* How many of `len` bytes stand before the first `c`. */
 static inline size_t ch_before(const char *p, size_t len, char c)
 {
@@ -101,13 +156,26 @@ static inline size_t ch_before(const char *p, size_t len, char c)
     return i;
 }
 
-/* How many of `len` bytes from the first on are of these classes. */
-static inline size_t ch_span(const char *p, size_t len, unsigned classes)
+/* Words differ in nothing but the case bit of letters, which is what has bit 6 in `is`, a word
+ * without capitals, "@", brackets, "^", "_" or DEL. */
+static inline bool ch_same_word(uint64_t w, uint64_t is)
+{
+    return ((w ^ is) & ~((is & CH_LOW * 0x40) >> 1)) == 0;
+}
+
+/* Equal to `is`, which has only small letters, digits and hyphens, but for the case of letters. */
+static inline bool ch_is_name(const char *name, const char *is, size_t len)
 {
     size_t i = 0;
-    while (i < len && ch_is(p[i], classes))
-        i++;
-    return i;
+    if (len < 8) {
+        while (i < len && ch_same_word((uint8_t)name[i], (uint8_t)is[i]))
+            i++;
+        return i == len;
+    }
+    for (; i + 8 < len; i += 8)
+        if (!ch_same_word(ch_load8(name + i), ch_load8(is + i)))
+            return false;
+    return ch_same_word(ch_load8(name + len - 8), ch_load8(is + len - 8));
 }
 
 static inline char ch_lower(char c)

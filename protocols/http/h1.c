@@ -176,6 +176,29 @@ static enum nu_h1_event head_done(struct nu_h1_parser *p, struct nu_slice *in,
     return NU_H1_HEAD;
 }
 
+/* Lines that lie whole in the input and have nothing wrong. What stops it, step_fields does again
+ * in full. */
+static void read_easy_lines(struct nu_h1_parser *p, struct nu_slice *in)
+{
+    struct nu_http_head *head = p->head;
+    const char *begin = (const char *)in->data, *at = begin;
+    size_t room = p->limits->head_bytes - p->head_bytes, fields = p->limits->fields;
+    const char *end = at + (in->len < room ? in->len : room);
+    while (head->count < fields) {
+        size_t text = ch_text(at, (size_t)(end - at));
+        if (text == 0 || (size_t)(end - at) < text + 2 || at[text] != '\r' ||
+            at[text + 1] != '\n' || h1_field_line(head, nu_text(at, text)) != NU_H1_FINE)
+            break;
+        at += text + 2;
+    }
+    if (at == begin)
+        return;
+    if (!p->run)
+        p->run = in->data;
+    p->head_bytes += (uint32_t)(at - begin);
+    h1_skip(in, (size_t)(at - begin));
+}
+
 static enum nu_h1_event step_fields(struct nu_h1_parser *p, struct nu_slice *in,
                                     struct nu_h1_out *out)
 {
@@ -184,6 +207,8 @@ static enum nu_h1_event step_fields(struct nu_h1_parser *p, struct nu_slice *in,
     for (;;) {
         struct nu_text line;
         enum nu_h1_error error = NU_H1_HEAD_LARGE;
+        if (p->seg_used == p->seg_line)
+            read_easy_lines(p, in);
         enum h1_line is = h1_take_line(p, in, limits->head_bytes - p->head_bytes, &line, &error);
         if (is != H1_TOOK)
             return is == H1_CUT ? NU_H1_MORE : h1_fail(p, error);

@@ -40,6 +40,10 @@ struct nu_h1_limits {
 #define NU_H1_CONNECTION_OPTIONS 16          /* each is looked for among all fields */
 #define NU_H1_INTERIM_MAX        100         /* 1xx heads before one response; each costs a head */
 
+/* For the arena of a message: its head with 16 fields fits the first chunk, and that chunk malloc's
+ * cache. */
+#define NU_H1_ARENA_BYTES 976
+
 enum nu_h1_event {
     NU_H1_MORE,    /* all input was used, nothing is complete: come back with more */
     NU_H1_INTERIM, /* the head of a 1xx response; the parser goes on to the next head by itself */

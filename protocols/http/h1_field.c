@@ -2,6 +2,7 @@
  * control character but tabs. */
 #include "protocols/http/chars_priv.h"
 #include "protocols/http/h1_priv.h"
+#include "protocols/http/head_priv.h"
 
 static inline bool is_blank(char c)
 {
@@ -37,5 +38,5 @@ enum nu_h1_error h1_field_line(struct nu_http_head *head, struct nu_text line)
     while (end > value && is_blank(end[-1]))
         end--;
     struct nu_text text = nu_text(value, (size_t)(end - value));
-    return nu_http_append(head, id, nu_text(line.at, name), text) ? NU_H1_FINE : NU_H1_FIELDS_MANY;
+    return nu_http_push(head, id, nu_text(line.at, name), text) ? NU_H1_FINE : NU_H1_FIELDS_MANY;
 }

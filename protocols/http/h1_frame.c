@@ -36,10 +36,24 @@ static enum nu_h1_error read_option(struct nu_http_head *head, struct nu_text op
     return NU_H1_FINE;
 }
 
-static enum nu_h1_error read_connection(struct nu_http_head *head, struct options *out)
+/* Nearly all say nothing, or this one word. */
+static bool read_common(const struct nu_http_field *field, struct options *out)
+{
+    if (!field)
+        return true;
+    if (field->flags & NU_HTTP_FIELD_SHARED)
+        return false;
+    out->close = nu_text_is_fold(nu_http_field_value(field), "close");
+    out->keep_alive = !out->close && nu_text_is_fold(nu_http_field_value(field), "keep-alive");
+    return out->close || out->keep_alive;
+}
+
+static enum nu_h1_error read_options(struct nu_http_head *head, struct options *out)
 {
     unsigned count = 0;
     const struct nu_http_field *field = nu_http_get(head, NU_HDR_CONNECTION);
+    if (read_common(field, out))
+        return NU_H1_FINE;
     for (; field; field = nu_http_next(head, field)) {
         struct nu_text rest = nu_http_field_value(field), option;
         while (nu_http_list_next(&rest, &option)) {
@@ -50,8 +64,14 @@ static enum nu_h1_error read_connection(struct nu_http_head *head, struct option
                 return error;
         }
     }
-    head->keep_alive = !out->close && (head->version == NU_HTTP_1_1 || out->keep_alive);
     return NU_H1_FINE;
+}
+
+static enum nu_h1_error read_connection(struct nu_http_head *head, struct options *out)
+{
+    enum nu_h1_error error = read_options(head, out);
+    head->keep_alive = !out->close && (head->version == NU_HTTP_1_1 || out->keep_alive);
+    return error;
 }
 
 /* 1#protocol, where protocol is token ["/" token] (RFC 9110 7.8). */

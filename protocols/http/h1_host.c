@@ -24,7 +24,7 @@ static bool read_port(struct nu_text text, int *port)
 
 static bool escapes_whole(struct nu_text host)
 {
-    for (size_t i = 0; i < host.len; i++)
+    for (size_t i = ch_before(host.at, host.len, '%'); i < host.len; i++)
         if (host.at[i] == '%' &&
             (host.len - i < 3 || !ch_is(host.at[i + 1], CH_HEX) || !ch_is(host.at[i + 2], CH_HEX)))
             return false;

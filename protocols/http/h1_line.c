@@ -45,10 +45,11 @@ static void stash(struct nu_h1_parser *p, struct nu_slice *in)
 {
     const uint8_t *from = p->run ? p->run : in->data;
     size_t whole = (size_t)(in->data - from), len = whole + in->len;
+    if (len == 0)
+        return;
     reserve(p, 0, len);
     char *to = p->seg + p->seg_used;
-    if (len)
-        memcpy(to, from, len);
+    memcpy(to, from, len);
     if (whole)
         nu_http_head_move(p->head, &(struct nu_http_move){(const char *)from, whole, to});
     p->seg_line = p->seg_used + (uint32_t)whole;
@@ -105,25 +106,19 @@ static enum h1_line take_cut(struct nu_h1_parser *p, struct nu_slice *in, size_t
     return is;
 }
 
-enum h1_line h1_take_line(struct nu_h1_parser *p, struct nu_slice *in, size_t room,
-                          struct nu_text *line, enum nu_h1_error *error)
+enum h1_line h1_take_hard_line(struct nu_h1_parser *p, struct nu_slice *in, size_t room,
+                               struct nu_text *line, enum nu_h1_error *error)
 {
     if (p->seg_used > p->seg_line)
         return take_cut(p, in, room, line, error);
-    const char *at = (const char *)in->data;
-    size_t len = in->len < room ? in->len : room;
-    size_t text = ch_text(at, len);
-    enum h1_line is = ends(at, text, len, room, error);
-    *line = nu_text(at, text);
-    if (is == H1_TOOK) {
-        if (!p->run)
-            p->run = in->data;
-        p->head_bytes += (uint32_t)text + 2;
-        h1_skip(in, text + 2);
-    } else if (is == H1_CUT) {
+    size_t len = in->len < room ? in->len : room, text = ch_text((const char *)in->data, len);
+    enum h1_line is = ends((const char *)in->data, text, len, room, error);
+    *line = nu_text((const char *)in->data, text);
+    nu_assert(is != H1_TOOK); /* h1_take_line took it */
+    if (is == H1_CUT) {
         stash(p, in);
         p->seen = (uint32_t)text;
-        *line = nu_text(p->seg + p->seg_line, text);
+        *line = p->seg ? nu_text(p->seg + p->seg_line, text) : nu_text("", 0);
     }
     return is;
 }

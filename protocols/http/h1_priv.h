@@ -4,6 +4,7 @@
 #ifndef NU_PROTOCOLS_HTTP_H1_PRIV_H
 #define NU_PROTOCOLS_HTTP_H1_PRIV_H
 
+#include "protocols/http/chars_priv.h"
 #include "protocols/http/h1.h"
 
 enum h1_role { H1_REQUEST, H1_RESPONSE };
@@ -46,8 +47,25 @@ static inline void h1_skip(struct nu_slice *in, size_t len)
  * longer than room. BAD: the byte behind `line` must not stand there; *error says what it is. But
  * for TOOK, `line` is what of it is known to be text. */
 enum h1_line { H1_TOOK, H1_CUT, H1_LONG, H1_BAD };
-enum h1_line h1_take_line(struct nu_h1_parser *p, struct nu_slice *in, size_t room,
-                          struct nu_text *line, enum nu_h1_error *error);
+enum h1_line h1_take_hard_line(struct nu_h1_parser *p, struct nu_slice *in, size_t room,
+                               struct nu_text *line, enum nu_h1_error *error);
+static inline enum h1_line h1_take_line(struct nu_h1_parser *p, struct nu_slice *in, size_t room,
+                                        struct nu_text *line, enum nu_h1_error *error)
+{
+    const char *at = (const char *)in->data;
+    size_t len = in->len < room ? in->len : room;
+    if (p->seg_used > p->seg_line)
+        return h1_take_hard_line(p, in, room, line, error);
+    size_t text = ch_text(at, len);
+    if (text + 1 >= len || at[text] != '\r' || at[text + 1] != '\n')
+        return h1_take_hard_line(p, in, room, line, error);
+    if (!p->run)
+        p->run = in->data;
+    *line = nu_text(at, text);
+    p->head_bytes += (uint32_t)text + 2;
+    h1_skip(in, text + 2);
+    return H1_TOOK;
+}
 /* A new head begins: no line is kept. */
 void h1_lines_reset(struct nu_h1_parser *p);
 /* The head is whole: it gets its share of the input that its texts point into. */

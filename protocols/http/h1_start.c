@@ -97,7 +97,7 @@ enum nu_h1_error h1_request_line(struct nu_h1_parser *p, struct nu_text line)
     head->method_id = (uint8_t)nu_method_find(line.at, len);
 
     struct nu_text rest = nu_text(line.at + len + 1, line.len - len - 1);
-    len = ch_span(rest.at, rest.len, CH_TARGET);
+    len = ch_target(rest.at, rest.len);
     if (len > p->limits->target_bytes)
         return NU_H1_TARGET_LONG;
     if (len < rest.len && rest.at[len] != ' ')

@@ -16,7 +16,8 @@ struct out {
 
 static void put(struct out *o, struct nu_text text)
 {
-    memcpy(o->at, text.at, text.len);
+    if (text.len)
+        memcpy(o->at, text.at, text.len);
     o->at += text.len;
 }
 
@@ -89,9 +90,7 @@ static bool target_ok(const struct nu_http_head *head)
     bool host = h1_authority(head->authority, &authority);
     if (head->method_id == NU_METHOD_CONNECT)
         return host && authority.port > 0;
-    if (path.len == 0 || ch_span(path.at, path.len, CH_TARGET) < path.len)
-        return false;
-    if (head->authority.len && !host)
+    if (!host || path.len == 0 || ch_target(path.at, path.len) < path.len)
         return false;
     return *path.at == '/' || (path.len == 1 && *path.at == '*');
 }

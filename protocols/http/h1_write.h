@@ -27,8 +27,9 @@ size_t nu_h1_head_room(const struct nu_http_head *head);
  * that could have a body. `upgrade` writes Connection: upgrade. Fields for one connection only, and
  * those of framing, are left out.
  *
- * NU_ERR_SYNTAX: a text that cannot be sent: control characters, no token, no target, no host.
- * NU_ERR_LIMIT: less room than nu_h1_head_room. Then nothing was written and `out` is empty. */
+ * NU_ERR_SYNTAX: a text that cannot be sent: control characters, no token, no target; no host,
+ * which a request of HTTP/1.0 may lack: the caller sets `authority` then. NU_ERR_LIMIT: less room
+ * than nu_h1_head_room. Then nothing was written and `out` is empty. */
 enum nu_err nu_h1_write_head(struct nu_block *block, const struct nu_http_head *head,
                              const struct nu_h1_how *how, struct nu_slice *out);
 

@@ -10,12 +10,12 @@
 
 bool nu_text_is(struct nu_text text, const char *is)
 {
-    return text.len == strlen(is) && memcmp(text.at, is, text.len) == 0;
+    return text.len == strlen(is) && (text.len == 0 || memcmp(text.at, is, text.len) == 0);
 }
 
 bool nu_text_is_fold(struct nu_text text, const char *is)
 {
-    return text.len == strlen(is) && ch_equal_fold(text.at, is, text.len);
+    return text.len == strlen(is) && ch_is_name(text.at, is, text.len);
 }
 
 struct nu_http_head *nu_http_head_new(struct nu_arena *arena)
@@ -95,47 +95,29 @@ const struct nu_http_field *nu_http_next(const struct nu_http_head *head,
 const struct nu_http_field *nu_http_each(const struct nu_http_head *head,
                                          const struct nu_http_field *after)
 {
-    const struct nu_http_field *end = head->fields + head->count;
-    const struct nu_http_field *field = after ? after + 1 : head->fields;
-    while (field < end && field->flags & NU_HTTP_FIELD_GONE)
-        field++;
-    return field < end ? field : NULL;
+    size_t i = after ? (size_t)(after - head->fields) + 1 : 0;
+    while (i < head->count && head->fields[i].flags & NU_HTTP_FIELD_GONE)
+        i++;
+    return i < head->count ? &head->fields[i] : NULL;
 }
 
-static void grow(struct nu_http_head *head)
+bool nu_http_head_grow(struct nu_http_head *head)
 {
     unsigned cap = head->cap ? head->cap * 2u : FIRST_FIELDS;
+    if (cap > NU_HTTP_FIELDS_MAX)
+        return false;
     struct nu_http_field *fields = nu_arena_alloc(head->arena, cap * sizeof *fields);
     if (head->count)
         memcpy(fields, head->fields, head->count * sizeof *fields);
     head->fields = fields;
     head->cap = (uint16_t)cap;
+    return true;
 }
 
 bool nu_http_append(struct nu_http_head *head, enum nu_hdr id, struct nu_text name,
                     struct nu_text value)
 {
-    if (head->count == head->cap) {
-        if (head->count == NU_HTTP_FIELDS_MAX)
-            return false;
-        grow(head);
-    }
-    struct nu_http_field *field = &head->fields[head->count++];
-    *field = (struct nu_http_field){.name = name.at,
-                                    .value = value.at,
-                                    .value_len = (uint32_t)value.len,
-                                    .name_len = (uint16_t)name.len,
-                                    .id = (uint8_t)id};
-    if (id == NU_HDR_OTHER)
-        return true;
-    field->flags = nu_hdr_flags(id) & NU_HDR_HOP ? NU_HTTP_FIELD_HOP : 0;
-    if (head->known[id]) {
-        head->fields[head->known[id] - 1].flags |= NU_HTTP_FIELD_SHARED;
-        field->flags |= NU_HTTP_FIELD_SHARED;
-    } else {
-        head->known[id] = head->count;
-    }
-    return true;
+    return nu_http_push(head, id, name, value);
 }
 
 bool nu_http_name_ok(struct nu_text name)

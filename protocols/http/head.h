@@ -28,8 +28,9 @@ static inline struct nu_text nu_text(const char *at, size_t len)
 {
     return (struct nu_text){at, len};
 }
-bool nu_text_is(struct nu_text text, const char *is);      /* byte for byte */
-bool nu_text_is_fold(struct nu_text text, const char *is); /* A-Z are a-z */
+bool nu_text_is(struct nu_text text, const char *is); /* byte for byte */
+/* But for the case of letters; `is` has only small ones, digits and hyphens. */
+bool nu_text_is_fold(struct nu_text text, const char *is);
 
 enum {
     NU_HTTP_FIELD_GONE = 1,   /* removed */

@@ -42,51 +42,41 @@ size_t nu_hdr_len(enum nu_hdr id)
     return known[id].len;
 }
 
+/* First and last 8, or 4 bytes, or for short names three bytes: all of a name of up to 16. */
+struct ends {
+    uint64_t first, last;
+};
+
+static inline struct ends ends_of(const char *name, size_t len)
+{
+    if (len >= 8)
+        return (struct ends){ch_load8(name), ch_load8(name + len - 8)};
+    if (len >= 4)
+        return (struct ends){ch_load4(name), ch_load4(name + len - 4)};
+    uint64_t three = (uint8_t)name[0] | (uint64_t)(uint8_t)name[len / 2] << 8 |
+                     (uint64_t)(uint8_t)name[len - 1] << 16;
+    return (struct ends){three, 0};
+}
+
 /* names.py computes the same. */
-static unsigned slot_of(const char *name, size_t len)
+static inline unsigned slot_of(struct ends of, size_t len)
 {
-    uint64_t a, b = 0;
-    if (len >= 8) {
-        a = ch_load8(name);
-        b = ch_load8(name + len - 8);
-    } else if (len >= 4) {
-        a = ch_load4(name);
-        b = ch_load4(name + len - 4);
-    } else {
-        a = (uint8_t)name[0] | (uint64_t)(uint8_t)name[len / 2] << 8 |
-            (uint64_t)(uint8_t)name[len - 1] << 16;
-    }
-    a = ((a | CH_FOLD) ^ ((b | CH_FOLD) * NAMES_FACTOR)) + len;
+    uint64_t a = ((of.first | CH_FOLD) ^ ((of.last | CH_FOLD) * NAMES_FACTOR)) + len;
     return (unsigned)(a * NAMES_FACTOR >> (64 - NAMES_BITS));
-}
-
-/* Words differ in nothing but the case bit of letters: those are what has bit 6 in `is`, a known
- * name of small letters, digits and hyphens. */
-static bool same_word(uint64_t w, uint64_t is)
-{
-    return ((w ^ is) & ~((is & CH_LOW * 0x40) >> 1)) == 0;
-}
-
-static bool same_name(const char *name, const char *is, size_t len)
-{
-    size_t i = 0;
-    if (len < 8) {
-        while (i < len && same_word((uint8_t)name[i], (uint8_t)is[i]))
-            i++;
-        return i == len;
-    }
-    for (; i + 8 < len; i += 8)
-        if (!same_word(ch_load8(name + i), ch_load8(is + i)))
-            return false;
-    return same_word(ch_load8(name + len - 8), ch_load8(is + len - 8));
 }
 
 enum nu_hdr nu_hdr_find(const char *name, size_t len)
 {
     if (len == 0)
         return NU_HDR_OTHER;
-    unsigned id = slots[slot_of(name, len)];
-    return known[id].len == len && same_name(name, known[id].name, len) ? id : NU_HDR_OTHER;
+    struct ends of = ends_of(name, len);
+    unsigned id = slots[slot_of(of, len)];
+    if (known[id].len != len)
+        return NU_HDR_OTHER;
+    struct ends is = ends_of(known[id].name, len);
+    if (!ch_same_word(of.first, is.first) || !ch_same_word(of.last, is.last))
+        return NU_HDR_OTHER;
+    return len <= 16 || ch_is_name(name + 8, known[id].name + 8, len - 16) ? id : NU_HDR_OTHER;
 }
 
 const char *nu_method_str(enum nu_method method)
