@@ -42,7 +42,7 @@ enum nu_err tls_check_cert(struct nu_conf *conf, struct nu_arena *arena, const s
                            void *out)
 {
     struct tls_cert_conf *c = out;
-    struct tls_problem problem;
+    struct tls_problem problem = {.key = ""};
     if (check_keys(conf, node, &c->files) != NU_OK)
         return NU_ERR_CONFIG;
     c->now = tls_cert_get(&c->files, &problem);

@@ -15,7 +15,7 @@ static void drop_trust(void *ctx)
 enum nu_err tls_load_trust(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
                            struct tls_trust_conf *trust)
 {
-    struct tls_problem problem;
+    struct tls_problem problem = {.key = ""};
     trust->now = tls_trust_get(&trust->files, &problem);
     if (!trust->now) {
         nu_conf_error(conf, tls_place_of(node, problem.key), "%s", problem.text);

@@ -71,7 +71,8 @@ static enum nu_err unknown(struct nu_conf *conf, const struct nu_node *node,
         return NU_ERR_CONFIG;
     }
     nu_conf_error(conf, node, "unknown %s \"%s\"", kind->what, name);
-    nu_conf_guess(conf, nu_did_you_mean(name, names, kind->candidates(names)));
+    size_t count = kind->candidates(names);
+    nu_conf_guess(conf, nu_did_you_mean(name, names, count));
     return NU_ERR_CONFIG;
 }
 
@@ -110,13 +111,15 @@ static size_t list_suites(const char *out[static KNOWN_MAX])
 static bool is_cipher(const char *name)
 {
     const char *names[KNOWN_MAX];
-    return is_among(name, names, list_ciphers(names));
+    size_t count = list_ciphers(names);
+    return is_among(name, names, count);
 }
 
 static bool is_suite(const char *name)
 {
     const char *names[KNOWN_MAX];
-    return is_among(name, names, list_suites(names));
+    size_t count = list_suites(names);
+    return is_among(name, names, count);
 }
 
 static const char *suites_key(const char *name)

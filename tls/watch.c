@@ -142,7 +142,7 @@ static void watch_paths(struct tls_context *context)
         add(&g, ((const char *const *)keys->items)[i]);
     context->watched = g.item;
     context->watched_count = g.count;
-    for (unsigned i = 0; i < before_count; i++)
+    for (unsigned i = 0; before && i < before_count; i++)
         watched_put(before[i]);
     free(before);
 }

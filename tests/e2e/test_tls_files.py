@@ -4,7 +4,6 @@ import json
 import os
 import ssl
 import threading
-import time
 
 import pytest
 
@@ -46,14 +45,13 @@ class Place:
         self.pair = {"cert": str(self.cert), "key": str(self.key)}
         self.in_place(identity)
 
-    def in_place(self, identity, order="ck", pause=0):
-        for which in order:
-            (self.cert if which == "c" else self.key).write_bytes((identity.cert if which == "c" else identity.key).read_bytes())
-            time.sleep(pause)
-            pause = 0
+    def in_place(self, identity):
+        self.cert.write_bytes(identity.cert.read_bytes())
+        self.key.write_bytes(identity.key.read_bytes())
 
     def key_first(self, identity):
-        self.in_place(identity, "kc", pause=0.2)
+        self.key.write_bytes(identity.key.read_bytes())
+        self.cert.write_bytes(identity.cert.read_bytes())
 
     def rename(self, identity):
         for path, content in ((self.key, identity.key), (self.cert, identity.cert)):
@@ -268,7 +266,6 @@ def test_staple_and_passphrase(nuncio, root, tmp_path):
     eventually(lambda: "OCSP Response Status: successful" in echo_once(proxy.address("in"), "-status").text, 5)
     locked, second = cert.locked_key("zwei")
     key.write_bytes(locked.read_bytes())
-    time.sleep(0.1)
     word.write_bytes(second.read_bytes())
     proxy.wait_stat("listener.in.ssl.context_update_success", 2)
     assert proxy.stats()["listener.in.ssl.context_update_failure"] == 0
