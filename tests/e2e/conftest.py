@@ -123,14 +123,18 @@ def is_last(item):
     return item.get_closest_marker("last") is not None
 
 
+def is_first(item):
+    return item.get_closest_marker("first") is not None
+
+
 def pytest_collection_modifyitems(config, items):
-    """What looks back on the run comes last, and only where the run is whole and the chains are as users have them."""
+    """What others wait for begins first. What looks back on the run comes last, and only where the run is whole and the chains are as users have them."""
     whole = not config.option.keyword and not config.option.markexpr and not PARANOID
     whole = whole and all(Path(arg).is_dir() for arg in config.args)
     if not whole:
         config.hook.pytest_deselected(items=[item for item in items if is_last(item)])
         items[:] = [item for item in items if not is_last(item)]
-    items.sort(key=is_last)
+    items.sort(key=lambda item: is_last(item) - is_first(item))
 
 
 @pytest.hookimpl(hookwrapper=True)
