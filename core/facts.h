@@ -28,6 +28,7 @@ struct nu_facts_more {
     const char *tls_failure, *upstream_tls_failure; /* why a handshake or a record was refused */
     const char
         *connect_failure; /* why a server could not be connected to, the last time; or NULL */
+    const char *upstream_failure; /* why the server's side broke when all was ready; or NULL */
     const struct nu_tcp_facts *tcp, *upstream_tcp; /* NULL = nobody wants them, or not over yet */
     uint8_t transport;                             /* enum nu_transport */
 };

@@ -105,14 +105,22 @@ static void tell_failure(const struct leg *leg)
             nu_arena_strdup(nu_chain_arena(owner), more->tls_failure);
 }
 
-/* What the owner's log line cannot know: which option or address the kernel did not like. */
-static void tell_connect_failure(const struct leg *leg)
+/* What the owner's log line cannot know: which option or address the kernel did not like, what the
+ * server's alert was. A socket that breaks behind an alert may have had the last word. */
+static void tell_details(const struct leg *leg)
 {
+    const struct nu_facts_more *more = nu_chain_facts(leg->filter.chain)->more;
     const char *details = nu_chain_details(leg->filter.chain);
-    if (leg->state == LEG_READY || !leg->joint.peer || !*details)
+    if (!*details && leg->cluster->near_count && more && more->tls_failure)
+        details = more->tls_failure;
+    if (!leg->joint.peer || !*details)
         return;
     struct nu_chain *owner = leg->joint.peer->self->chain;
-    nu_chain_facts_more(owner)->connect_failure = nu_arena_strdup(nu_chain_arena(owner), details);
+    const char *kept = nu_arena_strdup(nu_chain_arena(owner), details);
+    if (leg->state == LEG_READY)
+        nu_chain_facts_more(owner)->upstream_failure = kept;
+    else
+        nu_chain_facts_more(owner)->connect_failure = kept;
 }
 
 /* What the kernel measured, while the socket is still there. */
@@ -181,7 +189,7 @@ static void leg_close(struct nu_filter *f)
     struct nu_result result = nu_chain_result(f->chain);
     count_end(leg, result);
     tell_failure(leg);
-    tell_connect_failure(leg);
+    tell_details(leg);
     tell_tcp(leg);
     if (leg->own)
         nu_own_legs_del(leg->own);

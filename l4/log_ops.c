@@ -268,15 +268,24 @@ static bool close_layer(OP_ARGS)
     return put_text(out, *blamed ? blamed : "sock");
 }
 
+/* The connection's own words, else those of the server's side that broke. */
+static const char *details_of(const void *subject)
+{
+    struct nu_chain *chain = chain_of(subject);
+    const char *own = nu_chain_details(chain);
+    const struct nu_facts_more *more = nu_chain_facts(chain)->more;
+    return !*own && more && more->upstream_failure ? more->upstream_failure : own;
+}
+
 static bool close_details(OP_ARGS)
 {
-    return put_text(out, nu_chain_details(chain_of(subject)));
+    return put_text(out, details_of(subject));
 }
 
 /* "cause: details", or what there is of it. */
 static bool termination(OP_ARGS)
 {
-    const char *details = nu_chain_details(chain_of(subject));
+    const char *details = details_of(subject);
     if (!put_text(out, cause_of(subject)->name))
         return false;
     if (*details) {
