@@ -1,4 +1,5 @@
 """TLS terminated on a listener: which certificate, version, cipher and protocol a client gets, and what a config may get wrong."""
+import re
 import socket
 
 import pytest
@@ -258,3 +259,16 @@ def test_tls_beside_chains(tmp_path, one):
     path = tmp_path / "both.yaml"
     path.write_text(config(listeners=[listener(tls={"certificates": one.pair()}, chains=[{"filters": ["echo"]}])]))
     assert '"tls" and "chains" exclude each other' in run_nuncio("check", "-c", path).stderr
+
+
+@pytest.mark.parametrize("tickets", ["off", {"rotate": "1h"}])
+def test_print_checks_to_itself(tmp_path, root, one, tickets):
+    path, again = tmp_path / "first.yaml", tmp_path / "again.yaml"
+    tls = {"certificates": [one.pair()], "client_certs": {"ca": str(root.cert), "allow": {"ip": "10.0.0.1"}}, "tickets": tickets}
+    back = {"verify": "none", "sni": "from_client", "cert": str(one.cert), "key": str(one.key)}
+    path.write_text(config(listeners=[echo_listener(tls)], clusters=[cluster("127.0.0.1:9", tls=back)]))
+    first = run_nuncio("check", "-c", path, "--print")
+    again.write_text(re.sub(r"    udp:\n(      .*\n)+", "", first.stdout))  # for listeners of datagrams
+    assert first.returncode == 0 and ('tickets: "off"' in first.stdout) == (tickets == "off")
+    assert 'sni: "from_client"' in first.stdout
+    assert run_nuncio("check", "-c", again, "--print").stdout == first.stdout
