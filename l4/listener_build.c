@@ -38,33 +38,61 @@ static enum nu_face face_of(const struct listener *l)
     return l->is_udp ? NU_FACE_DGRAM : NU_FACE_BYTES;
 }
 
-static void refuse_key(struct build *b, const struct nu_node *map, const char *key, const char *why)
+/* A key that makes no sense here; `default` is what says as much as its absence. */
+struct misfit {
+    const char *key, *by_default, *why;
+};
+
+static void refuse(struct build *b, const struct nu_node *map, const struct misfit *misfit)
 {
-    const struct nu_node *node = map->kind == NU_NODE_MAP ? nu_node_get(map, key) : NULL;
-    if (!node)
+    const struct nu_node *node = map->kind == NU_NODE_MAP ? nu_node_get(map, misfit->key) : NULL;
+    const char *by_default = misfit->by_default;
+    if (!node ||
+        (by_default && node->kind == NU_NODE_SCALAR && strcmp(node->text, by_default) == 0))
         return;
-    nu_conf_error_key(b->all->conf, node, "%s", why);
+    nu_conf_error_key(b->all->conf, node, "\"%s\" is %s", misfit->key, misfit->why);
     b->err = NU_ERR_CONFIG;
 }
 
-#define NO_TLS "TLS is for streams: a udp listener carries datagrams as they are"
+static void refuse_all(struct build *b, const struct nu_node *map, const struct misfit *list,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        refuse(b, map, &list[i]);
+}
+
+#define NO_TLS      "for streams: a udp listener carries datagrams as they are"
+#define NO_SNIFFING "for streams: a udp listener does not look into datagrams"
+#define NO_STREAMS  "for listeners of streams, this one is udp"
+
+static const struct misfit of_udp_matches[] = {
+    {"sni",       NULL,  NO_SNIFFING},
+    {"alpn",      NULL,  NO_SNIFFING},
+    {"transport", "any", NO_SNIFFING},
+};
+static const struct misfit of_udp_listeners[] = {
+    {"tls",             NULL,   NO_TLS                                            },
+    {"max_connections", "0",    "for streams: a udp listener has udp.max_sessions"},
+    {"proxy_protocol",  "off",  NO_STREAMS                                        },
+    {"sniff_timeout",   "15s",  NO_STREAMS                                        },
+    {"backlog",         "4096", NO_STREAMS                                        },
+    {"mode",            NULL,   NO_STREAMS                                        },
+};
+static const struct misfit of_streams = {"udp", NULL, "for listeners with udp:// addresses"};
 
 static void check_udp_chain(struct build *b, const struct nu_node *node)
 {
-    static const char *const sniffed[] = {"sni", "alpn", "transport"};
     const struct nu_node *match = node->kind == NU_NODE_MAP ? nu_node_get(node, "match") : NULL;
     if (!b->listener->is_udp)
         return;
-    refuse_key(b, node, "tls", NO_TLS);
-    for (size_t i = 0; match && i < sizeof sniffed / sizeof *sniffed; i++)
-        refuse_key(b, match, sniffed[i],
-                   "a udp listener looks at addresses and ports only, not into datagrams");
+    refuse_all(b, node, of_udp_listeners, 1); /* a chain has no more of those keys */
+    if (match)
+        refuse_all(b, match, of_udp_matches, sizeof of_udp_matches / sizeof *of_udp_matches);
 }
 
 /* All its addresses are of one kind, and its keys are for that. */
 static void check_kind(struct build *b, const struct nu_node *node)
 {
-    static const char *const stream_keys[] = {"proxy_protocol", "sniff_timeout", "backlog", "mode"};
     const struct listener_bind *binds = b->raw.binds.items;
     b->listener->is_udp = b->raw.binds.count && binds[0].udp;
     for (size_t i = 1; i < b->raw.binds.count; i++) {
@@ -74,14 +102,23 @@ static void check_kind(struct build *b, const struct nu_node *node)
                       "streams and datagrams need a listener each: their chains differ");
         b->err = NU_ERR_CONFIG;
     }
-    if (!b->listener->is_udp) {
-        refuse_key(b, node, "udp", "is for listeners with udp:// addresses");
+    if (b->listener->is_udp)
+        refuse_all(b, node, of_udp_listeners, sizeof of_udp_listeners / sizeof *of_udp_listeners);
+    else
+        refuse(b, node, &of_streams);
+}
+
+static void take_udp(struct build *b)
+{
+    struct listener *l = b->listener;
+    if (!l->is_udp)
         return;
-    }
-    refuse_key(b, node, "tls", NO_TLS);
-    refuse_key(b, node, "max_connections", "a udp listener has udp.max_sessions instead");
-    for (size_t i = 0; i < sizeof stream_keys / sizeof *stream_keys; i++)
-        refuse_key(b, node, stream_keys[i], "is for listeners of streams, this one is udp");
+    if (b->raw.udp)
+        l->udp = *b->raw.udp;
+    else
+        nu_schema_parse(&nu_listener_udp_schema, b->all->conf, l->arena, NULL, &l->udp);
+    if (l->udp.max_per_source && !l->tally->sources)
+        l->tally->sources = nu_udp_sources_new();
 }
 
 /* --- chains --- */
@@ -269,10 +306,7 @@ static void take_settings(struct build *b)
     l->max_connections = raw->max_connections;
     l->backlog = (int)raw->backlog;
     l->mode = (int)raw->mode;
-    l->udp = raw->udp;
     l->options = raw->options;
-    if (l->udp.max_per_source && !l->tally->sources)
-        l->tally->sources = nu_udp_sources_new();
     l->pre = (struct nu_pre_conf){
         .timeout_ms = raw->sniff_timeout_ms,
         .proxy = (enum nu_proxy_mode)raw->proxy,
@@ -296,6 +330,7 @@ static struct listener *build_listener(struct builder *all, const struct nu_node
     name_listener(&b, node);
     take_binds(&b);
     take_settings(&b);
+    take_udp(&b);
     build_chains(&b, node);
     build_match(&b);
     nu_arena_free(b.scratch);

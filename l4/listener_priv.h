@@ -44,8 +44,8 @@ struct listener_raw {
     struct nu_vec binds; /* struct listener_bind */
     int proxy;           /* enum nu_proxy_mode */
     int64_t sniff_timeout_ms, max_connections, backlog;
-    int64_t mode; /* of UNIX sockets; -1 = as the umask has it */
-    struct listener_udp udp;
+    int64_t mode;             /* of UNIX sockets; -1 = as the umask has it */
+    struct listener_udp *udp; /* NULL: as by default */
     struct nu_listen_options options;
     struct nu_vec access_log;
     struct nu_vec chains; /* const struct nu_node * */
@@ -53,7 +53,7 @@ struct listener_raw {
     void **ext;
 };
 
-extern const struct nu_schema nu_match_schema;
+extern const struct nu_schema nu_match_schema, nu_listener_udp_schema;
 
 /* --- in service --- */
 

@@ -267,7 +267,7 @@ static const struct nu_field udp_fields[] = {
 };
 #undef AT
 
-static const struct nu_schema udp_schema = {
+const struct nu_schema nu_listener_udp_schema = {
     .name = "udp",
     .doc = "What holds for the sessions of a listener of datagrams.",
     .size = sizeof(struct listener_udp),
@@ -331,8 +331,9 @@ static const struct nu_field listener_fields[] = {
     NU_LISTEN_OPTION_FIELDS(struct listener_raw, options),
     {.key = "udp",
      .type = NU_OBJECT,
+     .flags = NU_PTR,
      AT(udp),
-     .sub = &udp_schema,
+     .sub = &nu_listener_udp_schema,
      .doc = "Limits of a listener of datagrams."},
     {.key = "proxy_protocol",
      .type = NU_ENUM,
