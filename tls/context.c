@@ -178,6 +178,8 @@ struct tls_trust_conf *tls_context_trust(struct tls_context *context)
 
 void tls_context_renew(struct tls_context *context)
 {
+    if (context->watched) /* a folder may have other files now */
+        tls_watch_paths(context);
     publish(context, tls_creds_build(context));
 }
 

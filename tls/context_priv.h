@@ -155,7 +155,9 @@ struct tls_trust_conf *tls_context_trust(struct tls_context *context);
 /* Files with keys of tickets (const char *); NULL: none. */
 const struct nu_vec *tls_context_ticket_keys(const struct tls_context *context);
 
-/* Of watch.c: no more of it. */
+/* Of watch.c: watches the files that it depends on now. */
+void tls_watch_paths(struct tls_context *context);
+/* No more of it. */
 void tls_watch_end(struct tls_context *context);
 
 /* Of cert_conf.c: the check of a certificate's schema, which loads it. */

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ARENA_FIRST 768 /* bytes: the object itself, paths, a few names */
@@ -143,13 +144,32 @@ void tls_loaded_put(struct tls_loaded *l)
     nu_arena_free(l->arena);
 }
 
-void tls_loaded_each(void (*fn)(struct tls_loaded *loaded, void *ctx), void *ctx)
+/* References to all of them, so that nobody waits for what fn does; the caller frees the array. */
+static struct tls_loaded **take_all(size_t *count)
 {
     struct nu_strmap_iter it = {0};
+    *count = 0;
     pthread_mutex_lock(&lock);
-    while (by_id && nu_strmap_next(by_id, &it))
-        fn(it.value, ctx);
+    size_t most = by_id ? nu_strmap_count(by_id) : 0;
+    struct tls_loaded **all = malloc((most + 1) * sizeof(void *));
+    nu_assert(all != NULL);
+    while (by_id && nu_strmap_next(by_id, &it)) {
+        all[*count] = it.value;
+        all[(*count)++]->refs++;
+    }
     pthread_mutex_unlock(&lock);
+    return all;
+}
+
+void tls_loaded_each(void (*fn)(struct tls_loaded *loaded, void *ctx), void *ctx)
+{
+    size_t count;
+    struct tls_loaded **all = take_all(&count);
+    for (size_t i = 0; i < count; i++) {
+        fn(all[i], ctx);
+        tls_loaded_put(all[i]);
+    }
+    free(all);
 }
 
 static void note_change(struct tls_loaded *l, void *ctx)

@@ -45,7 +45,7 @@ void tls_loaded_warn(struct tls_loaded *loaded, const char *key, const char *fmt
 void tls_loaded_changed(const char *path);
 /* Looks at the files again; false, and stale from then on: one has changed. */
 bool tls_loaded_check(struct tls_loaded *loaded);
-/* Calls fn for each that is published and alive; fn may not put. */
+/* Calls fn for each that is published and alive. */
 void tls_loaded_each(void (*fn)(struct tls_loaded *loaded, void *ctx), void *ctx);
 
 /* Any thread. */

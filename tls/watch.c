@@ -126,8 +126,8 @@ static void add_loaded(struct gather *g, const struct tls_loaded *loaded)
         add(g, loaded->path[i]);
 }
 
-/* The paths as they are now; those of before go last, so that what stays is not watched anew. */
-static void watch_paths(struct tls_context *context)
+/* Those of before go last, so that what stays is not watched anew. */
+void tls_watch_paths(struct tls_context *context)
 {
     struct gather g = {.count = 0};
     struct tls_watched **before = context->watched;
@@ -251,10 +251,8 @@ static void try_renewal(struct tls_context *context)
     if (trust)
         renew_trust(trust, &a);
     renew_tickets(context, &a);
-    if (a.renewed) {
+    if (a.renewed)
         tls_context_renew(context);
-        watch_paths(context);
-    }
     if (a.renewed || a.tickets)
         tell_success(context, &a);
     context->renewal = a.failed && !last ? TLS_RENEWAL_SETTLING : TLS_RENEWAL_NONE;
@@ -289,7 +287,7 @@ static void start(struct tls_context *context, void *ctx)
     const struct tls_trust_conf *trust = tls_context_trust(context);
     if (context->watched)
         return;
-    watch_paths(context);
+    tls_watch_paths(context);
     for (size_t i = 0; i < tls_context_cert_count(context); i++)
         current = tls_loaded_check(&tls_context_cert(context, i)->now->loaded) && current;
     if (trust)
