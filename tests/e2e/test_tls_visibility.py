@@ -83,6 +83,30 @@ def test_operators_of_both_sides(nuncio, peer, ca):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z", row[key]), row[key]
 
 
+def test_every_operator_has_a_value(nuncio, ca):
+    """Certificates that name their owner in every way, on both sides of both connections; then failures of both."""
+    page = run_nuncio("docs", "reference", check=True).stdout
+    names = re.findall(r"^\| `%(\w*(?:TLS_|_PEER_|_SAN|_LOCAL_SUBJECT|TRANSPORT_FAILURE)\w*)", page, re.M)
+    assert len(names) == 46
+    full = ca.get("b.test", "DNS:b.test", "URI:spiffe://mesh/b", "email:b@b.test", "IP:127.0.0.1")
+    both = server_tls(full, alpn=["x/1"], client_certs={"mode": "require", "ca": str(ca.cert)})
+    inner = nuncio(config(listeners=[listener("echo", name="inner", tls=both, access_log=[])])).address("inner")
+    to = {"ca": str(ca.cert), "sni": "b.test", "alpn": ["x/1"], "cert": str(full.cert), "key": str(full.key)}
+    proxy = nuncio(config(
+        listeners=[listener({"tcp_proxy": {"cluster": "c"}}, access_log=[operators(*names)], tls=both),
+                   listener({"tcp_proxy": {"cluster": "wrong"}}, name="wrong", access_log=[operators(*names)])],
+        clusters=[cluster(inner, tls=to), cluster(inner, name="wrong", tls={**to, "sni": "other.test"})]))
+    for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
+        talk(proxy.address("in"), ca, "b.test", full, version, alpn=["x/1"])
+    with proxy.connect("in") as client:
+        client.sendall(b"no TLS at all")
+        clients.how_it_ends(client)
+    with proxy.connect("wrong") as client:
+        clients.how_it_ends(client)
+    told = rows(proxy, 4, "tls.json")
+    assert [name for name in names if all(row[name] is None for row in told)] == []
+
+
 def test_why_tls_failed(nuncio, peer, ca, tmp_path):
     other = Ca(tmp_path / "other")
     log = operators("DOWNSTREAM_TRANSPORT_FAILURE_REASON", "UPSTREAM_TRANSPORT_FAILURE_REASON", "CLOSE_CAUSE", "REQUESTED_SERVER_NAME")
