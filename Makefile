@@ -44,6 +44,9 @@ LIB_SRC  := $(sort $(shell find $(LAYERS) -name '*.c' 2>/dev/null))
 NU_SRC   := $(sort $(wildcard tools/nuncio/*.c))
 FILT_SRC := $(sort $(wildcard tests/filters/*.c))
 UNIT_SRC := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
+# Programs that compare with libhttp-parser exist where its package is; `make test` installs it first.
+HTTP_PARSER := $(if $(wildcard /usr/include/http_parser.h),,%/test_h1_others.c %/bench/http_parser.c)
+UNIT_SRC := $(filter-out $(HTTP_PARSER),$(UNIT_SRC))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -88,6 +91,8 @@ $(REPLAY_BIN): $(BUILD)/tests/corpus/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/tests/protocols/http/test_h1_others: LDLIBS += -lhttp_parser
 
 # Only in the folder of `make fuzz`: clang, everything built with -fsanitize=fuzzer-no-link.
 $(FUZZ_BIN): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(LIB)

@@ -82,14 +82,17 @@ mutants:
 	$(Q)tests/mutants/run
 
 # BENCH holds more arguments, e.g. BENCH='--scenarios tcp --rounds 9'.
-BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(filter-out $(HTTP_PARSER),$(wildcard tests/bench/*.c)))
 $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(LINK) -o $@ $^
+	$(Q)$(LINK) -o $@ $^ $(BENCH_LIBS)
+$(BUILD)/bench/http_parser: BENCH_LIBS := -lhttp_parser $(LDLIBS)
+$(BUILD)/bench/http_parser: $(LIB)
 
 bench: $(BUILD)/nuncio $(BENCH_BIN)
 	$(Q).ci/deps --check build test lint
 	$(Q)$(PYTHON) tests/bench/run.py --nuncio $(abspath $(BUILD)/nuncio) --tools $(BUILD)/bench $(BENCH)
 	$(Q)$(PYTHON) tests/bench/load_config.py --nuncio $(abspath $(BUILD)/nuncio) --limit 0.5
 	$(Q)$(PYTHON) tests/bench/round_trip.py --nuncio $(abspath $(BUILD)/nuncio) --tools $(BUILD)/bench
+	$(Q)$(PYTHON) tests/bench/http_parser.py --program $(BUILD)/bench/http_parser --limit 0.5
