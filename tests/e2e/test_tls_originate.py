@@ -119,9 +119,10 @@ def test_name_from_the_client(nuncio, peer, root, certs):
 
     def ask(name):
         with clients.tls_context((), root.cert).wrap_socket(proxy.connect("in"), server_hostname=name) as sock:
-            return sock.recv(100)
+            first = sock.recv(1)
+            return first and first + clients.recv_exactly(sock, 8)
 
-    assert ask("a.b.test").startswith(b"a.b.test ")
+    assert ask("a.b.test") == b"a.b.test "
     assert ask("b.other") == b""
     assert "certificate is not for b.other" in logs.last(proxy, 2)["details"]
 
