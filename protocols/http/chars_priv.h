@@ -19,7 +19,6 @@ enum {
     CH_HOST = 16,   /* of a reg-name, with '%' (RFC 3986 3.2.2) */
     CH_SCHEME = 32, /* after its first letter (RFC 3986 3.1) */
     CH_UNRESERVED = 64, /* (RFC 3986 2.3) */
-    CH_QDTEXT = 128,    /* inside a quoted string, without escapes (RFC 9110 5.6.4) */
 };
 extern const uint8_t nu_chars[256];
 

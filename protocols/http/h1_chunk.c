@@ -54,6 +54,26 @@ static enum kind kind_of(char c)
     return ch_is_control(c) ? K_BAD : K_TEXT;
 }
 
+/* The size is known, its line over. */
+static enum nu_h1_event size_done(struct nu_h1_parser *p)
+{
+    uint64_t cap = p->limits->body_bytes;
+    p->digits = 0;
+    if (cap && p->left > cap - p->body_bytes)
+        return h1_fail(p, NU_H1_BODY_LARGE);
+    h1_go(p, p->left ? H1_CHUNK : H1_TRAILERS);
+    return H1_AGAIN;
+}
+
+/* Both bytes at once, where they are at hand; else the steps for one byte look at them. */
+static bool takes_crlf(struct nu_slice *in)
+{
+    if (in->len < 2 || in->data[0] != '\r' || in->data[1] != '\n')
+        return false;
+    h1_skip(in, 2);
+    return true;
+}
+
 enum nu_h1_event h1_chunk_size(struct nu_h1_parser *p, struct nu_slice *in, struct nu_h1_out *out)
 {
     (void)out;
@@ -67,6 +87,8 @@ enum nu_h1_event h1_chunk_size(struct nu_h1_parser *p, struct nu_slice *in, stru
         return NU_H1_MORE;
     if (p->digits == 0)
         return h1_fail(p, NU_H1_CHUNK_SIZE);
+    if (takes_crlf(in))
+        return size_done(p);
     p->ext = EXT_NONE;
     p->line_ext = 0;
     h1_go(p, H1_EXT);
@@ -118,12 +140,7 @@ enum nu_h1_event h1_chunk_size_lf(struct nu_h1_parser *p, struct nu_slice *in,
         return NU_H1_MORE;
     if (!takes(in, '\n'))
         return h1_fail(p, NU_H1_BARE_CR);
-    p->digits = 0;
-    uint64_t cap = p->limits->body_bytes;
-    if (cap && p->left > cap - p->body_bytes)
-        return h1_fail(p, NU_H1_BODY_LARGE);
-    h1_go(p, p->left ? H1_CHUNK : H1_TRAILERS);
-    return H1_AGAIN;
+    return size_done(p);
 }
 
 enum nu_h1_event h1_chunk_data(struct nu_h1_parser *p, struct nu_slice *in, struct nu_h1_out *out)
@@ -143,6 +160,10 @@ enum nu_h1_event h1_chunk_cr(struct nu_h1_parser *p, struct nu_slice *in, struct
     (void)out;
     if (in->len == 0)
         return NU_H1_MORE;
+    if (takes_crlf(in)) {
+        h1_go(p, H1_SIZE);
+        return H1_AGAIN;
+    }
     if (!takes(in, '\r'))
         return h1_fail(p, NU_H1_CHUNK_END);
     h1_go(p, H1_CHUNK_LF);

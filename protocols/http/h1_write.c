@@ -166,11 +166,15 @@ static void put_framing(struct out *o, const struct nu_http_head *head)
 static void put_connection(struct out *o, const struct nu_http_head *head,
                            const struct nu_h1_how *how)
 {
+    bool close = how->close || head->body == NU_BODY_CLOSE;
     if (head->upgrade.len) {
-        PUT(o, "Connection: upgrade\r\nUpgrade: ");
+        if (close)
+            PUT(o, "Connection: close, upgrade\r\nUpgrade: ");
+        else
+            PUT(o, "Connection: upgrade\r\nUpgrade: ");
         put_checked(o, head->upgrade.at, head->upgrade.len);
         PUT(o, "\r\n");
-    } else if (how->close || head->body == NU_BODY_CLOSE) {
+    } else if (close) {
         PUT(o, "Connection: close\r\n");
     } else if (how->keep_alive) {
         PUT(o, "Connection: keep-alive\r\n");

@@ -256,7 +256,8 @@ static unsigned compare(const char *parser, const struct message *m, const char 
     const char *does = verdict(m->ours, theirs);
     if (!does || explained(parser, m->name, does))
         return 0;
-    print_message("%s %s %s\n  ours    %.300s\n  theirs  %.300s\n", parser, m->name, does, m->ours, theirs);
+    print_message("%s %s %s\n  ours    %.300s\n  theirs  %.300s\n", parser, m->name, does, m->ours,
+                  theirs);
     return 1;
 }
 
