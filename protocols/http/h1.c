@@ -320,6 +320,17 @@ static h1_step *const steps[H1_STATES] = {
     [H1_ENDING] = step_ending,
 };
 
+/* A head with a version has a whole start line; trailers have none. */
+static void tell_error(struct nu_h1_parser *p, const struct nu_slice *in, struct nu_h1_out *out)
+{
+    out->error = p->error;
+    if (!p->head || !p->head->version)
+        return;
+    h1_lines_salvage(p, in);
+    out->head = p->head;
+    p->head = NULL;
+}
+
 enum nu_h1_event nu_h1_read(struct nu_h1_parser *p, struct nu_slice *in, struct nu_h1_out *out)
 {
     enum nu_h1_event event;
@@ -328,7 +339,8 @@ enum nu_h1_event nu_h1_read(struct nu_h1_parser *p, struct nu_slice *in, struct 
         nu_assert(steps[p->state]);
         event = steps[p->state](p, in, out);
     } while (event == H1_AGAIN);
-    out->error = p->error;
+    if (event == NU_H1_ERROR)
+        tell_error(p, in, out);
     return event;
 }
 
@@ -343,9 +355,31 @@ enum nu_h1_event nu_h1_eof(struct nu_h1_parser *p, struct nu_h1_out *out)
     if (p->state == H1_ENDING)
         return step_ending(p, NULL, out);
     bool head = p->state == H1_START || p->state == H1_FIELDS;
-    enum nu_h1_event event = h1_fail(p, head ? NU_H1_CUT_HEAD : NU_H1_CUT_BODY);
-    out->error = p->error;
-    return event;
+    h1_fail(p, head ? NU_H1_CUT_HEAD : NU_H1_CUT_BODY);
+    tell_error(p, NULL, out);
+    return NU_H1_ERROR;
+}
+
+uint64_t nu_h1_opaque(const struct nu_h1_parser *p)
+{
+    if (p->state == H1_LENGTH || p->state == H1_CHUNK)
+        return p->left;
+    if (p->state == H1_CLOSE && p->limits->body_bytes)
+        return p->limits->body_bytes - p->body_bytes;
+    return p->state == H1_CLOSE || p->state == H1_TUNNEL ? UINT64_MAX : 0;
+}
+
+void nu_h1_passed(struct nu_h1_parser *p, uint64_t bytes)
+{
+    nu_assert(bytes <= nu_h1_opaque(p));
+    if (bytes == 0 || p->state == H1_TUNNEL)
+        return;
+    p->body_bytes += bytes;
+    if (p->state == H1_CLOSE)
+        return;
+    p->left -= bytes;
+    if (p->left == 0)
+        h1_go(p, p->state == H1_LENGTH ? H1_ENDING : H1_CHUNK_CR);
 }
 
 const char *nu_h1_event_str(enum nu_h1_event event)

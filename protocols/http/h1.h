@@ -56,9 +56,11 @@ enum nu_h1_event {
 const char *nu_h1_event_str(enum nu_h1_event event);
 
 struct nu_h1_out {
-    struct nu_http_head *head; /* INTERIM, HEAD, TRAIL: the arena's; drop it when the stream goes */
-    struct nu_slice data;      /* DATA: the caller's own share */
-    enum nu_h1_error error;    /* ERROR */
+    /* INTERIM, HEAD, TRAIL: the arena's; drop it when the stream goes. ERROR: what was read of a
+     * head whose start line was fine, for logs; all in the arena; else NULL. */
+    struct nu_http_head *head;
+    struct nu_slice data;   /* DATA: the caller's own share */
+    enum nu_h1_error error; /* ERROR */
 };
 
 /* Treat as private. Zeroed memory is a parser that only nu_h1_init may be called on. */
@@ -103,6 +105,11 @@ enum nu_h1_event nu_h1_read(struct nu_h1_parser *p, struct nu_slice *in, struct 
 /* The peer has closed, cleanly, and all bytes were read. END: a body until close, or a tunnel, is
  * complete. ERROR: the message is cut short. MORE: no byte of a message has come. */
 enum nu_h1_event nu_h1_eof(struct nu_h1_parser *p, struct nu_h1_out *out);
+
+/* So many bytes from here on are body or tunnel and nothing else; 0 = look at each. A caller that
+ * moves some of them past the parser (splice) says so by nu_h1_passed. */
+uint64_t nu_h1_opaque(const struct nu_h1_parser *p);
+void nu_h1_passed(struct nu_h1_parser *p, uint64_t bytes);
 
 /* No byte of the message has come yet, empty lines aside: no headers timeout runs. */
 bool nu_h1_idle(const struct nu_h1_parser *p);

@@ -25,6 +25,17 @@ void h1_lines_pin(struct nu_h1_parser *p, const struct nu_slice *in)
     p->head->wire = nu_slice_dup(wire);
 }
 
+void h1_lines_salvage(struct nu_h1_parser *p, const struct nu_slice *in)
+{
+    if (!p->run)
+        return;
+    const char *from = (const char *)p->run;
+    size_t len = (size_t)((const char *)in->data - from);
+    const char *to = nu_arena_strndup(p->arena, from, len);
+    nu_http_head_move(p->head, &(struct nu_http_move){from, len, to});
+    p->run = NULL;
+}
+
 /* Room for `more` bytes behind what is used; a cut line of `keep` bytes moves to a new segment. */
 static void reserve(struct nu_h1_parser *p, size_t keep, size_t more)
 {

@@ -70,6 +70,8 @@ static inline enum h1_line h1_take_line(struct nu_h1_parser *p, struct nu_slice 
 void h1_lines_reset(struct nu_h1_parser *p);
 /* The head is whole: it gets its share of the input that its texts point into. */
 void h1_lines_pin(struct nu_h1_parser *p, const struct nu_slice *in);
+/* The head is refused: its texts move to the arena. */
+void h1_lines_salvage(struct nu_h1_parser *p, const struct nu_slice *in);
 
 /* h1_start.c: what is wrong with the start line so far, judged by its first word only; a longer
  * part of the same line never gets another answer than FINE or the same. */

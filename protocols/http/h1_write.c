@@ -155,9 +155,8 @@ static void put_framing(struct out *o, const struct nu_http_head *head)
 {
     if (head->body == NU_BODY_CHUNKED)
         PUT(o, "Transfer-Encoding: chunked\r\n");
-    else if (head->body == NU_BODY_LENGTH)
-        put_length(o, head->content_length);
-    else if (head->body == NU_BODY_NONE && head->has_length && may_have_length(head))
+    else if (head->body == NU_BODY_LENGTH ||
+             (head->body == NU_BODY_NONE && head->has_length && may_have_length(head)))
         put_length(o, head->content_length);
     else if (head->body == NU_BODY_NONE && needs_length(head))
         put_length(o, 0);

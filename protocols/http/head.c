@@ -25,6 +25,19 @@ struct nu_http_head *nu_http_head_new(struct nu_arena *arena)
     return head;
 }
 
+struct nu_http_head *nu_http_head_clone(const struct nu_http_head *head, struct nu_arena *arena)
+{
+    struct nu_http_head *clone = nu_arena_alloc(arena, sizeof *clone);
+    *clone = *head;
+    clone->arena = arena;
+    clone->wire = nu_slice_dup(head->wire);
+    if (head->cap) {
+        clone->fields = nu_arena_alloc(arena, head->cap * sizeof *head->fields);
+        memcpy(clone->fields, head->fields, head->count * sizeof *head->fields);
+    }
+    return clone;
+}
+
 void nu_http_head_drop(struct nu_http_head *head)
 {
     nu_slice_drop(&head->wire);

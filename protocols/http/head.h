@@ -101,6 +101,9 @@ struct nu_http_head {
 
 /* An empty head in the arena. Never NULL. */
 struct nu_http_head *nu_http_head_new(struct nu_arena *arena);
+/* Another head with the same facts and fields, for edits of its own (a try of a retried request).
+ * Texts are shared: the first one's arena must live as long. Each is dropped by itself. */
+struct nu_http_head *nu_http_head_clone(const struct nu_http_head *head, struct nu_arena *arena);
 /* Lets go of the received bytes. Texts that point into them are void; the rest is the arena's. */
 void nu_http_head_drop(struct nu_http_head *head);
 /* E6: a head kept past the turn holds no received bytes: what `wire` covers moves to the arena. */

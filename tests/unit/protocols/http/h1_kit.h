@@ -121,6 +121,7 @@ struct h1_run {
     struct nu_arena *arena;
     struct nu_http_head
         *heads[256]; /* of this message: they are told at once and again at its end */
+    struct nu_http_head *refused;
     size_t count, began;
     enum nu_h1_event last;
 };
@@ -145,6 +146,12 @@ static inline void h1_kit_finish(struct h1_run *r)
         nu_assert(memmem(r->log.at + r->began, r->log.len - r->began, again.at, again.len));
         free(again.at);
         nu_http_head_drop(r->heads[i]);
+    }
+    if (r->refused) { /* readable, and in nobody's block */
+        struct h1_text last = {0};
+        h1_say_head(&last, "", r->refused);
+        free(last.at);
+        nu_assert(r->refused->wire.block == NULL);
     }
     nu_arena_free(r->arena);
     r->arena = NULL;
@@ -177,7 +184,9 @@ static inline void h1_kit_tell(struct h1_run *r, enum nu_h1_event event, struct 
     if (!joined && r->log.len)
         h1_say(&r->log, " | ");
     r->log.data = event == NU_H1_DATA;
-    if (out->head)
+    if (event == NU_H1_ERROR)
+        r->refused = out->head;
+    else if (out->head)
         h1_kit_head(r, kinds[event], out->head);
     if (event == NU_H1_DATA) {
         nu_assert(out->data.len > 0);

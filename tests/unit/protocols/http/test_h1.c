@@ -325,6 +325,84 @@ static void a_head_in_one_read_is_not_copied(void **state)
     nu_block_pool_free(pool);
 }
 
+/* Bytes that the caller moved itself count as read. */
+static void bodies_can_pass_by(void **state)
+{
+    static const struct {
+        const char *head;
+        uint64_t opaque, passed;
+        enum nu_h1_event after;
+    } rows[] = {
+        {POST("Content-Length: 9\r\n"), 9, 9, NU_H1_END },
+        {POST("Content-Length: 9\r\n"), 9, 4, NU_H1_MORE},
+        {CHUNKED "9\r\n",               9, 9, NU_H1_MORE},
+        {CHUNKED "9",                   0, 0, NU_H1_MORE},
+        {POST(""),                      0, 0, NU_H1_END },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct nu_h1_parser p;
+        struct nu_h1_out out;
+        struct nu_arena *arena = nu_arena_new(256);
+        struct nu_slice in = {(const uint8_t *)rows[i].head, strlen(rows[i].head), NULL};
+        nu_h1_init(&p, &defaults);
+        nu_h1_begin_request(&p, arena);
+        assert_int_equal(nu_h1_read(&p, &in, &out), NU_H1_HEAD);
+        if (in.len)
+            assert_int_equal(nu_h1_read(&p, &in, &out), NU_H1_MORE);
+        assert_int_equal(nu_h1_opaque(&p), rows[i].opaque);
+        nu_h1_passed(&p, rows[i].passed);
+        assert_int_equal(nu_h1_read(&p, &in, &out), rows[i].after);
+        if (i == 2)
+            assert_int_equal(read_text(&p, "\r\n0\r\n\r\n", &out), NU_H1_END);
+        nu_arena_free(arena);
+    }
+}
+
+static void tunnels_and_bodies_until_close_pass_by(void **state)
+{
+    struct nu_h1_limits limits = NU_H1_LIMITS_DEFAULT;
+    struct nu_h1_parser p;
+    struct nu_h1_out out;
+    struct nu_arena *arena = nu_arena_new(256);
+    nu_h1_init(&p, &limits);
+    nu_h1_begin_response(&p, arena, NU_METHOD_GET, false);
+    read_text(&p, RESPONSE, &out);
+    assert_true(nu_h1_opaque(&p) == UINT64_MAX);
+    limits.body_bytes = 10;
+    nu_h1_passed(&p, 4);
+    assert_int_equal(nu_h1_opaque(&p), 6);
+    assert_int_equal(nu_h1_eof(&p, &out), NU_H1_END);
+    nu_h1_begin_response(&p, arena, NU_METHOD_CONNECT, false);
+    read_text(&p, RESPONSE, &out);
+    nu_h1_passed(&p, 1 << 20);
+    assert_true(nu_h1_opaque(&p) == UINT64_MAX);
+    assert_int_equal(nu_h1_eof(&p, &out), NU_H1_END);
+    nu_arena_free(arena);
+}
+
+/* A log wants to know what it was that was refused. */
+static void a_refused_head_can_be_told(void **state)
+{
+    struct nu_h1_parser p;
+    struct nu_h1_out out;
+    struct nu_arena *arena = nu_arena_new(256);
+    char *text = strdup("GET /x HTTP/1.1\r\nA: b\r\nC : d\r\n\r\n");
+    assert_non_null(text);
+    nu_h1_init(&p, &defaults);
+    nu_h1_begin_request(&p, arena);
+    assert_int_equal(read_text(&p, text, &out), NU_H1_ERROR);
+    free(text);
+    assert_int_equal(out.error, NU_H1_FIELD_SPACE);
+    assert_true(nu_text_is(out.head->target, "/x"));
+    assert_int_equal(out.head->count, 1);
+    assert_true(nu_text_is(nu_http_field_value(out.head->fields), "b"));
+    nu_h1_init(&p, &defaults);
+    nu_h1_begin_request(&p, arena);
+    assert_int_equal(read_text(&p, "GET x HTTP/1.2\r\n", &out), NU_H1_ERROR);
+    assert_null(out.head);
+    nu_arena_free(arena);
+}
+
 static void events_have_names(void **state)
 {
     assert_string_equal(nu_h1_event_str(NU_H1_MORE), "more");
@@ -348,6 +426,9 @@ int main(void)
         cmocka_unit_test(dripping_pins_little),
         cmocka_unit_test(cut_lines_are_looked_through_once),
         cmocka_unit_test(a_head_in_one_read_is_not_copied),
+        cmocka_unit_test(bodies_can_pass_by),
+        cmocka_unit_test(tunnels_and_bodies_until_close_pass_by),
+        cmocka_unit_test(a_refused_head_can_be_told),
         cmocka_unit_test(events_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,6 +134,20 @@ static void edits_have_a_limit(void **state)
     assert_false(nu_http_append(head, NU_HDR_OTHER, T("x"), T("y")));
 }
 
+static void a_clone_is_edited_alone(void **state)
+{
+    add("a", "1");
+    head->status = 200;
+    struct nu_http_head *clone = nu_http_head_clone(head, arena);
+    nu_http_set(clone, T("a"), T("2"));
+    nu_http_add(clone, T("via"), T("x"));
+    assert_fields("a: 1\n");
+    assert_null(nu_http_get(head, NU_HDR_VIA));
+    assert_int_equal(clone->status, 200);
+    head = clone;
+    assert_fields("a: 2\nvia: x\n");
+}
+
 static void hop_by_hop_is_marked(void **state)
 {
     add("Keep-Alive", "1");
@@ -199,6 +213,7 @@ int main(void)
         TEST(setting_from_itself),
         TEST(what_must_not_stand_in_a_field),
         TEST(edits_have_a_limit),
+        TEST(a_clone_is_edited_alone),
         TEST(hop_by_hop_is_marked),
         TEST(lists_are_taken_apart),
         TEST(texts_compare),
