@@ -1,0 +1,73 @@
+"""What systemd is to a service: a socket that is told things, sockets that are passed, a unit that says how to start."""
+import os
+import socket
+
+from lib.poll import SLOW
+
+
+class Manager:
+    """The other end of sd_notify(3)."""
+
+    def __init__(self, folder):
+        self.path = f"{folder}/notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        os.chmod(self.path, 0o777)  # as systemd's own: services of every user write to it
+        self.heard = []
+
+    def env(self, watchdog_ms=None):
+        rows = {"NOTIFY_SOCKET": self.path}
+        if watchdog_ms:
+            rows["WATCHDOG_USEC"] = str(watchdog_ms * 1000)
+        return rows
+
+    def next(self, timeout=10):
+        """The next message as a dict; None when none came in time."""
+        self.socket.settimeout(timeout * SLOW)
+        try:
+            text = self.socket.recv(4096).decode()
+        except socket.timeout:
+            return None
+        message = dict(row.split("=", 1) for row in text.splitlines())
+        self.heard.append(message)
+        return message
+
+    def wait(self, key, timeout=10):
+        """The next message that has the key; those before it are passed over."""
+        while True:
+            message = self.next(timeout)
+            assert message is not None, f"no {key}; heard {self.heard}"
+            if key in message:
+                return message
+
+    def close(self):
+        self.socket.close()
+
+
+def passing(sockets, names=()):
+    """(words, more): put before a program's words and into its Child, they pass it the listening sockets as systemd does."""
+    fds = [s.fileno() for s in sockets]
+    moves = " ".join(f"{100 + i}<&{fd}" for i, fd in enumerate(fds))  # first out of each other's way
+    places = " ".join(f"{3 + i}<&{100 + i} {100 + i}<&-" for i in range(len(fds)))
+    script = f'exec {moves}; exec {places}; LISTEN_PID=$$ LISTEN_FDS={len(fds)} LISTEN_FDNAMES={":".join(names)} exec "$@"'
+    return ["bash", "-c", script, "bash"], {"pass_fds": fds}
+
+
+def unit(text):
+    """Section.Key -> list of values, of a unit file."""
+    rows, section = {}, ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            rows.setdefault(f"{section}.{key}", []).append(value)
+    return rows
+
+
+def as_the_unit_says(rows):
+    """Words that start a program with the user and the rights of the unit: its own words follow."""
+    caps = ",".join(f"+{word.removeprefix('CAP_').lower()}" for word in rows["Service.AmbientCapabilities"][0].split())
+    assert rows["Service.NoNewPrivileges"] == ["yes"]
+    return ["setpriv", f"--reuid={rows['Service.User'][0]}", f"--regid={rows['Service.Group'][0]}", "--init-groups",
+            f"--inh-caps=-all,{caps}", f"--ambient-caps=-all,{caps}", f"--bounding-set=-all,{caps}", "--no-new-privs", "--"]
