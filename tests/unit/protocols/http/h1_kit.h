@@ -20,6 +20,7 @@ struct h1_kit {
     enum nu_method method; /* what responses answer */
     bool upgrade;          /* asked for; for a request: granted */
     bool keep;             /* heads are compacted at once (E6) */
+    bool pass;             /* what nu_h1_opaque allows goes past the parser */
     bool open;             /* the stream does not end: no eof at the end of the bytes */
     const struct nu_h1_limits *limits;
     /* The next piece's length, 1 to left; NULL = all. */
@@ -200,6 +201,19 @@ static inline void h1_kit_tell(struct h1_run *r, enum nu_h1_event event, struct 
         h1_say(&r->log, "END");
 }
 
+/* Body bytes that the parser need not see; true if there were any. */
+static inline bool h1_kit_pass(struct h1_run *r, struct nu_slice *in)
+{
+    uint64_t opaque = r->kit->pass && r->last != NU_H1_END ? nu_h1_opaque(&r->parser) : 0;
+    if (opaque == 0 || in->len == 0)
+        return false;
+    struct nu_h1_out out = {.data =
+                                nu_slice_split(in, in->len < opaque ? in->len : (size_t)opaque)};
+    nu_h1_passed(&r->parser, out.data.len);
+    h1_kit_tell(r, NU_H1_DATA, &out);
+    return true;
+}
+
 /* One piece, event by event. */
 static inline void h1_kit_feed(struct h1_run *r, struct nu_slice *in)
 {
@@ -215,7 +229,8 @@ static inline void h1_kit_feed(struct h1_run *r, struct nu_slice *in)
         } else if (r->last == NU_H1_END) {
             return;
         }
-        h1_kit_tell(r, nu_h1_read(&r->parser, in, &out), &out);
+        if (!h1_kit_pass(r, in))
+            h1_kit_tell(r, nu_h1_read(&r->parser, in, &out), &out);
     } while (r->last != NU_H1_MORE && r->last != NU_H1_ERROR);
     nu_assert(r->last == NU_H1_ERROR || in->len == 0);
 }
