@@ -120,14 +120,17 @@ static const struct nu_node *path_node(const struct nu_node *node)
     return node->kind == NU_NODE_MAP ? nu_node_get(node, "path") : node;
 }
 
-/* The file may not exist yet, its folder must: `check` finds what `run` would stumble over. */
+/* The file may not exist yet, its folder must: `check` finds what `run` would stumble over. One
+ * that cannot be looked at is told when the file is opened. */
 static bool has_folder(const char *path, struct nu_arena *scratch)
 {
     struct stat st;
     const char *slash = strrchr(path, '/');
     const char *folder =
         slash == path ? "/" : nu_arena_strndup(scratch, path, (size_t)(slash - path));
-    return stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
+    if (stat(folder, &st))
+        return errno != ENOENT && errno != ENOTDIR;
+    return S_ISDIR(st.st_mode);
 }
 
 /* `access_log: off` would make a file of that name; "off" in quotes does. */
