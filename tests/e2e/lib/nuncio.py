@@ -48,10 +48,10 @@ def remember(text):
 class Nuncio(Child):
     """`nuncio run -c FILE`, serving. `config` is a text or a Path (taken as it is); None means the arguments say all.
 
-    `under` is a command that runs it, like `nsenter --net=...`.
+    `under` is a command that runs it, like `nsenter --net=...`; `more` goes to subprocess.Popen.
     """
 
-    def __init__(self, config=None, *args, workers=None, env=None, ready=True, files=None, under=()):
+    def __init__(self, config=None, *args, workers=None, env=None, ready=True, files=None, under=(), **more):
         self.dir = Path(tempfile.mkdtemp(prefix="nu-"))  # short: UNIX socket paths end at 107 bytes
         self.path = config if isinstance(config, Path) else None
         self.workers = workers
@@ -61,7 +61,7 @@ class Nuncio(Child):
             self.path = self.dir / "nuncio.yaml"
             self.write(config)
         words = ["run", *(["-c", self.path] if self.path else []), *args]
-        super().__init__(*under, BINARY, *words, cwd=self.dir, env={**os.environ, **(env or {})})
+        super().__init__(*under, BINARY, *words, cwd=self.dir, env={**os.environ, **(env or {})}, **more)
         if ready:
             try:
                 self.wait_ready()

@@ -1,10 +1,10 @@
-"""A system call that fails on purpose: a library put before libc's, made on the spot by gcc."""
+"""A system call that goes wrong on purpose: a library put before libc's, made on the spot by gcc."""
 import os
 
 from lib.process import command
 
 # epoll_ctl says ENOSPC (the user's watches are used up) for a socket whose peer has the port NO_EPOLL_FOR.
-SOURCE = r"""
+NO_EPOLL = r"""
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -27,10 +27,47 @@ int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 """
 
 
+# accept4 of a worker does what WHEN_ACCEPTING says: hangs for good, or tries what only somebody else's code would.
+AT_ACCEPT = r"""
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    int got = (int)syscall(SYS_accept4, fd, addr, len, flags);
+    const char *what = getenv("WHEN_ACCEPTING");
+    char *const words[] = {"true", NULL};
+    if (got < 0 || !what || gettid() == getpid())
+        return got;
+    while (strcmp(what, "hang") == 0)
+        sleep(1000);
+    if (strcmp(what, "execve") == 0)
+        execve("/bin/true", words, words);
+    if (strcmp(what, "setuid") == 0 && syscall(SYS_setuid, 0) == 0)
+        abort();
+    return got;
+}
+"""
+
+
+def preload(source, folder, **env):
+    """The environment in which a program has the library, and the variables given."""
+    library = folder / "preload.so"
+    library.with_suffix(".c").write_text(source)
+    command("gcc", "-shared", "-fPIC", "-O1", "-o", library, library.with_suffix(".c"), check=True)
+    asan = f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"
+    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": asan, **env}
+
+
 def no_epoll_for(port, folder):
     """The environment in which a program cannot watch its connection from that client port."""
-    source, library = folder / "no_epoll.c", folder / "no_epoll.so"
-    source.write_text(SOURCE)
-    command("gcc", "-shared", "-fPIC", "-O1", "-o", library, source, check=True)
-    asan = f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"
-    return {"LD_PRELOAD": str(library), "NO_EPOLL_FOR": str(port), "ASAN_OPTIONS": asan}
+    return preload(NO_EPOLL, folder, NO_EPOLL_FOR=str(port))
+
+
+def when_accepting(what, folder):
+    """The environment in which a worker does that ("hang", "execve", "setuid") with the first connection it accepts."""
+    return preload(AT_ACCEPT, folder, WHEN_ACCEPTING=what)
