@@ -1,7 +1,7 @@
 # `make lint` and `make fmt`. Each check is a target of its own; lint runs all of them and fails if one did.
 # Included by the Makefile.
 
-LINTS := lint-tools lint-layers lint-sizes lint-words lint-format lint-compilers lint-docs lint-scripts lint-cppcheck lint-tidy
+LINTS := lint-tools lint-layers lint-sizes lint-words lint-format lint-compilers lint-docs lint-scripts lint-cppcheck lint-tidy lint-man lint-deb
 
 C_DIRS   := $(wildcard $(LAYERS) tools tests)
 C_SRC    := $(sort $(shell find $(C_DIRS) -name '*.c' 2>/dev/null))
@@ -44,6 +44,15 @@ lint-compilers:
 # The generated pages say what this binary says.
 lint-docs: $(if $(NU_SRC),$(BUILD)/nuncio)
 	$(Q)tests/lint/pages $(BUILD)/nuncio
+
+# Man pages as two programs read them.
+lint-man: $(BUILD)/pages/done
+	$(Q)tests/lint/man $(BUILD)/pages/man
+
+# The package, compiled with Debian's own flags, as Debian would take it.
+lint-deb:
+	+$(Q)$(SUBMAKE) deb >/dev/null
+	$(Q)lintian --allow-root --fail-on error,warning --tag-display-limit 0 $(BUILD)/deb/*.changes
 
 # One checked file, one stamp; the object's own dependencies say when it is stale.
 TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(C_SRC))
