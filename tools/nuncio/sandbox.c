@@ -53,8 +53,8 @@ static const int main_only[] = {
     /* config, logs, certificates, sockets with a path */
     S(open), S(openat), S(openat2), S(access), S(faccessat), S(faccessat2), S(readlink),
     S(readlinkat), S(getdents64), S(getcwd), S(unlink), S(unlinkat), S(chmod), S(fchmod),
-    S(fchmodat), S(umask), S(pread64), S(pwrite64), S(ftruncate), S(fadvise64), S(statfs), S(fstatfs),
-    S(flock), S(inotify_init1), S(inotify_add_watch), S(inotify_rm_watch),
+    S(fchmodat), S(umask), S(pread64), S(pwrite64), S(ftruncate), S(fadvise64), S(statfs),
+    S(fstatfs), S(flock), S(inotify_init1), S(inotify_add_watch), S(inotify_rm_watch),
     /* descriptors that are made anew */
     S(dup), S(dup2), S(dup3), S(eventfd2), S(epoll_create1), S(timerfd_create), S(timerfd_settime),
     S(socketpair),
@@ -119,6 +119,18 @@ const char *nu_sandbox_str(enum nu_sandbox kind)
 
 /* --- making a filter; 0 or a negative error, as libseccomp has it --- */
 
+/* libseccomp's own macros leave a field out, which clang warns of. */
+static struct scmp_arg_cmp equal(unsigned arg, uint64_t value)
+{
+    return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
+static struct scmp_arg_cmp masked(unsigned arg, uint64_t mask, uint64_t value)
+{
+    return (struct scmp_arg_cmp){
+        .arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+}
+
 static int add_all(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t count)
 {
     int err = 0;
@@ -132,9 +144,8 @@ static int add_rows(scmp_filter_ctx ctx, enum nu_sandbox kind)
     int err = 0;
     for (size_t i = 0; i < COUNT(rows) && !err; i++)
         if (rows[i].who & 1 << kind)
-            err = seccomp_rule_add(
-                ctx, SCMP_ACT_ALLOW, rows[i].call, 1,
-                SCMP_CMP(rows[i].arg, SCMP_CMP_MASKED_EQ, rows[i].mask, rows[i].value));
+            err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, rows[i].call, 1,
+                                   masked(rows[i].arg, rows[i].mask, rows[i].value));
     return err;
 }
 
@@ -145,18 +156,16 @@ static int add_sockets(scmp_filter_ctx ctx)
     static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
     int err = 0;
     for (size_t i = 0; i < COUNT(families) * COUNT(types) && !err; i++)
-        err = seccomp_rule_add(
-            ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-            SCMP_CMP(0, SCMP_CMP_EQ, (unsigned)families[i / COUNT(types)]),
-            SCMP_CMP(1, SCMP_CMP_MASKED_EQ, SOCK_KIND, (unsigned)types[i % COUNT(types)]));
+        err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+                               equal(0, (unsigned)families[i / COUNT(types)]),
+                               masked(1, SOCK_KIND, (unsigned)types[i % COUNT(types)]));
     return err;
 }
 
 /* abort() signals its own thread; other processes are none of our business. */
 static int add_signals(scmp_filter_ctx ctx)
 {
-    return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                            SCMP_CMP(0, SCMP_CMP_EQ, (unsigned)getpid()));
+    return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, equal(0, (unsigned)getpid()));
 }
 
 /* Main reads long lists in threads of its own kind; never a process. The flags of clone3 lie in
@@ -172,7 +181,7 @@ static int add_threads(scmp_filter_ctx ctx)
     if (err)
         return err;
     return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                            SCMP_CMP(flags, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+                            masked(flags, CLONE_THREAD, CLONE_THREAD));
 }
 
 static int add_lists(scmp_filter_ctx ctx, enum nu_sandbox kind)
