@@ -16,7 +16,7 @@ def pinned(cpu, *words):
 
 def nuncio(tools, folder, origins):
     """On ports of the kernel's choice; only what the chosen scenarios need is in its config."""
-    text = "workers: 1\nlisteners:\n"
+    text = "workers: 1\ncore_dumps: on\nlisteners:\n"  # lest its memory be hidden from an ordinary user
     text += "".join(f"  - {{name: {name}, bind: \"127.0.0.1:0\", filters: [{{tcp_proxy: {{cluster: {name}}}}}]}}\n" for name in origins)
     text += "clusters:\n" + "".join(f"  - {{name: {name}, endpoints: \"127.0.0.1:{port}\"}}\n" for name, port in origins.items())
     config = Path(folder) / "nuncio.yaml"
