@@ -63,8 +63,26 @@ clusters:
 """
 
 
+def test_datagrams():
+    assert emit("--from", ":53", "--to", "udp://10.0.0.1:53", "--to", "udp://10.0.0.2:53", "--from", "udp://[::]:123", "--to", "ntp.test:123") == """\
+listeners:
+  - name: from1
+    bind: "udp://127.0.0.1:53"
+    filters: [{udp_proxy: {cluster: to1}}]
+  - name: from2
+    bind: "udp://[::]:123"
+    filters: [{udp_proxy: {cluster: to2}}]
+clusters:
+  - name: to1
+    endpoints: ["10.0.0.1:53", "10.0.0.2:53"]
+  - name: to2
+    endpoints: ["ntp.test:123"]
+"""
+
+
 @pytest.mark.parametrize("words", [
     ["--from", ":8080", "--to", "a.test:1"],
+    ["--from", ":53", "--to", "udp://10.0.0.1:53", "--from", "tcp://:53", "--to", "10.0.0.1:53"],
     ["--from", ":1", "--to", "sni:a.test=[::1]:1", "--to", "sni:a.test=[::1]:2", "--to", "unix:x y"],
     ["--from", ":0", "--to", "a:1", "--from", ":0", "--to", "unix:@abstract"],
 ])
@@ -85,7 +103,8 @@ CARET = {
     ("--from", ":80", "--from", "127.0.0.1:80"): ("a second --from of this address", "^^^^^^^^^^^^"),
     ("--from", ":80", "--to", "http://a:1"): ('"http" is not in this version', "^^^^"),
     ("--from", ":80", "--to", "sni:a.test=https://a:1"): ('"https" is not in this version', " " * 11 + "^^^^^"),
-    ("--from", ":80", "--to", "udp://a:1"): ('"udp" is not in this version', "^^^"),
+    ("--from", "udp://:80", "--to", "unix:/x"): ("datagrams do not go to UNIX sockets", "^^^^^^^"),
+    ("--from", ":80", "--to", "sni:a.test=udp://a:1"): ("datagrams have no server name", "^" * 20),
     ("--from", ":80", "--to", "10.0.0.1"): ("an address is HOST:PORT", '^^^^^^^^ did you mean "10.0.0.1:PORT"?'),
     ("--from", ":80", "--to", "10.0.0.1:"): ("a port is missing here", " " * 9 + "^"),
     ("--from", ":80", "--to", "10.0.0.1:0"): ("port 0 cannot be connected to", " " * 9 + "^"),
@@ -105,6 +124,15 @@ def test_refused(words):
     lines = done.stderr.splitlines()
     assert done.returncode == 2 and done.stdout == "" and said in lines[0], done.stderr
     assert lines[1:] == [f"      {words[-3 if words[0] == '--from' and words[-1] == 'a:1' and len(words) == 4 else -1]}", f"      {caret}"]
+
+
+@pytest.mark.parametrize("words", [
+    ["--from", "udp://:80", "--to", "tcp://a:1"],
+    ["--from", "tcp://:80", "--to", "udp://a:1"],
+])
+def test_datagrams_and_streams_do_not_mix(words):
+    done = run_nuncio("run", *words)
+    assert (done.returncode, done.stderr) == (2, "nuncio run: --to a:1: udp:// goes to udp:// only: datagrams and streams do not mix\n")
 
 
 def test_from_without_to():

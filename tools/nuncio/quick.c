@@ -36,18 +36,36 @@ static bool ends_with(const char *text, const char *end)
     return len >= n && strcmp(text + len - n, end) == 0;
 }
 
+/* As far as is known: a front that does not say takes what its first server takes. */
+static bool is_udp(const struct quick_front *front)
+{
+    const struct nu_list *first = front->routes.next;
+    if (front->scheme != QUICK_UNSAID || !first || first == &front->routes)
+        return front->scheme == QUICK_UDP;
+    return nu_container(first, struct quick_route, link)->scheme == QUICK_UDP;
+}
+
 /* Two of the same make a config that cannot work. */
 static bool is_new_front(const struct quick_input *in, const struct nu_quick *quick,
-                         const char *bind)
+                         const struct quick_front *front)
 {
     const struct nu_list *fronts = &quick->fronts;
     nu_list_each (link, fronts) {
-        if (strcmp(nu_container(link, struct quick_front, link)->bind, bind) == 0 &&
-            !ends_with(bind, ":0"))
+        const struct quick_front *other = nu_container(link, struct quick_front, link);
+        if (is_udp(other) == is_udp(front) && strcmp(other->bind, front->bind) == 0 &&
+            !ends_with(front->bind, ":0"))
             return quick_complain(in, in->value, strlen(in->value), NULL,
                                   "a second --from of this address");
     }
     return true;
+}
+
+static bool takes_path(const struct quick_input *in, const char *at, const char *address,
+                       enum quick_scheme scheme)
+{
+    if (scheme != QUICK_UDP || strncmp(address, "unix:", 5) != 0)
+        return true;
+    return quick_complain(in, at, strlen(at), NULL, "datagrams do not go to UNIX sockets");
 }
 
 bool nu_quick_from(struct nu_quick *quick, const char *value)
@@ -56,7 +74,8 @@ bool nu_quick_from(struct nu_quick *quick, const char *value)
     const char *at = value;
     struct quick_front *front = nu_arena_alloc(quick->arena, sizeof *front);
     if (!quick_take_scheme(&in, &at, &front->scheme) ||
-        !quick_take_address(&in, at, true, &front->bind) || !is_new_front(&in, quick, front->bind))
+        !quick_take_address(&in, at, true, &front->bind) ||
+        !takes_path(&in, at, front->bind, front->scheme) || !is_new_front(&in, quick, front))
         return false;
     front->value = value;
     front->tls = quick->common;
@@ -100,8 +119,9 @@ static bool is_new_server(const struct quick_input *in, const char *at,
 static bool join_scheme(const struct quick_input *in, struct quick_route *route,
                         enum quick_scheme scheme)
 {
-    if (scheme == QUICK_UNSAID)
-        scheme = QUICK_TCP;
+    if (scheme == QUICK_UDP && route->sni)
+        return quick_complain(in, in->value, strlen(in->value), NULL,
+                              "datagrams have no server name");
     if (route->scheme != QUICK_UNSAID && route->scheme != scheme)
         return quick_complain(in, in->value, strlen(in->value), NULL,
                               "servers that share the load need the same scheme");
@@ -122,6 +142,10 @@ bool nu_quick_to(struct nu_quick *quick, const char *value)
         return quick_complain(&in, value, strlen(value), NULL, "no --from stands before it");
     struct quick_front *front = nu_container(quick->fronts.prev, struct quick_front, link);
     struct quick_route *route = find_route(quick, front, sni);
+    if (scheme == QUICK_UNSAID)
+        scheme = front->scheme == QUICK_UDP ? QUICK_UDP : QUICK_TCP;
+    if (!takes_path(&in, at, server->address, scheme))
+        return false;
     if (!is_new_server(&in, at, route, server->address) || !join_scheme(&in, route, scheme))
         return false;
     nu_list_add_tail(&route->servers, &server->link);
@@ -153,7 +177,8 @@ static struct quick_tls *owner_of(const struct quick_input *in, struct nu_quick 
 {
     if (quick->last_route && quick->last_route->scheme == QUICK_TLS)
         return &quick->last_route->tls;
-    if (quick->last_route || (quick->last && quick->last->scheme == QUICK_TCP))
+    if (quick->last_route ||
+        (quick->last && (quick->last->scheme == QUICK_TCP || quick->last->scheme == QUICK_UDP)))
         quick_complain(in, in->value, strlen(in->value), NULL,
                        "the address before it is not a tls:// one");
     else if (quick->last)
@@ -195,6 +220,24 @@ static bool check_files(const struct quick_tls *tls, const char *option, const c
     return true;
 }
 
+static bool check_routes(const struct quick_front *front)
+{
+    bool udp = front->scheme == QUICK_UDP;
+    if (udp && strncmp(front->bind, "unix:", 5) == 0)
+        return missing("--from", front->value, "datagrams do not go to UNIX sockets");
+    nu_list_each (link, &front->routes) {
+        const struct quick_route *route = nu_container(link, struct quick_route, link);
+        const struct quick_server *server =
+            nu_container(route->servers.next, struct quick_server, link);
+        if ((route->scheme == QUICK_UDP) != udp)
+            return missing("--to", server->address,
+                           "udp:// goes to udp:// only: datagrams and streams do not mix");
+        if (!check_files(&route->tls, "--to", server->address))
+            return false;
+    }
+    return true;
+}
+
 /* The scheme of a front that has none: it is TLS where it has a certificate, else that of where it
  * goes. */
 static bool settle_front(struct quick_front *front)
@@ -213,16 +256,9 @@ static bool settle_front(struct quick_front *front)
                        said ? "it needs --tls-cert FILE and --tls-key FILE"
                             : "it takes TLS as its --to does, so it needs --tls-cert FILE and "
                               "--tls-key FILE; plain is tcp://");
-    if (front->scheme == QUICK_TCP && file[NU_QUICK_CA])
+    if (front->scheme != QUICK_TLS && file[NU_QUICK_CA])
         return missing("--from", front->value, "--tls-ca without --tls-cert");
-    nu_list_each (link, &front->routes) {
-        const struct quick_route *route = nu_container(link, struct quick_route, link);
-        const struct quick_server *server =
-            nu_container(route->servers.next, struct quick_server, link);
-        if (!check_files(&route->tls, "--to", server->address))
-            return false;
-    }
-    return true;
+    return check_routes(front);
 }
 
 const char *nu_quick_config(struct nu_quick *quick)

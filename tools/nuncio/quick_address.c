@@ -31,8 +31,8 @@ bool quick_complain(const struct quick_input *in, const char *at, size_t span, c
 /* --- the parts of an address --- */
 
 /* By enum quick_scheme; what others versions know stands behind. */
-static const char *const schemes[] = {"tcp", "tls", "http", "https", "udp"};
-#define KNOWN_SCHEMES 2
+static const char *const schemes[] = {"tcp", "tls", "udp", "http", "https"};
+#define KNOWN_SCHEMES 3
 
 bool quick_take_scheme(const struct quick_input *in, const char **at, enum quick_scheme *out)
 {

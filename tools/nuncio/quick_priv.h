@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum quick_scheme { QUICK_TCP, QUICK_TLS, QUICK_UNSAID };
+enum quick_scheme { QUICK_TCP, QUICK_TLS, QUICK_UDP, QUICK_UNSAID };
 
 /* Absolute paths by enum nu_quick_file; NULL = not given. */
 struct quick_tls {

@@ -17,6 +17,13 @@ static void put_quoted(FILE *out, const char *text)
     fputc('"', out);
 }
 
+static void put_proxy(FILE *out, const char *indent, const struct quick_front *front,
+                      unsigned cluster)
+{
+    fprintf(out, "%sfilters: [{%s: {cluster: to%u}}]\n", indent,
+            front->scheme == QUICK_UDP ? "udp_proxy" : "tcp_proxy", cluster);
+}
+
 /* "key: value", behind a comma where something stands before it. */
 static void put_pair(FILE *out, const char **comma, const char *key, const char *value)
 {
@@ -61,20 +68,27 @@ static void put_chain(FILE *out, const struct quick_front *front, const struct q
         put_server_tls(out, head, front);
         head = "        ";
     }
-    fprintf(out, "%sfilters: [{tcp_proxy: {cluster: to%u}}]\n", head, cluster);
+    put_proxy(out, head, front, cluster);
 }
 
-static void put_front(FILE *out, const struct quick_front *front, unsigned number,
-                      unsigned *cluster)
+static const char *bind_of(const struct nu_quick *quick, const struct quick_front *front)
+{
+    if (front->scheme != QUICK_UDP)
+        return front->bind;
+    return nu_arena_printf(quick->arena, "udp://%s", front->bind);
+}
+
+static void put_front(FILE *out, const struct nu_quick *quick, const struct quick_front *front,
+                      unsigned number, unsigned *cluster)
 {
     const struct nu_list *first = front->routes.next;
     const struct quick_route *route = nu_container(first, struct quick_route, link);
     fprintf(out, "  - name: from%u\n    bind: ", number);
-    put_quoted(out, front->bind);
+    put_quoted(out, bind_of(quick, front));
     fputc('\n', out);
     if (first->next == &front->routes && !route->sni) {
         put_server_tls(out, "    ", front);
-        fprintf(out, "    filters: [{tcp_proxy: {cluster: to%u}}]\n", ++*cluster);
+        put_proxy(out, "    ", front, ++*cluster);
         return;
     }
     fputs("    chains:\n", out);
@@ -115,7 +129,7 @@ void quick_put_config(FILE *out, const struct nu_quick *quick)
     unsigned number = 0, cluster = 0;
     fputs("listeners:\n", out);
     nu_list_each (link, &quick->fronts) {
-        put_front(out, nu_container(link, struct quick_front, link), ++number, &cluster);
+        put_front(out, quick, nu_container(link, struct quick_front, link), ++number, &cluster);
     }
     cluster = 0;
     fputs("clusters:\n", out);

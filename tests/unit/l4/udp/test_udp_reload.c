@@ -168,31 +168,43 @@ static void no_client_comes_to_another_worker(void **state)
         close(fd[i]);
 }
 
+static int bound_socket(int type, uint16_t *port)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof in;
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = 1;
+    in.sin_port = htons(*port);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&in, len) || getsockname(fd, (struct sockaddr *)&in, &len)) {
+        close(fd);
+        return -1;
+    }
+    *port = ntohs(in.sin_port);
+    return fd;
+}
+
 /* TCP and UDP of one port are told apart, and a port that somebody has is not shared. */
 static void a_busy_port_is_told(void **state)
 {
-    struct nu_addr addr = {
-        .kind = NU_ADDR_IP4, .prefix = 32, .ip = {127, 0, 0, 1}
-    };
-    struct sockaddr_storage ss;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
-    socklen_t len = nu_addr_to_sockaddr(&addr, &ss);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
-    nu_addr_from_sockaddr(&addr, &ss, len);
     char text[256];
-    snprintf(text, sizeof text, "listeners: {bind: \"udp://127.0.0.1:%u\", filters: one}",
-             addr.port);
+    uint16_t port = 0;
+    int udp = -1, tcp = bound_socket(SOCK_STREAM, &port);
+    while ((udp = bound_socket(SOCK_DGRAM, &port)) < 0) { /* somebody's: another one */
+        close(tcp);
+        port = 0;
+        tcp = bound_socket(SOCK_STREAM, &port);
+    }
+    snprintf(text, sizeof text, "listeners: {bind: \"udp://127.0.0.1:%u\", filters: one}", port);
     struct served next = build(text);
     assert_int_equal(nu_listeners_bind(next.listeners, now.listeners, next.conf), NU_ERR_CONFIG);
     assert_non_null(strstr(nu_conf_report(next.conf), "address already in use"));
     discard(&next);
-    close(fd);
+    close(udp);
+    close(tcp);
     snprintf(text, sizeof text,
              "listeners: [{bind: \"udp://127.0.0.1:%u\", filters: one}, {bind: \"127.0.0.1:%u\", "
              "filters: back}]",
-             addr.port, addr.port);
+             port, port);
     serve(text);
     serve_nothing();
 }
