@@ -46,7 +46,7 @@ static int by_text(const void *a, const void *b)
 static void put_see_also(FILE *out, const char *self)
 {
     const struct nu_command *command;
-    const char *names[MAX_COMMANDS];
+    const char *names[MAX_COMMANDS] = {0};
     size_t count = 0;
     for (size_t i = 0; (command = nu_command_at(i)) && count < MAX_COMMANDS; i++)
         if (*command->summary && strcmp(command->name, self) != 0)
