@@ -1,8 +1,12 @@
 /* throttle: limits the bytes a second of each connection, by a token bucket for each direction.
  *
- * Faces: any. Sees: DATA of the directions it limits. Stores: the rest of one slice a direction, no
- * more than what its neighbour handed it. END waits behind that rest. Holds a direction from the
- * moment its tokens are used up until its timer brings new ones. `close` drops the rests. */
+ * A datagram goes whole, once there are tokens for it; for one that is longer than the burst, once
+ * the bucket is full, and the next waits for the debt.
+ *
+ * Faces: any. Sees: DATA or DGRAM of the directions it limits. Stores: the rest of one slice a
+ * direction, no more than what its neighbour handed it. END waits behind that rest. Holds a
+ * direction from the moment its tokens are used up until its timer brings new ones. `close` drops
+ * the rests. */
 #include "core/chain.h"
 #include "core/conf/schema.h"
 #include "l4/filters/filters.h"
@@ -21,6 +25,7 @@ struct throttle_conf {
 struct bucket {
     int64_t tokens, filled_ms;
     struct nu_slice rest;
+    bool whole; /* it is a datagram */
 };
 
 struct throttle {
@@ -43,9 +48,29 @@ static void fill(const struct throttle_conf *conf, struct bucket *b, int64_t now
 static int64_t wait_ms(const struct throttle_conf *conf, const struct bucket *b)
 {
     int64_t want = (int64_t)b->rest.len, tick = conf->rate * TICK_MS / 1000 + 1;
-    want = want < tick ? want : tick;
+    want = want < tick || b->whole ? want : tick;
     want = want < conf->burst ? want : conf->burst;
     return (want * 1000 - b->tokens + conf->rate - 1) / conf->rate;
+}
+
+/* How much of the rest may go now; `all` of it may be nothing. */
+static size_t may_go(const struct throttle_conf *conf, const struct bucket *b, bool *all)
+{
+    int64_t len = (int64_t)b->rest.len, may = b->tokens / 1000;
+    if (b->whole) {
+        *all = may >= (len < conf->burst ? len : conf->burst);
+        return *all ? b->rest.len : 0;
+    }
+    *all = len <= may;
+    return (size_t)(*all ? len : may);
+}
+
+static void forward_last(struct nu_filter *f, enum nu_dir dir, struct bucket *b)
+{
+    struct nu_ev ev = {.kind = b->whole ? NU_DGRAM : NU_DATA, .u.data = b->rest};
+    b->rest = (struct nu_slice){0};
+    nu_release(f, dir);
+    nu_forward(f, dir, &ev);
 }
 
 /* Sends of the rest what there are tokens for; holds while something is left. */
@@ -53,14 +78,12 @@ static void pass(struct nu_filter *f, enum nu_dir dir)
 {
     const struct throttle_conf *conf = ((struct throttle *)f)->conf;
     struct bucket *b = &((struct throttle *)f)->bucket[dir];
+    bool all;
     fill(conf, b, nu_filter_loop(f)->now_ms);
-    size_t may = (size_t)(b->tokens / 1000), n = b->rest.len < may ? b->rest.len : may;
+    size_t n = may_go(conf, b, &all);
     b->tokens -= (int64_t)n * 1000;
-    if (n == b->rest.len) {
-        struct nu_slice last = b->rest;
-        b->rest = (struct nu_slice){0};
-        nu_release(f, dir);
-        nu_forward_data(f, dir, last);
+    if (all) {
+        forward_last(f, dir, b);
         return;
     }
     if (n)
@@ -95,7 +118,9 @@ static enum nu_open throttle_open(struct nu_filter *f, const void *opaque)
 
 static void throttle_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    ((struct throttle *)f)->bucket[dir].rest = ev->u.data;
+    struct bucket *b = &((struct throttle *)f)->bucket[dir];
+    b->rest = ev->u.data;
+    b->whole = ev->kind == NU_DGRAM;
     pass(f, dir);
 }
 
@@ -132,7 +157,8 @@ static const struct nu_field fields[] = {
 
 static const struct nu_schema schema = {
     .name = "throttle",
-    .doc = "Limits the bytes a second of each connection.",
+    .doc = "Limits the bytes a second of each connection. Of datagrams, those that come while one "
+           "waits for its turn are dropped (from the client) or wait in the kernel (to it).",
     .size = sizeof(struct throttle_conf),
     .fields = fields,
     .scalar = "rate",
@@ -143,7 +169,7 @@ const struct nu_filter_type nu_filter_throttle = {
     .doc = "Limits the bytes a second of each connection.",
     .size = sizeof(struct throttle),
     .face = NU_FACES(NU_SAME, NU_SAME),
-    .sees = {NU_SEES(NU_DATA), NU_SEES(NU_DATA)},
+    .sees = {NU_SEES(NU_DATA) | NU_SEES(NU_DGRAM), NU_SEES(NU_DATA) | NU_SEES(NU_DGRAM)},
     .schema = &schema,
     .open = throttle_open,
     .event = throttle_event,

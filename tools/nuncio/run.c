@@ -182,25 +182,26 @@ static enum nu_exit run_run(struct nu_args *args)
 }
 
 static const struct nu_option options[] = {
-    {"config",       "FILE", 'c', "the config file, YAML or JSON"},
-    {"from",           "ADDRESS", OPT_FROM,
-     "without a file: listen on [tcp://][HOST]:PORT, tls://..., or unix:PATH;\nthe host is "
-     "127.0.0.1 "
-     "unless given"},
-    {"to",              "ADDRESS", OPT_TO,
-     "where connections to the --from before it go: [tcp://]HOST:PORT or\ntls://HOST:PORT; several "
+    {"config",                 "FILE", 'c', "the config file, YAML or JSON"},
+    {"from",                     "ADDRESS", OPT_FROM,
+     "without a file: listen on [tcp://][HOST]:PORT, tls://..., udp://... or\nunix:PATH; the host "
+     "is "
+     "127.0.0.1 unless given"},
+    {"to",                        "ADDRESS", OPT_TO,
+     "where connections to the --from before it go: [tcp://]HOST:PORT,\ntls://... or udp://...; "
+     "several "
      "share the load. "
      "sni:NAME=ADDRESS: only TLS connections\nthat ask for NAME (or for *.NAME)"},
     {"emit",NULL, OPT_EMIT, "print the config file that says the same as --from and --to"},
     {"tls-cert", "FILE", OPT_TLS_CERT,
      "for the address before it: behind --from the server's certificate,\nbehind --to the "
      "client's. PEM, with the CAs between"},
-    {"tls-key",           "FILE", OPT_TLS_KEY, "its private key, if it is not in the same file"},
-    {"tls-ca",        "FILE", OPT_TLS_CA,
+    {"tls-key",                     "FILE", OPT_TLS_KEY, "its private key, if it is not in the same file"},
+    {"tls-ca",                  "FILE", OPT_TLS_CA,
      "for the address before it: clients must have a certificate of this\nCA; behind --to, the "
      "server "
      "must (default: the system's CAs)"},
-    {0             }
+    {0                       }
 };
 
 const struct nu_command nu_command_run = {
@@ -213,6 +214,7 @@ const struct nu_command nu_command_run = {
             "  nuncio run --from tls://:8443 --tls-cert c.pem --tls-key k.pem --to 127.0.0.1:9000\n"
             "  nuncio run --from :8443 --to 'sni:a.test=tcp://127.0.0.1:9443' --to "
             "'sni:*.b.test=tcp://127.0.0.1:9444'\n"
+            "  nuncio run --from :5353 --to udp://10.0.0.1:53 --to udp://10.0.0.2:53\n"
             "\n"
             "Prints `listening NAME ADDRESS` for each listener and `ready: ...` on stderr when it "
             "serves.\n"

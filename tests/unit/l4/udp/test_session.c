@@ -279,6 +279,44 @@ static void what_a_chain_will_not_take_is_dropped(void **state)
     serve_nothing();
 }
 
+/* A throttle lets datagrams through whole, and what comes while one waits is dropped. */
+static void a_throttle_polices(void **state)
+{
+    static char data[1500];
+    serve("listeners: {name: a, " UDP ", filters: [critic, {throttle: {rate: 1kB, burst: 2kB, "
+          "direction: upload}}, dback]}");
+    int fd = client_of("a");
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(send(fd, data, i == 3 ? 0 : 1500, 0), i == 3 ? 0 : 1500);
+    step();
+    assert_int_equal(recv(fd, data, sizeof data, MSG_DONTWAIT), 1500);
+    assert_int_equal(recv(fd, data, sizeof data, MSG_DONTWAIT), -1); /* 1000 lack */
+    assert_int_equal(dropped("a"), 3);
+    later(990);
+    assert_int_equal(recv(fd, data, sizeof data, MSG_DONTWAIT), -1);
+    later(1010);
+    assert_int_equal(recv(fd, data, sizeof data, MSG_DONTWAIT), 1500);
+    assert_int_equal(recv(fd, data, sizeof data, MSG_DONTWAIT), -1);
+    close(fd);
+    later(70000);
+    serve_nothing();
+}
+
+/* Longer than the burst: when the bucket is full. */
+static void one_longer_than_the_burst_goes_in_the_end(void **state)
+{
+    static char data[5000];
+    serve("listeners: {name: a, " UDP ", filters: [{throttle: {rate: 1MB, burst: 1kB}}, dback]}");
+    int fd = client_of("a");
+    assert_int_equal(send(fd, data, sizeof data, 0), sizeof data);
+    step();
+    later(20); /* the way back waits for its own bucket */
+    assert_int_equal(recv(fd, data, sizeof data, MSG_DONTWAIT), sizeof data);
+    close(fd);
+    later(60200);
+    serve_nothing();
+}
+
 /* Another client of the worker that has the only one so far. */
 static int client_beside(const char *name)
 {
@@ -343,6 +381,8 @@ int main(void)
         TEST(chains_are_chosen_by_addresses_and_ports),
         TEST(our_address_tells_sessions_apart),
         TEST(what_a_chain_will_not_take_is_dropped),
+        TEST(a_throttle_polices),
+        TEST(one_longer_than_the_burst_goes_in_the_end),
         TEST(a_flood_costs_its_sender_only),
     };
     return cmocka_run_group_tests(tests, start_udp, stop_udp);

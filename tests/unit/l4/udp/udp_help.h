@@ -2,6 +2,7 @@
 #ifndef TESTS_L4_UDP_HELP_H
 #define TESTS_L4_UDP_HELP_H
 
+#include "l4/filters/filters.h"
 #include "l4/udp/session.h"
 #include "l4/udp/udp.h"
 #include "tests/filters/filters.h"
@@ -62,8 +63,8 @@ static struct nu_filter_type critic;
 
 static inline int start_udp(void **state)
 {
-    static const struct nu_filter_type *const types[] = {&dback, &stuck, &deny,
-                                                         &one,   &two,   &critic};
+    static const struct nu_filter_type *const types[] = {
+        &dback, &stuck, &deny, &one, &two, &critic, &nu_filter_throttle};
     critic = nu_pedant;
     critic.name = "critic";
     critic.flags = NU_F_TEST;
