@@ -45,6 +45,11 @@ def newer(package, tmp_path_factory):
     return folder / "nuncio_99-1_all.deb"
 
 
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory):
+    return systemd.only_listed(tmp_path_factory.mktemp("launcher"))
+
+
 @pytest.fixture
 def machine(tmp_path, closing):
     return closing(throwaway.Throwaway(tmp_path))
@@ -56,15 +61,17 @@ def dpkg(machine, *words):
 
 
 class Service:
-    """The unit of the installed package, run as systemd would."""
+    """The unit of the installed package, run as systemd would: its user, rights and system calls."""
 
-    def __init__(self, machine):
+    def __init__(self, machine, launcher):
         rows = systemd.unit(machine.read("/lib/systemd/system/nuncio.service"))
         user = rows["Service.User"][0]
         machine.run("install", "-d", "-o", user, "-g", user, "-m", rows["Service.RuntimeDirectoryMode"][0],
                     f"/run/{rows['Service.RuntimeDirectory'][0]}")
         self.machine = machine
-        self.child = machine.start(*systemd.as_the_unit_says(rows), *rows["Service.ExecStart"][0].split())
+        machine.put("/tmp/calls", "\n".join(systemd.allowed_calls(rows)))
+        filtered = [machine.copy(launcher), "/tmp/calls"]
+        self.child = machine.start(*systemd.as_the_unit_says(rows), *filtered, *rows["Service.ExecStart"][0].split())
         self.child.wait_line("^ready: ")
 
     def status(self, key):
@@ -80,11 +87,11 @@ class Service:
         assert self.child.wait() == 0, self.child.output()
 
 
-def test_it_installs_serves_a_low_port_and_purges_clean(machine, package):
+def test_it_installs_serves_a_low_port_and_purges_clean(machine, package, launcher):
     dpkg(machine, "-i", machine.copy(package))
     assert "ok: 0 listeners" in machine.run("nuncio", "check", "-c", CONFIG)
     machine.put(CONFIG, ECHO)
-    service = Service(machine)
+    service = Service(machine, launcher)
     uid = machine.run("id", "-u", "nuncio").strip()
     assert uid != "0" and service.status("Uid").split() == [uid] * 4
     assert int(service.status("CapEff"), 16) == int(service.status("CapPrm"), 16) == 1 << 10  # CAP_NET_BIND_SERVICE
@@ -98,18 +105,18 @@ def test_it_installs_serves_a_low_port_and_purges_clean(machine, package):
     assert machine.run("id", "nuncio", check=False).endswith("no such user\n")
 
 
-def test_an_upgrade_keeps_the_config_and_whoever_runs(machine, package, newer):
+def test_an_upgrade_keeps_the_config_and_whoever_runs(machine, package, newer, launcher):
     dpkg(machine, "-i", machine.copy(package))
     machine.put(CONFIG, ECHO)
     uid = machine.run("id", "-u", "nuncio")
-    service = Service(machine)
+    service = Service(machine, launcher)
     dpkg(machine, "--force-confold", "-i", machine.copy(newer))
     assert machine.read(CONFIG) == ECHO and machine.run("id", "-u", "nuncio") == uid
     assert service.says("still here") == "still here"
     service.child.signal(signal.SIGHUP)
     service.child.wait_line(r"reload +done")
     service.stop()
-    again = Service(machine)
+    again = Service(machine, launcher)
     assert again.says("back") == "back"
     again.stop()
 

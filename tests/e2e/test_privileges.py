@@ -13,7 +13,7 @@ import pytest
 from lib import clients
 from lib.build import SANITIZED
 from lib.nuncio import Nuncio, run_nuncio
-from lib.preload import when_accepting
+from lib.preload import when_accepting, without_seccomp_call
 
 ECHO = 'listeners: [{name: e, bind: "127.0.0.1:0", filters: [echo]}]\n'
 BIND = 1 << 10  # CAP_NET_BIND_SERVICE
@@ -158,6 +158,16 @@ def test_a_worker_that_executes_a_program_is_the_end(tmp_path):
     child = Nuncio(ECHO, env=when_accepting("execve", tmp_path))
     with clients.connect(child.address("e")):
         assert child.wait() == -signal.SIGSYS
+
+
+@filtered
+def test_it_confines_itself_where_only_prctl_is_left(tmp_path):
+    """As under SystemCallFilter=@system-service, which has no seccomp(2)."""
+    child = Nuncio(ECHO, env=when_accepting("execve", tmp_path), under=[without_seccomp_call(tmp_path)])
+    assert all(row["Seccomp"] == "2" and int(row["Seccomp_filters"]) >= 2 for row in threads(child))
+    with clients.connect(child.address("e")):
+        child.wait_line(r"^sandbox: refused a system call, this is the end: execve, number \d+$")
+        assert child.wait() == 128 + signal.SIGSYS
 
 
 @filtered

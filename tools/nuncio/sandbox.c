@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -20,9 +21,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SOCK_KIND 0xf /* of socket()'s type; the flags lie above */
-#define O_WRITES  (O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY))
-#define WHOLE     UINT32_MAX /* of an int argument */
+#define SOCK_KIND        0xf /* of socket()'s type; the flags lie above */
+#define O_WRITES         (O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY))
+#define API_KILL_PROCESS 3          /* libseccomp's level that knows it; 0 = no filters at all */
+#define WHOLE            UINT32_MAX /* of an int argument */
 
 enum { WORKER = 1 << NU_SANDBOX_WORKER, MAIN = 1 << NU_SANDBOX_MAIN, BOTH = WORKER | MAIN };
 
@@ -184,6 +186,13 @@ static int add_threads(scmp_filter_ctx ctx)
                             masked(flags, CLONE_THREAD, CLONE_THREAD));
 }
 
+/* Where somebody forbids the call seccomp(2) around us, as systemd's @system-service does, filters
+ * are set by prctl; that way cannot end a process by itself. The trap's handler does it then. */
+static bool can_kill_process(void)
+{
+    return seccomp_api_get() >= API_KILL_PROCESS;
+}
+
 static int add_lists(scmp_filter_ctx ctx, enum nu_sandbox kind)
 {
     int err = add_all(ctx, SCMP_ACT_ALLOW, both, COUNT(both));
@@ -191,7 +200,7 @@ static int add_lists(scmp_filter_ctx ctx, enum nu_sandbox kind)
         err = add_all(ctx, SCMP_ACT_ALLOW, main_only, COUNT(main_only));
     if (!err && kind == NU_SANDBOX_MAIN)
         err = add_threads(ctx);
-    if (!err)
+    if (!err && can_kill_process()) /* else they are trapped like all that is on no list */
         err = add_all(ctx, SCMP_ACT_KILL_PROCESS, never, COUNT(never));
     return err;
 }
@@ -201,7 +210,8 @@ static scmp_filter_ctx make(enum nu_sandbox kind)
     scmp_filter_ctx ctx = seccomp_init(nu_sandbox_trap_action());
     if (!ctx)
         return NULL;
-    int err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    int err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
+                               can_kill_process() ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_KILL_THREAD);
     if (!err)
         err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
     if (!err)
@@ -243,15 +253,15 @@ const char *nu_sandbox_why_not(void)
 
 enum nu_err nu_sandbox_prepare(void)
 {
-    scmp_filter_ctx ctx = make(NU_SANDBOX_MAIN);
-    if (!ctx)
-        return NU_ERR_SYSTEM;
-    seccomp_release(ctx);
     if (seccomp_api_get() < 1) { /* the kernel has no filters */
         errno = ENOSYS;
         return NU_ERR_SYSTEM;
     }
-    nu_sandbox_trap_start();
+    scmp_filter_ctx ctx = make(NU_SANDBOX_MAIN);
+    if (!ctx)
+        return NU_ERR_SYSTEM;
+    seccomp_release(ctx);
+    nu_sandbox_trap_start(never, COUNT(never));
     return NU_OK;
 }
 

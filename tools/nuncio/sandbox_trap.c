@@ -8,13 +8,16 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <ucontext.h>
 #include <unistd.h>
 
-#define CALLS 1024 /* numbers that are told by name, once each; both architectures end near 470 */
+#define EXIT_BY_TRAP (128 + SIGSYS) /* as a shell would show the signal */
+#define CALLS        1024 /* numbers that are told by name, once each; both architectures end near 470 */
 
 static char *names[CALLS];
+static bool fatal[CALLS];
 static _Atomic unsigned told[CALLS], count;
 
 #if defined(__x86_64__)
@@ -35,7 +38,8 @@ static size_t put(char *to, size_t room, const char *text)
 static void tell(unsigned call)
 {
     char line[160], digits[12] = {0};
-    size_t n = put(line, sizeof line, "sandbox: refused a system call, it fails: ");
+    size_t n = put(line, sizeof line, "sandbox: refused a system call, ");
+    n += put(line + n, sizeof line - n, fatal[call] ? "this is the end: " : "it fails: ");
     char *at = digits + sizeof digits - 1;
     n += put(line + n, sizeof line - n, names[call] ? names[call] : "call");
     do
@@ -59,12 +63,17 @@ static void refuse(int signal, siginfo_t *info, void *context)
         atomic_fetch_add(&count, 1);
         tell(call);
     }
+    if (fatal[call])
+        _exit(EXIT_BY_TRAP);
     errno = saved;
 }
 
-void nu_sandbox_trap_start(void)
+void nu_sandbox_trap_start(const int *ends, size_t ends_count)
 {
     struct sigaction action = {.sa_sigaction = refuse, .sa_flags = SA_SIGINFO | SA_RESTART};
+    for (size_t i = 0; i < ends_count; i++)
+        if (ends[i] >= 0 && ends[i] < CALLS) /* negative: this architecture does not have it */
+            fatal[ends[i]] = true;
     for (int i = 0; i < CALLS; i++)
         if (!names[i])
             names[i] = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, i);
@@ -76,7 +85,7 @@ uint32_t nu_sandbox_trap_action(void)
     return SCMP_ACT_TRAP;
 }
 #else
-void nu_sandbox_trap_start(void)
+void nu_sandbox_trap_start(const int *ends, size_t ends_count)
 {
 }
 

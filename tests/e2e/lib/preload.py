@@ -54,6 +54,40 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 """
 
 
+# Runs its words with seccomp(2) forbidden, as a service manager may do; only prctl is left to set filters by.
+FORBID = r"""
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+    struct sock_filter rows[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof rows / sizeof *rows, rows};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        return 9;
+    execvp(argv[1], argv + 1);
+    return 8;
+}
+"""
+
+
+def without_seccomp_call(folder):
+    """A program that runs its arguments with seccomp(2) forbidden."""
+    (folder / "forbid.c").write_text(FORBID)
+    command("gcc", "-O1", "-o", folder / "forbid", folder / "forbid.c", check=True)
+    return folder / "forbid"
+
+
 def preload(source, folder, **env):
     """The environment in which a program has the library, and the variables given."""
     library = folder / "preload.so"

@@ -1,8 +1,34 @@
 """What systemd is to a service: a socket that is told things, sockets that are passed, a unit that says how to start."""
 import os
+import re
 import socket
 
 from lib.poll import SLOW
+from lib.process import command
+
+# Runs its words with the system calls of a list (a file) and no others, as SystemCallFilter= does.
+ONLY_LISTED = r"""
+#include <errno.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+    char name[64];
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    FILE *list = fopen(argv[1], "r");
+    while (list && fscanf(list, "%63s", name) == 1) {
+        int call = seccomp_syscall_resolve_name(name);
+        if (call != __NR_SCMP_ERROR)
+            seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+    }
+    if (!list || seccomp_load(filter))
+        return 9;
+    execv(argv[2], argv + 2);
+    return 8;
+}
+"""
 
 
 class Manager:
@@ -71,3 +97,33 @@ def as_the_unit_says(rows):
     assert rows["Service.NoNewPrivileges"] == ["yes"]
     return ["setpriv", f"--reuid={rows['Service.User'][0]}", f"--regid={rows['Service.Group'][0]}", "--init-groups",
             f"--inh-caps=-all,{caps}", f"--ambient-caps=-all,{caps}", f"--bounding-set=-all,{caps}", "--no-new-privs", "--"]
+
+
+def call_sets():
+    """The sets that SystemCallFilter= knows, by this machine's systemd: "@name" -> calls."""
+    sets, members = {}, None
+    for line in command("systemd-analyze", "syscall-filter", "--no-pager", check=True).stdout.splitlines():
+        if line.startswith("@"):
+            members = sets.setdefault(line.strip(), [])
+        elif re.match(r"    [@\w]", line):
+            members.append(line.strip())
+
+    def expand(name):
+        return {call for member in sets[name] for call in (expand(member) if member.startswith("@") else {member})}
+    return expand
+
+
+def allowed_calls(rows):
+    """The system calls that the unit's SystemCallFilter= lines leave."""
+    expand, allowed = call_sets(), set()
+    for line in rows["Service.SystemCallFilter"]:
+        calls = {call for word in line.lstrip("~").split() for call in (expand(word) if word.startswith("@") else {word})}
+        allowed = allowed - calls if line.startswith("~") else allowed | calls | expand("@default")
+    return sorted(allowed)
+
+
+def only_listed(folder):
+    """The program of ONLY_LISTED."""
+    (folder / "only_listed.c").write_text(ONLY_LISTED)
+    command("gcc", "-O1", "-o", folder / "only_listed", folder / "only_listed.c", "-lseccomp", check=True)
+    return folder / "only_listed"
