@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -94,13 +96,16 @@ void nu_udp_point_count(struct nu_udp_point *p, enum nu_udp_listener_stat stat, 
 }
 
 static const struct nu_stat_def defs[NU_UDP_LISTENER_STAT_COUNT] = {
-    [NU_UDP_RX_DROPPED] = {"downstream_rx_datagram_dropped",  NU_COUNTER, NULL,
-                           "Clients' datagrams dropped, for whatever reason"                 },
-    [NU_UDP_RX_OVERFLOW] = {"downstream_rx_datagram_overflow", NU_COUNTER, NULL,
-                           "Of these, dropped by the kernel: the socket's buffer was full"   },
-    [NU_UDP_TX_DROPPED] = {"downstream_tx_datagram_dropped",  NU_COUNTER, NULL,
+    [NU_UDP_RX_DROPPED] = {"downstream_rx_datagram_dropped",   NU_COUNTER, NULL,
+                           "Clients' datagrams lost before we read them: the socket's buffer was "
+                           "full (see udp.receive_buffer)"                                   },
+    [NU_UDP_RX_DISCARDED] = {"downstream_rx_datagram_discarded", NU_COUNTER, NULL,
+                           "Clients' datagrams read and not passed on: no room for their "
+                             "session, refused or held by its chain, or more than its share while "
+                             "the kernel drops"                                              },
+    [NU_UDP_TX_DROPPED] = {"downstream_tx_datagram_dropped",   NU_COUNTER, NULL,
                            "Datagrams to clients that the kernel refused, or had no room for"},
-    [NU_UDP_EVICTED] = {"downstream_sess_evicted",         NU_COUNTER, NULL,
+    [NU_UDP_EVICTED] = {"downstream_sess_evicted",          NU_COUNTER, NULL,
                            "Sessions ended to make room at max_sessions, of clients that never sent "
                         "again after an answer"                                              },
 };
@@ -148,9 +153,9 @@ void nu_udp_point_send(struct nu_udp_point *p, const struct nu_udp_key *key, str
 
 /* --- in --- */
 
-static void dropped(struct nu_udp_point *p)
+static void discarded(struct nu_udp_point *p)
 {
-    nu_udp_point_count(p, NU_UDP_RX_DROPPED, 1);
+    nu_udp_point_count(p, NU_UDP_RX_DISCARDED, 1);
 }
 
 /* The kernel's count of lost ones, which goes round. */
@@ -158,7 +163,6 @@ static void note_lost(struct nu_udp_point *p, uint32_t lost)
 {
     if (lost == 0 || lost == p->lost)
         return;
-    nu_udp_point_count(p, NU_UDP_RX_OVERFLOW, lost - p->lost);
     nu_udp_point_count(p, NU_UDP_RX_DROPPED, lost - p->lost);
     p->lost = lost;
     p->squeezed_ms = p->loop->now_ms + SQUEEZE_MS;
@@ -190,11 +194,11 @@ static void take_one(struct nu_udp_point *p, struct nu_udp_got *got, struct tall
     t->fresh += p->sessions - before;
     if (s && !has_enough(s, t)) {
         if (!nu_udp_session_deliver(s, got->data))
-            dropped(p);
+            discarded(p);
         return;
     }
     nu_slice_drop(&got->data);
-    dropped(p);
+    discarded(p);
 }
 
 /* False: there are no more. */
@@ -212,7 +216,7 @@ static bool take_batch(struct nu_udp_point *p)
         if (nu_udp_take(batch, (unsigned)i, &got))
             take_one(p, &got, &t);
         else
-            dropped(p);
+            nu_udp_point_count(p, NU_UDP_RX_DROPPED, 1);
     nu_udp_done(batch);
     if (t.sessions > 1)
         p->company_ms = p->loop->now_ms + COMPANY_MS;
@@ -273,12 +277,21 @@ static void leave_service(struct nu_udp_point *p)
     nu_worker_post(nu_worker_main(), nu_listener_sockets_sweep, NULL);
 }
 
+static struct nu_stats *stats_of(const struct nu_tally *tally)
+{
+    char *prefix = NULL;
+    nu_assert(asprintf(&prefix, "listener.%s.udp", tally->name) > 0);
+    struct nu_stats *stats = nu_stats_get(&nu_udp_listener_stats, prefix);
+    free(prefix);
+    return stats;
+}
+
 void nu_udp_point_aim(struct nu_udp_point *p, struct listener *listener, struct nu_loop *loop)
 {
     if (p->io.fd < 0)
         return;
     struct nu_stats *before = p->stats;
-    p->stats = nu_stats_get(&nu_udp_listener_stats, nu_stats_prefix(listener->tally->stats));
+    p->stats = stats_of(listener->tally);
     nu_stats_put(before);
     p->owner = listener;
     if (!nu_udp_point_in_service(p))

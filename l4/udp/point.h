@@ -39,13 +39,13 @@ struct nu_udp_point {
 };
 
 enum nu_udp_listener_stat {
-    NU_UDP_RX_DROPPED,
-    NU_UDP_RX_OVERFLOW,
+    NU_UDP_RX_DROPPED,   /* by the kernel, or longer than can be */
+    NU_UDP_RX_DISCARDED, /* by us */
     NU_UDP_TX_DROPPED,
     NU_UDP_EVICTED,
     NU_UDP_LISTENER_STAT_COUNT
 };
-/* "listener.<name>", beside those that all listeners have. */
+/* "listener.<name>.udp", beside those that all listeners have. */
 extern const struct nu_stat_group nu_udp_listener_stats;
 
 /* Of a socket before it is bound: -1 with errno. */

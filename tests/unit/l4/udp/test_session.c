@@ -124,12 +124,7 @@ static void sessions_are_capped_over_all_workers(void **state)
 
 static int64_t evicted(const char *name)
 {
-    char prefix[64];
-    snprintf(prefix, sizeof prefix, "listener.%s", name);
-    struct nu_stats *stats = nu_stats_get(&nu_udp_listener_stats, prefix);
-    int64_t value = nu_stat_read(stats, NU_UDP_EVICTED);
-    nu_stats_put(stats);
-    return value;
+    return udp_figure(name, NU_UDP_EVICTED);
 }
 
 /* Forged senders never speak again behind an answer: they make room, known clients do not. */

@@ -114,14 +114,20 @@ static inline void assert_silence(int fd)
     assert_false(has_answer(fd));
 }
 
-static inline int64_t dropped(const char *name)
+static inline int64_t udp_figure(const char *name, enum nu_udp_listener_stat stat)
 {
     char prefix[64];
-    snprintf(prefix, sizeof prefix, "listener.%s", name);
+    snprintf(prefix, sizeof prefix, "listener.%s.udp", name);
     struct nu_stats *stats = nu_stats_get(&nu_udp_listener_stats, prefix);
-    int64_t value = nu_stat_read(stats, NU_UDP_RX_DROPPED);
+    int64_t value = nu_stat_read(stats, stat);
     nu_stats_put(stats);
     return value;
+}
+
+/* By whomever. */
+static inline int64_t dropped(const char *name)
+{
+    return udp_figure(name, NU_UDP_RX_DROPPED) + udp_figure(name, NU_UDP_RX_DISCARDED);
 }
 
 /* Timers that fall due within that time do so, for all workers; then it is now again, as the next
