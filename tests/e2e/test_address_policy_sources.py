@@ -6,6 +6,7 @@ import pytest
 
 from lib import clients, logs, netns, proxy_header, servers
 from lib.config import relay
+from lib.nuncio import ROOT
 from lib.peers import Echo
 from lib.poll import eventually
 from lib.process import command
@@ -30,6 +31,16 @@ def served(client):
 def comes_in(nuncio, source):
     with connect(nuncio, source) as client:
         return served(client)
+
+
+def comes_and_goes(nuncio, source):
+    """Whether an HTTP request is answered."""
+    with socket.create_connection((HERE, nuncio.port("web")), 10, (source, 0)) as client:
+        try:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return client.recv(4) == b"HTTP"
+        except OSError:
+            return False
 
 
 def limited(server, **limit):
@@ -123,6 +134,33 @@ def test_the_source_is_who_the_proxy_header_names(tight, peer):
                          at={"proxy_protocol": "require"}))
     assert [named(ip) for ip in ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1", "192.0.2.2")] == [True, True, False, True]
     assert [named(ip) for ip in ("2001:db8::1", "2001:db8:0:ff::1", "2001:db8:0:7::1", "2001:db8:0:100::1")] == [True, True, False, True]
+
+
+def test_an_ip4_client_of_an_ip6_socket_is_an_ip4_client(tight, peer):
+    nuncio = tight(relay(peer(Echo, b"E"), at={"bind": "[::]:0", "ipv4_compat": True},
+                         before=[{"ip_filter": {"deny_file": "list"}}, {"source_limit": {"rate": 1, "per": "1d", "ipv6_prefix": 8}}]),
+                   files={"list": "127.7.0.0/16\n"})
+    assert [comes_in(nuncio, ip) for ip in (HERE, THERE, HERE, "127.7.0.1")] == [True, True, False, False]
+
+
+# --- the example
+
+def test_example_address_policy(nuncio, tmp_path, closing, monkeypatch):
+    def http(ports):
+        return f"server {{ listen 127.0.0.1:{ports['web']}; location / {{ return 200 'web\\n'; }} }}"
+
+    def curl(*words):
+        return command("curl", "-s", "-m", 10, *words, f"http://{proxy.address('web')}/").stdout
+
+    web = closing(servers.nginx(tmp_path, ["web"], http))
+    for key, value in (("WEB_PORT", "0"), ("WEB", web.address), ("ADMIN", f"unix:{tmp_path}/a")):
+        monkeypatch.setenv(key, value)
+    proxy = nuncio(ROOT / "docs/examples/address-policy.yaml")
+    assert curl() == "web\n" and curl("--interface", "127.9.9.1") == ""
+    proxy.wait_line(r'cause=filter_denied "ip_filter: 127\.9\.9\.1 denied by 127\.9\.9\.0/24 \(blocked\.txt:6\)"')
+    assert eventually(lambda: [comes_and_goes(proxy, "127.0.0.3") for _ in range(40)].count(True) < 40)
+    proxy.wait_line(r'cause=connection_rate "source_limit: 127\.0\.0\.3/32 opens more than 10 in 1s"')
+    assert proxy.stats()["source_limit.web.rate_limited"] > 0
 
 
 # --- from another machine
