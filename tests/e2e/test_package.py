@@ -69,8 +69,8 @@ class Service:
         machine.run("install", "-d", "-o", user, "-g", user, "-m", rows["Service.RuntimeDirectoryMode"][0],
                     f"/run/{rows['Service.RuntimeDirectory'][0]}")
         self.machine = machine
-        machine.put("/tmp/calls", "\n".join(systemd.allowed_calls(rows)))
-        filtered = [machine.copy(launcher), "/tmp/calls"]
+        machine.put("/run/calls", "\n".join(systemd.allowed_calls(rows)))
+        filtered = [machine.copy(launcher), "/run/calls"]
         self.child = machine.start(*systemd.as_the_unit_says(rows), *filtered, *rows["Service.ExecStart"][0].split())
         self.child.wait_line("^ready: ")
 

@@ -9,8 +9,8 @@
 /* Writes the page's lines. Headings of two marks are sections, deeper ones subsections; a heading
  * of one mark is left out. */
 void nu_mdoc_markdown(FILE *out, const char *text, size_t len);
-/* A line of text without its end: `code` is bold, links are their words, each sentence has a line of
- * its own, nothing in it is a request. */
+/* A line of text without its end: `code` is bold, links are their words, each sentence has a line
+ * of its own, nothing in it is a request. */
 void nu_mdoc_text(FILE *out, const char *text, size_t len);
 /* The same in one line and without any markup, also for macros' arguments. */
 void nu_mdoc_plain(FILE *out, const char *text, size_t len);
