@@ -9,10 +9,10 @@
 #include "l4/filters/filters.h"
 #include "l4/listener.h"
 #include "l4/tcp_proxy.h"
-#include "tls/context.h"
-#include "tls/stats.h"
 #include "l4/udp/udp.h"
+#include "tls/context.h"
 #include "tls/log_ops.h"
+#include "tls/stats.h"
 #include "tools/nuncio/server.h"
 
 #include <stddef.h>

@@ -26,7 +26,7 @@ static const struct nu_stat_def defs[] = {
                               "Reloads that changed nothing, because the config is wrong."                                       },
     [NU_SERVER_DAYS_UNTIL_EXPIRY] = {"days_until_first_cert_expiring", NU_GAUGE,   NULL,
                               "Whole days until the first certificate ends, ours or a CA's "
-                              "that the config names; 4294967295: there is none."                                                },
+                                     "that the config names; 4294967295: there is none."                                         },
     [NU_SERVER_SYSCALLS_REFUSED] =
         {"syscalls_refused",               NU_GAUGE,   NULL,
                               "Different system calls that the seccomp filter refused; see the log."                             },
