@@ -113,7 +113,8 @@ def test_root_without_a_user_gives_up_what_it_can(nuncio):
     child = nuncio(ECHO)
     child.wait_line("runs as root")
     files = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    assert {int(row["CapPrm"], 16) for row in threads(child)} == {BIND | files}
+    ours = int(re.search(r"(?m)^CapPrm:\s+(\w+)", Path("/proc/self/status").read_text())[1], 16)  # a container has fewer
+    assert {int(row["CapPrm"], 16) for row in threads(child)} == {ours & (BIND | files)}
 
 
 def test_keys_of_the_process_change_at_a_restart_only(nuncio):
