@@ -1,11 +1,12 @@
 """source_limit: connections and their rate, of each source, over all workers and over reloads."""
 import contextlib
 import socket
+import threading
 
 import pytest
 
 from lib import clients, logs, netns, proxy_header, servers
-from lib.config import relay
+from lib.config import cluster, config, listener, relay
 from lib.nuncio import ROOT
 from lib.peers import Echo
 from lib.poll import eventually
@@ -83,16 +84,16 @@ def test_a_burst_and_then_the_rate_with_curl(tight, tmp_path, closing):
 
 def test_a_reload_forgets_nothing(tight, peer, workers):
     """Held connections and a used-up rate, of a filter without a name that moves within the file."""
-    def config(*before, connections):
+    def policy(*before, connections):
         return relay(server, before=[*before, {"source_limit": {"connections": connections, "rate": 4, "per": "1d"}}])
 
     server = peer(Echo, b"E")
-    nuncio = tight(config(connections=2), workers=workers)
+    nuncio = tight(policy(connections=2), workers=workers)
     with connect(nuncio, THERE) as one, connect(nuncio, THERE) as two:
         assert served(one) and served(two) and not comes_in(nuncio, THERE)
-        nuncio.reload(config({"ip_filter": {"deny": "10.0.0.0/8"}}, connections=2))
+        nuncio.reload(policy({"ip_filter": {"deny": "10.0.0.0/8"}}, connections=2))
         assert not comes_in(nuncio, THERE) and comes_in(nuncio, HERE)
-        nuncio.reload(config(connections=3))
+        nuncio.reload(policy(connections=3))
         with connect(nuncio, THERE) as three:
             assert served(three) and not comes_in(nuncio, THERE)
     nuncio.wait_stat("source_limit.default.active_connections", 0)
@@ -141,6 +142,52 @@ def test_an_ip4_client_of_an_ip6_socket_is_an_ip4_client(tight, peer):
                          before=[{"ip_filter": {"deny_file": "list"}}, {"source_limit": {"rate": 1, "per": "1d", "ipv6_prefix": 8}}]),
                    files={"list": "127.7.0.0/16\n"})
     assert [comes_in(nuncio, ip) for ip in (HERE, THERE, HERE, "127.7.0.1")] == [True, True, False, False]
+
+
+# --- datagrams
+
+class DatagramEcho:
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((HERE, 0))
+        self.address = f"{HERE}:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            data, client = self.socket.recvfrom(2048)
+            if data == b"end":
+                return
+            self.socket.sendto(data, client)
+
+    def close(self):
+        self.socket.sendto(b"end", self.socket.getsockname())
+
+
+def test_sessions_of_datagrams_are_limited_as_well(nuncio, peer, closing):
+    """Each socket is a session: so many of a source, and none of who is on the list, until it changes."""
+    def session(source):
+        client = closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        client.bind((source, 0))
+        client.settimeout(10)
+        client.connect((HERE, proxy.port("in")))
+        client.send(b"hello")
+        return client
+
+    policy = [{"ip_filter": {"deny_file": "list"}}, {"source_limit": {"connections": 2}}]
+    proxy = nuncio(config(listeners=[listener(*policy, {"udp_proxy": "c"}, bind="udp://127.0.0.1:0")], clusters=[cluster(peer(DatagramEcho))]),
+                   files={"list": "127.7.0.0/16\n"}, workers=4)
+    for _ in range(2):
+        assert session(THERE).recv(9) == session(HERE).recv(9) == b"hello"
+    session(THERE)
+    proxy.wait_stat("source_limit.default.limited_connections", 1)
+    session("127.7.0.1")
+    proxy.wait_stat("ip_filter.default.denied", 1)
+    (proxy.dir / "list").write_text("")
+    proxy.wait_stat(f"ip_list.{proxy.dir}/list.update_success", 1)
+    assert session("127.7.0.1").recv(9) == b"hello"
+    stats = proxy.stats()
+    assert stats["source_limit.default.active_connections"] == 5 and stats["source_limit.default.active_sources"] == 3
 
 
 # --- the example
