@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from lib import clients, logs, netns, proxy_header, servers
+from lib import logs, netns, proxy_header, servers
 from lib.config import cluster, config, listener, relay
 from lib.nuncio import ROOT
 from lib.peers import Echo
