@@ -90,8 +90,8 @@ void tls_refuse(struct tls *t, enum nu_cause cause, const char *details)
     nu_timer_set(f, TLS_TIMER_FAIL, linger ? TLS_LINGER_MS : 0, tls_fail_now);
     if (!linger)
         return;
+    /* The plain side stays held: nobody behind us is to begin anything for this client. */
     nu_forward_end(f, tls_outdir(t), (struct nu_result){0});
-    nu_drop(f, tls_outdir(t));
 }
 
 void tls_fail_now(struct nu_filter *f)
