@@ -1,22 +1,25 @@
 """Each row of core/cause.h once, with real sockets: what the log lines say, and what the other side sees of it."""
+import os
 import re
 import signal
 import socket
+import ssl
 from pathlib import Path
 from typing import Callable, NamedTuple
 
 import pytest
 
 from lib import clients, held, logs, preload
-from lib.config import cluster, config, listener, relay
+from lib.config import LOGS, cluster, config, listener, relay
 from lib.nuncio import ROOT, run_nuncio
-from lib.peers import Blackhole, Echo, Hang, Resetter, Source
+from lib.peers import Blackhole, Echo, Hang, Resetter, Script, Source
 from lib.pki import Ca
 from lib.ports import free_port
 
 SNI = {"match": {"sni": "a.test"}, "filters": [{"tcp_proxy": {"cluster": "c"}}]}
 HELLO = clients.client_hello("a.test", ["h2", "http/1.1"])
 NOBODY = "127.0.0.1:9"  # never connected to
+GARBAGE = b"\x17\x03\x03\x00\x20" + b"?" * 32  # looks like a TLS record
 
 
 class Ctx(NamedTuple):
@@ -259,6 +262,156 @@ def starttls_refused(t):
     return nuncio, {"bytes_received": 0, "bytes_sent": 0}
 
 
+def tls_in(t, client_certs=None, **more):
+    """A listener that terminates TLS."""
+    signed = Ca(t.folder / "ca").get("a.test")
+    tls = {"certificates": {"cert": str(signed.cert), "key": str(signed.key)}, **more}
+    return t.nuncio(relay(t.peer(Echo), at={"tls": {**tls, **({"client_certs": client_certs} if client_certs else {})}}))
+
+
+def shake_hands(nuncio, own=None):
+    """A TLS connection; one that is refused after the client's part shows it at the first read."""
+    context = clients.tls_context()
+    if own:
+        context.load_cert_chain(own.cert, own.key)
+    return context.wrap_socket(nuncio.connect("in"), server_hostname="a.test")
+
+
+def refused_client(nuncio, own=None):
+    with pytest.raises((ssl.SSLError, ConnectionResetError)), shake_hands(nuncio, own) as client:
+        client.recv(1)
+    return nuncio, {"upstream": None, "layer": "tls"}
+
+
+def tls_failed(t):
+    nuncio = tls_in(t)
+    with nuncio.connect("in") as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        clients.how_it_ends(client)
+    return nuncio, {"bytes_received": 18, "upstream": None, "layer": "tls"}
+
+
+def tls_timeout(t):
+    nuncio = tls_in(t, handshake_timeout="200ms")
+    with nuncio.connect("in") as client:
+        client.sendall(HELLO[:20])
+        clients.how_it_ends(client)
+    return nuncio, {"bytes_received": 20, "upstream": None, "layer": "tls"}
+
+
+def tls_no_cert(t):
+    ca = Ca(t.folder / "clients")
+    return refused_client(tls_in(t, {"mode": "require", "ca": str(ca.cert)}))
+
+
+def tls_bad_cert(t):
+    ca, other = Ca(t.folder / "clients"), Ca(t.folder / "others")
+    return refused_client(tls_in(t, {"mode": "require", "ca": str(ca.cert)}), other.get("web.test"))
+
+
+def tls_denied(t):
+    ca = Ca(t.folder / "clients")
+    allowed = {"mode": "require", "ca": str(ca.cert), "allow": {"dns": ["web.test"]}}
+    return refused_client(tls_in(t, allowed), ca.get("api.test"))
+
+
+def tls_error(t):
+    """A record that no key made."""
+    nuncio = tls_in(t)
+    with shake_hands(nuncio) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        os.write(client.fileno(), GARBAGE)
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            client.recv(1)
+    return nuncio, {"layer": "tls"}
+
+
+def client_truncated(t):
+    """FIN without close_notify."""
+    nuncio = tls_in(t)
+    with shake_hands(nuncio) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        client.shutdown(socket.SHUT_WR)
+        logs.last(nuncio)
+    return nuncio, {}
+
+
+def tls_out(t, server, **more):
+    return t.nuncio(relay(server, to={"tls": {"verify": "none", "sni": "a.test", **more}}))
+
+
+def led_to(nuncio, say=b"x"):
+    with nuncio.connect("in") as client:
+        client.sendall(say)
+        clients.how_it_ends(client)
+    return nuncio, {}
+
+
+def tls_server(t, then):
+    """Shakes hands, reads a byte, and goes on with then(connection)."""
+    signed = Ca(t.folder / "ca").get("a.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(signed.cert, signed.key)
+
+    def serve(conn):
+        try:
+            with context.wrap_socket(conn, server_side=True) as tls:
+                if tls.recv(1):
+                    then(tls)
+        except OSError:
+            pass  # it is refused by who must
+
+    return t.peer(Script, serve)
+
+
+def upstream_tls_failed(t):
+    return led_to(tls_out(t, t.peer(Source, b"no TLS here, whatever you say")))
+
+
+def upstream_tls_timeout(t):
+    return led_to(tls_out(t, t.peer(Hang), handshake_timeout="200ms"))
+
+
+def upstream_bad_cert(t):
+    other = Ca(t.folder / "others")
+    return led_to(tls_out(t, tls_server(t, lambda tls: None), verify="full", ca=str(other.cert)))
+
+
+def upstream_tls_error(t):
+    return led_to(tls_out(t, tls_server(t, lambda tls: (os.write(tls.fileno(), GARBAGE), tls.recv(1)))))
+
+
+def upstream_truncated(t):
+    return led_to(tls_out(t, tls_server(t, lambda tls: (tls.shutdown(socket.SHUT_WR), clients.how_it_ends(tls)))))
+
+
+def datagrams(t, **proxy):
+    """One question and its answer through a UDP listener."""
+    with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", 0))
+        nuncio = t.nuncio(config(listeners=[{"name": "in", "bind": "udp://127.0.0.1:0", "access_log": LOGS,
+                                             "filters": [{"udp_proxy": {"cluster": "c", **proxy}}]}],
+                                 clusters=[cluster(f"127.0.0.1:{server.getsockname()[1]}")]))
+        for end in (server, client):
+            end.settimeout(10)
+        client.sendto(b"question", ("127.0.0.1", nuncio.port("in")))
+        asked, peer = server.recvfrom(100)
+        server.sendto(b"answer", peer)
+        assert (asked, client.recv(100)) == (b"question", b"answer")
+        logs.last(nuncio)
+    return nuncio, {"bytes_received": 8, "bytes_sent": 6}
+
+
+def session_idle(t):
+    return datagrams(t, idle_timeout="200ms")
+
+
+def session_complete(t):
+    return datagrams(t, responses=1)
+
+
 def drain(t):
     nuncio = t.nuncio(relay(t.peer(Echo), drain_timeout="200ms"))
     with nuncio.connect("in") as client:
@@ -326,6 +479,20 @@ ROWS = {
     "bad_starttls": Row(bad_starttls, "DPE", "client"),
     "starttls_timeout": Row(starttls_timeout, "DPE", "client"),
     "starttls_refused": Row(starttls_refused, "UF", "upstream"),
+    "tls_handshake_failed": Row(tls_failed, "DPE", "client"),
+    "tls_handshake_timeout": Row(tls_timeout, "DPE", "client"),
+    "tls_no_certificate": Row(tls_no_cert, "DPE", "client"),
+    "tls_bad_certificate": Row(tls_bad_cert, "DPE", "client"),
+    "tls_certificate_denied": Row(tls_denied, "RBAC", "client"),
+    "tls_error": Row(tls_error, "DPE", "client"),
+    "client_truncated": Row(client_truncated, "DC", "client"),
+    "upstream_tls_failed": Row(upstream_tls_failed, "UF", "upstream"),
+    "upstream_tls_timeout": Row(upstream_tls_timeout, "UF", "upstream"),
+    "upstream_bad_certificate": Row(upstream_bad_cert, "UF", "upstream"),
+    "upstream_tls_error": Row(upstream_tls_error, "UC", "upstream"),
+    "upstream_truncated": Row(upstream_truncated, "UC", "upstream"),
+    "session_idle": Row(session_idle, None, "local"),
+    "session_complete": Row(session_complete, None, "local"),
     "drain_timeout": Row(drain, "DT", "local"),
     "no_descriptors": Row(no_descriptors, "UF", "local"),
     "internal_error": Row(internal_error, None, "local"),
