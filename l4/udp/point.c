@@ -19,7 +19,8 @@
 
 /* While the kernel drops what it has no room for, datagrams are lost whoever sent them. Then it is
  * better to choose: what costs most (new sessions), and what comes from who sends most. Dropping is
- * quick, so that the queue is empty again soon, and nobody else loses any. */
+ * quick, so that the queue is empty again soon, and nobody else loses any. A batch that is not full
+ * emptied the queue: all of it is welcome. */
 #define SQUEEZE_MS   200  /* after the kernel's last drop */
 #define SQUEEZE_EACH 8    /* datagrams of one session a batch */
 #define SQUEEZE_NEW  4    /* new sessions a batch */
@@ -210,7 +211,7 @@ static bool take_batch(struct nu_udp_point *p)
     if (n < 0)
         return false;
     struct tally t = {.number = ++p->batch,
-                      .squeezed = p->loop->now_ms < p->squeezed_ms,
+                      .squeezed = n == NU_UDP_BATCH && p->loop->now_ms < p->squeezed_ms,
                       .in_company = p->loop->now_ms < p->company_ms};
     for (int i = 0; i < n; i++)
         if (nu_udp_take(batch, (unsigned)i, &got))

@@ -18,7 +18,9 @@
 #define END_GRACE_MS   1000 /* for END to reach both ends of its chain */
 #define MUTE_MS        1000 /* a refused client's datagrams are not looked at again for so long */
 #define MUTED_MOST     4096 /* refused ones remembered by a point: about 1 MiB */
-#define STRANGER_MS    100 /* a new session has this long to prove itself before it may be evicted */
+#define STRANGER_MS                                                                                \
+    10 /* who came just now is not evicted, even if all are new: a server nearby has answered by   \
+          then */
 
 struct front {
     struct nu_filter filter;

@@ -97,27 +97,28 @@ static void the_log_tells_what_a_session_carried(void **state)
 /* At the limit newcomers are not heard, and nobody else notices. */
 static void sessions_are_capped_over_all_workers(void **state)
 {
-    int fd[20], served = 0;
+    int fd[20];
     serve("listeners: {name: a, " UDP ", filters: dback, udp: {max_sessions: 5}}");
     for (int i = 0; i < 20; i++) {
         fd[i] = client_of("a");
-        say(fd[i], "one");
-        served += has_answer(fd[i]);
+        if (i >= 5) {
+            assert_silence(fd[i]);
+            continue;
+        }
+        assert_serves(fd[i]);
+        assert_serves(fd[i]); /* no stranger any more */
     }
-    assert_int_equal(served, 5);
     assert_int_equal(connections(), 5);
     assert_int_equal(figure("a", NU_LISTENER_CX_OVERFLOW), 15);
     assert_int_equal(dropped("a"), 15);
-    for (int i = 0; i < 5; i++) {
-        hear(fd[i]);
+    for (int i = 0; i < 5; i++)
         assert_serves(fd[i]);
-    }
     for (int i = 0; i < 20; i++)
         close(fd[i]);
     later(60200);
-    int fd2 = client_of("a");
-    assert_serves(fd2); /* there is room again */
-    close(fd2);
+    int again = client_of("a");
+    assert_serves(again); /* there is room again */
+    close(again);
     later(60200);
     serve_nothing();
 }
@@ -142,7 +143,7 @@ static void strangers_make_room_for_new_clients(void **state)
         say(forged[i], "x");
     }
     assert_int_equal(connections(), 24);
-    poll(NULL, 0, 120); /* the forged ones had their time */
+    poll(NULL, 0, 20); /* the forged ones had their time */
     for (int i = 0; i < 8; i++) {
         fresh[i] = client_of("a");
         say(fresh[i], "hello");
