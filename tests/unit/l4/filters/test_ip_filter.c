@@ -103,6 +103,12 @@ static void bytes_pass_it_by(void **state)
 
 static void mistakes_are_named(void **state)
 {
+    assert_refused(
+        &nu_filter_ip_filter,
+        "{deny_file: [/dev/null, /dev/null, /dev/null, /dev/null, /dev/null, /dev/null, "
+        "/dev/null, /dev/null, /dev/null], allow_file: [/dev/null, /dev/null, /dev/null, "
+        "/dev/null, /dev/null, /dev/null, /dev/null, /dev/null]}",
+        "a filter has at most 16 list files, this one has 17");
     assert_refused(&nu_filter_ip_filter, "{}", "needs \"allow\" or \"deny\"");
     assert_refused(&nu_filter_ip_filter, "allow: []", "the list must not be empty");
     assert_refused(&nu_filter_ip_filter, "deny: 10.0.0.0/33", "a network like 10.0.0.0/8");
