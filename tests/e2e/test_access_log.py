@@ -19,6 +19,7 @@ PAGE = (ROOT / "docs/access-log.md").read_text()
 HELLO = clients.client_hello("a.test", ["h2", "http/1.1"])
 OF_TLS = re.compile("_TLS_|_PEER_|_SAN$|_LOCAL_SUBJECT$|TRANSPORT_FAILURE")  # test_tls_visibility.py has them
 HTTP_ONLY = {"PROTOCOL", "REQ", "RESP", "TRAILER", "REQUEST_DURATION", "RESPONSE_DURATION", "RESPONSE_TX_DURATION"}
+UDP_ONLY = {"DATAGRAMS_RECEIVED", "DATAGRAMS_SENT"}
 
 
 def operators():
@@ -71,7 +72,7 @@ def test_every_operator_stands_on_the_page():
 
 
 def test_every_operator_has_a_value(nuncio, peer):
-    """Over two connections, one behind a PROXY header and one that a server cuts; those of HTTP are null."""
+    """Over two connections, one behind a PROXY header and one that a server cuts; those of HTTP and UDP are null."""
     own = {name: f"%{name}%" if "(ARG)" not in whole or "[" in whole else f"%{name}(x)%" for name, (whole, _) in operators().items()}
     log = [{"path": "all.json", "json": own}, *LOGS]
     child = nuncio(sniffed(peer(Echo), log))
@@ -85,7 +86,7 @@ def test_every_operator_has_a_value(nuncio, peer):
         clients.how_it_ends(client)
     lines = [json.loads(one.file_lines("all.json")[-1]) for one in (child, cut, none)]
     absent = {name for name in own if all(line[name] is None for line in lines)}
-    assert {name for name in absent if not OF_TLS.search(name)} == HTTP_ONLY
+    assert {name for name in absent if not OF_TLS.search(name)} == HTTP_ONLY | UDP_ONLY
     for name, (_, kind) in operators().items():
         assert all(line[name] is None or isinstance(line[name], int) == (kind == "number") for line in lines), name
     assert lines[0]["DOWNSTREAM_REMOTE_ADDRESS"] == "192.0.2.7:1234" and lines[0]["DOWNSTREAM_LOCAL_PORT"] == 443
