@@ -8,11 +8,9 @@
  * drops what it has no room for. The session's timer ends what is quiet. `close` closes the socket
  * and gives the endpoint back. */
 #include "core/assert.h"
-#include "core/generation.h"
-#include "core/worker.h"
 #include "l4/cluster.h"
 #include "l4/udp/batch.h"
-#include "l4/udp/udp.h"
+#include "l4/udp/udp_proxy_priv.h"
 #include "l4/udp/udp_stats.h"
 
 #include <errno.h>
@@ -25,13 +23,6 @@
 #define ATTEMPTS_MOST  5    /* endpoints tried for one session */
 #define FIRST_MOST     4096 /* bytes kept for another endpoint: any question fits */
 #define BATCHES_A_TURN 4    /* then others have their turn */
-
-struct udp_proxy_conf {
-    const char *name, *cluster_name;
-    int64_t idle_timeout_ms, responses;
-    struct nu_cluster *cluster;
-    struct nu_stats *stats, *cluster_stats; /* enum nu_udp_proxy_stat, nu_udp_cluster_stat */
-};
 
 struct udp_proxy {
     struct nu_filter filter;
@@ -417,122 +408,15 @@ static void udp_proxy_close(struct nu_filter *f)
     count_cluster(up, NU_CLUSTER_CX_ACTIVE, -1);
 }
 
-/* --- config --- */
-
-static const struct nu_field fields[] = {
-    {.key = "cluster",
-     .type = NU_STRING,
-     .flags = NU_REQUIRED | NU_NONEMPTY,
-     .offset = offsetof(struct udp_proxy_conf, cluster_name),
-     .doc = "The cluster to relay to."},
-    {.key = "idle_timeout",
-     .type = NU_DURATION,
-     .offset = offsetof(struct udp_proxy_conf, idle_timeout_ms),
-     .fallback = "1m",
-     .doc = "A session in which no datagram goes either way for this long is over; 0 = never."},
-    {.key = "responses",
-     .type = NU_INT,
-     .offset = offsetof(struct udp_proxy_conf, responses),
-     .fallback = "0",
-     .max = 1000000,
-     .doc = "How many datagrams answer one of the client: a session is over once all its "
-            "datagrams are answered, and needs no memory for the idle timeout. 1 for DNS; 0 = any "
-            "number."},
-    {.key = "name",
-     .type = NU_STRING,
-     .flags = NU_NONEMPTY,
-     .offset = offsetof(struct udp_proxy_conf, name),
-     .doc = "Prefix of its stats, udp.<name>.*; by default the cluster's name."},
-    {0               }
-};
-
-static const struct nu_schema schema = {
-    .name = "udp_proxy",
-    .doc = "Ends a chain of a `udp://` listener: relays datagrams to an endpoint of a cluster, the "
-           "same one for the life of a session. Each datagram stays one; what cannot be sent is "
-           "dropped and counted. If the endpoint refuses before it ever answered, the next one is "
-           "tried.",
-    .size = sizeof(struct udp_proxy_conf),
-    .fields = fields,
-    .scalar = "cluster",
-};
-
-static void unpin_cluster(void *ctx)
-{
-    struct nu_cluster *cluster = ctx;
-    nu_unpin(&cluster->counted, nu_worker_main()->loop.shard);
-}
-
-static void put_stats(void *ctx)
-{
-    nu_stats_put(ctx);
-}
-
-static struct nu_cluster *find_cluster(const struct nu_generation *gen, struct nu_conf *c,
-                                       const struct nu_node *at)
-{
-    if (at && at->kind == NU_NODE_MAP)
-        at = nu_node_get(at, "cluster");
-    if (!at || at->kind != NU_NODE_SCALAR || at->broken || nu_node_is_null(at))
-        return NULL; /* reported */
-    struct nu_cluster *cluster = nu_cluster_find(gen->clusters, at->text);
-    if (!cluster) {
-        const char *const *names = nu_clusters_names(gen->clusters);
-        nu_conf_error(c, at, "no cluster is named \"%s\"", at->text);
-        nu_conf_guess(c, nu_did_you_mean(at->text, names, nu_clusters_count(gen->clusters)));
-        return NULL;
-    }
-    const char *what = cluster->near_count                      ? "tls"
-                       : cluster->proxy_header != NU_PROXY_NONE ? "proxy_protocol"
-                       : cluster->original_dst                  ? "original_dst"
-                       : cluster->dynamic_forward               ? "dynamic_forward"
-                                                                : NULL;
-    if (!what)
-        return cluster;
-    nu_conf_error(c, at, "cluster \"%s\" has %s, which is not for datagrams", at->text, what);
-    return NULL;
-}
-
-static void udp_proxy_check_names(const struct nu_generation *gen, struct nu_conf *c,
-                                  const struct nu_node *node)
-{
-    find_cluster(gen, c, node);
-}
-
-static struct nu_stats *stats_of(struct nu_arena *arena, const struct nu_stat_group *group,
-                                 const char *prefix)
-{
-    struct nu_stats *stats = nu_stats_get(group, prefix);
-    nu_arena_on_free(arena, put_stats, stats);
-    return stats;
-}
-
-static enum nu_err udp_proxy_prepare(struct nu_generation *gen, struct nu_conf *c,
-                                     struct nu_arena *arena, const struct nu_node *node,
-                                     void *parsed)
-{
-    struct udp_proxy_conf *conf = parsed;
-    conf->cluster = find_cluster(gen, c, node);
-    if (!conf->cluster)
-        return NU_ERR_CONFIG;
-    nu_pin(&conf->cluster->counted, nu_worker_main()->loop.shard);
-    nu_arena_on_free(arena, unpin_cluster, conf->cluster);
-    const char *name = conf->name ? conf->name : conf->cluster->name;
-    conf->stats = stats_of(arena, &nu_udp_proxy_stats, nu_arena_printf(arena, "udp.%s", name));
-    conf->cluster_stats = stats_of(arena, &nu_udp_cluster_stats,
-                                   nu_arena_printf(arena, "cluster.%s.udp", conf->cluster->name));
-    return NU_OK;
-}
-
 const struct nu_filter_type nu_filter_udp_proxy = {
     .name = "udp_proxy",
     .doc = "Relays datagrams to an endpoint of a cluster.",
     .size = sizeof(struct udp_proxy),
     .face = NU_FACES(NU_FACE_DGRAM, NU_FACE_NONE),
     .sees = {NU_SEES(NU_DGRAM) | NU_SEES(NU_END), 0},
-    .schema = &schema,
-    .prepare = udp_proxy_prepare,
-    .check_names = udp_proxy_check_names,
+    .schema = &nu_udp_proxy_schema,
+    .prepare = nu_udp_proxy_prepare,
+    .check_names = nu_udp_proxy_check_names,
     .open = udp_proxy_open,
     .start = udp_proxy_start,
     .event = udp_proxy_event,
