@@ -265,6 +265,7 @@ int nu_listener_socket_listen(struct listener_socket *s, int backlog, int mode)
 
 void nu_listener_socket_options(struct listener_socket *s, const struct nu_listen_options *now)
 {
+    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): at worst the same is set again */
     if (memcmp(&s->options, now, sizeof *now) == 0)
         return;
     for (unsigned i = 0; i < s->count; i++) {

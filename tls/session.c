@@ -38,7 +38,8 @@ static int serial_index = -1; /* of SSL_CTX's ex data: its serial number */
 static void entry_free(struct store *s, struct entry *e)
 {
     nu_list_del(&e->bucket);
-    nu_list_del(&e->age);
+    if (nu_list_linked(&e->age))
+        nu_list_del(&e->age);
     SSL_SESSION_free(e->session);
     free(e);
     s->count--;
@@ -47,8 +48,9 @@ static void entry_free(struct store *s, struct entry *e)
 static void store_free(void *arg)
 {
     struct store *s = arg;
-    while (!nu_list_empty(&s->age))
-        entry_free(s, nu_container(s->age.next, struct entry, age));
+    struct nu_list *node;
+    while ((node = nu_list_pop(&s->age)))
+        entry_free(s, nu_container(node, struct entry, age));
     free(s);
 }
 

@@ -18,7 +18,7 @@ uint64_t nu_udp_hash(const struct nu_udp_key *key)
 /* Addresses from the kernel have nothing undefined in them: all their bytes count. */
 static bool equal(const struct nu_udp_key *a, const struct nu_udp_key *b)
 {
-    return memcmp(a, b, sizeof *a) == 0;
+    return memcmp(a, b, sizeof *a) == 0; /* NOLINT(bugprone-suspicious-memory-comparison) */
 }
 
 struct nu_udp_entry *nu_udp_find(const struct nu_udp_table *t, const struct nu_udp_key *key,

@@ -44,8 +44,8 @@ def own_include(path, name):
         return "own includes are written from the root, as layer/file.h"
     if target not in BELOW[layer]:
         return f"{layer} may not include {target}"
-    folder = os.path.dirname(path)
-    if name.endswith("_priv.h") and folder not in (os.path.dirname(name), f"tests/unit/{os.path.dirname(name)}"):
+    home = os.path.dirname(name)
+    if name.endswith("_priv.h") and not path.startswith((f"{home}/", f"tests/unit/{home}/")):
         return "private headers stay in their folder"
     return None
 

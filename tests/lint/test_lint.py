@@ -25,6 +25,8 @@ import words  # noqa: E402
     ("core/a.c", "#include <openssl/ssl.h>", "may not know"),
     ("core/a.c", '#include "core/b.h"', None),
     ("core/a.c", '#include "core/b_priv.h"', None),
+    ("l4/udp/a.c", '#include "l4/b_priv.h"', None),
+    ("l4/a.c", '#include "l4/udp/b_priv.h"', "private headers"),
     ("tests/unit/core/test_a.c", '#include "core/b_priv.h"', None),
     ("l7/a.c", '#include "l4/sock.h"', None),
     ("tools/nuncio/a.c", "#include <openssl/ssl.h>", None),

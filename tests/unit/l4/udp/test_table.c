@@ -50,7 +50,7 @@ static void every_part_of_the_key_counts(void **state)
     };
     enum { COUNT = sizeof keys / sizeof *keys };
     struct nu_udp_table t = {0};
-    struct nu_udp_entry all[COUNT];
+    struct nu_udp_entry all[COUNT] = {0};
     for (int i = 0; i < COUNT; i++) {
         all[i] = entry(keys[i][0], keys[i][1]);
         assert_null(find(&t, &all[i]));

@@ -127,6 +127,7 @@ static void open_session(const char *options, const char *cluster)
     static const struct nu_chain_owner owner = {.closed = closed};
     char text[512], keys[256];
     struct nu_generation gen = {0};
+    // cppcheck-suppress wrongPrintfScanfArgNum
     snprintf(keys, sizeof keys, cluster, t.port[0], t.port[1], t.port[2]);
     snprintf(text, sizeof text, "clusters: {name: c, %s}", keys);
     t.clusters = commit_from(text, NULL);
