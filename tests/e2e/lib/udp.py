@@ -136,7 +136,10 @@ class Game:
 
     def _send(self, side, send):
         while not self.closing:
-            send(self._datagram(self.sent[side]))
+            try:
+                send(self._datagram(self.sent[side]))
+            except ConnectionRefusedError:
+                return  # the proxy has ended
             self.sent[side] += 1
             select.select([], [], [], self.pace)
 
