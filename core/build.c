@@ -215,7 +215,7 @@ int nu_chain_check(const struct nu_place *places, unsigned count, enum nu_face l
             return (int)i;
         }
         if (type->face[0] != NU_SAME && type->face[0] != now) {
-            *why = nu_arena_printf(arena, "%s takes %s, but %s comes here", type->name,
+            *why = nu_arena_printf(arena, "%s takes %s, but it gets %s here", type->name,
                                    nu_face_str(type->face[0]), nu_face_str(now));
             return (int)i;
         }

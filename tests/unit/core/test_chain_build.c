@@ -427,13 +427,13 @@ static const struct {
     {{&tcp},                         NU_FACE_BYTES, -1, NULL                                                    },
     {{&same, &http, &same, &router}, NU_FACE_BYTES, -1, NULL                                                    },
     {{&start, &same, &tcp},          NU_FACE_NONE,  -1, NULL                                                    },
-    {{&router},                      NU_FACE_BYTES, 0,  "router takes HTTP, but bytes comes here"               },
-    {{&same, &router},               NU_FACE_BYTES, 1,  "router takes HTTP, but bytes comes here"               },
-    {{&http, &tcp},                  NU_FACE_BYTES, 1,  "tcp takes bytes, but HTTP comes here"                  },
+    {{&router},                      NU_FACE_BYTES, 0,  "router takes HTTP, but it gets bytes here"             },
+    {{&same, &router},               NU_FACE_BYTES, 1,  "router takes HTTP, but it gets bytes here"             },
+    {{&http, &tcp},                  NU_FACE_BYTES, 1,  "tcp takes bytes, but it gets HTTP here"                },
     {{&same, &tcp, &same},           NU_FACE_BYTES, 2,  "nothing can stand behind tcp, which ends the chain"    },
     {{&same, &http},                 NU_FACE_BYTES, 1,  "the chain has no filter that ends it (tcp_proxy, echo)"},
     {{NULL},                         NU_FACE_BYTES, 0,  "the chain has no filter that ends it (tcp_proxy, echo)"},
-    {{&start, &tcp},                 NU_FACE_BYTES, 0,  "start takes nothing, but bytes comes here"             },
+    {{&start, &tcp},                 NU_FACE_BYTES, 0,  "start takes nothing, but it gets bytes here"           },
 };
 
 static void test_faces(void **state)

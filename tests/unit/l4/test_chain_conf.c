@@ -119,7 +119,7 @@ static const struct mistake mistakes[] = {
      "    1 | filters: [bytes_end, plain]\n"
      "      |                      ^^^^^\n"                                                                                                },
     {"filters: [plain, of_http]\n",
-     "t.yaml:1:18: filters[1]: wrong chain order: of_http takes HTTP, but bytes comes here\n"
+     "t.yaml:1:18: filters[1]: wrong chain order: of_http takes HTTP, but it gets bytes here\n"
      "    1 | filters: [plain, of_http]\n"
      "      |                  ^^^^^^^\n"                                                                                                  },
     {"filters: [to_http, of_http]\n",
