@@ -21,7 +21,7 @@ cluster.c.update_attempt cluster.c.update_success cluster.c.update_failure clust
 server.live server.uptime server.concurrency server.total_connections
 """.split()
 
-FILTERS = [{"ip_filter": {"deny": ["10.0.0.0/8"]}}, {"connection_limit": 5}, {"throttle": "1MiB"}, {"tcp_proxy": "c"}]
+FILTERS = [{"ip_filter": {"deny": ["10.0.0.0/8"]}}, {"connection_limit": 5}, {"source_limit": {"connections": 5}}, {"throttle": "1MiB"}, {"tcp_proxy": "c"}]
 
 
 def listed():
@@ -37,8 +37,10 @@ def fits(pattern, name):
 def test_every_name_that_is_printed_is_documented(nuncio, certs):
     forward = {"name": "f", "dynamic_forward": {"allow": "a.test"}}
     pair = {"cert": str(certs.get("a.test").cert), "key": str(certs.get("a.test").key)}
-    child = nuncio(config(listeners=[listener(*FILTERS, tls={"certificates": pair})],
-                          clusters=[cluster("127.0.0.1:9", tls={"ca": pair["cert"]}), forward]))
+    datagrams = listener({"ip_filter": {"deny_file": "list"}}, {"udp_proxy": "u"}, name="udp", bind="udp://127.0.0.1:0")
+    child = nuncio(config(listeners=[listener(*FILTERS, tls={"certificates": pair}), datagrams],
+                          clusters=[cluster("127.0.0.1:9", tls={"ca": pair["cert"]}), cluster("127.0.0.1:9", name="u"), forward]),
+                   files={"list": "10.0.0.0/8\n"})
     known = [re.compile(fits(*row)) for row in listed()]
     printed = child.stats()
     assert [name for name in printed if sum(bool(one.fullmatch(name)) for one in known) != 1] == []
@@ -52,7 +54,6 @@ def test_envoys_names_are_there(nuncio):
 
 def test_the_page_has_every_name():
     page = (ROOT / "docs/stats.md").read_text()
-    groups = {part.partition("`")[0]: part for part in page.split("\n## `")[1:]}
-    assert {pattern for pattern, _ in listed()} == {*groups}
-    for pattern, part in groups.items():
-        assert re.findall(r"^\| `([\w.-]+)` \|", part, re.M) == [name for at, name in listed() if at == pattern]
+    parts = [(part.partition("`")[0], part) for part in page.split("\n## `")[1:]]
+    shown = [(pattern, name) for pattern, part in parts for name in re.findall(r"^\| `([\w.-]+)` \|", part, re.M)]
+    assert shown == listed()
