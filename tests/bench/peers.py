@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lib import servers
 from lib.process import Child
+from scenarios import DATAGRAMS
 
 PROXY_CPU, LOAD_CPU = 0, 1
 
@@ -14,10 +15,21 @@ def pinned(cpu, *words):
     return ("taskset", "-c", str(cpu), *words)
 
 
+def streams(origins):
+    return {name: port for name, port in origins.items() if name not in DATAGRAMS}
+
+
+def listener(name):
+    if name not in DATAGRAMS:
+        return f"  - {{name: {name}, bind: \"127.0.0.1:0\", filters: [{{tcp_proxy: {{cluster: {name}}}}}]}}\n"
+    proxy = f"udp_proxy: {{cluster: {name}, responses: {DATAGRAMS[name]}}}"
+    return f"  - {{name: {name}, bind: \"udp://127.0.0.1:0\", filters: [{{{proxy}}}]}}\n"
+
+
 def nuncio(tools, folder, origins):
     """On ports of the kernel's choice; only what the chosen scenarios need is in its config."""
     text = "workers: 1\ncore_dumps: on\nlisteners:\n"  # lest its memory be hidden from an ordinary user
-    text += "".join(f"  - {{name: {name}, bind: \"127.0.0.1:0\", filters: [{{tcp_proxy: {{cluster: {name}}}}}]}}\n" for name in origins)
+    text += "".join(map(listener, origins))
     text += "clusters:\n" + "".join(f"  - {{name: {name}, endpoints: \"127.0.0.1:{port}\"}}\n" for name, port in origins.items())
     config = Path(folder) / "nuncio.yaml"
     config.write_text(text)
@@ -31,17 +43,26 @@ def haproxy(_tools, folder, origins):
     def render(ports):
         return "global\n  nbthread 1\n  no strict-limits\n" + "".join(
             f"listen {name}\n  mode tcp\n  option splice-auto\n  bind 127.0.0.1:{ports[name]}\n  server s 127.0.0.1:{port}\n"
-            for name, port in origins.items())
-    return servers.haproxy(folder, list(origins), render, prefix=pinned(PROXY_CPU))
+            for name, port in streams(origins).items())
+    return servers.haproxy(folder, list(streams(origins)), render, prefix=pinned(PROXY_CPU))
+
+
+def nginx_server(name, at, port):
+    """Of datagrams with a TCP server of the same port beside it, which shows that it is up."""
+    if name not in DATAGRAMS:
+        return f"server {{ listen 127.0.0.1:{at}; proxy_pass 127.0.0.1:{port}; }}"
+    ends = f"proxy_responses {DATAGRAMS[name]};" if DATAGRAMS[name] else ""
+    return f"server {{ listen 127.0.0.1:{at}; return up; }} server {{ listen 127.0.0.1:{at} udp; proxy_timeout 1m; {ends} proxy_pass 127.0.0.1:{port}; }}"
 
 
 def nginx(_tools, folder, origins):
     def stream(ports):
-        return "\n".join(f"server {{ listen 127.0.0.1:{ports[name]}; proxy_pass 127.0.0.1:{port}; }}" for name, port in origins.items())
+        return "\n".join(nginx_server(name, ports[name], port) for name, port in origins.items())
     return servers.nginx(folder, list(origins), stream=stream, prefix=pinned(PROXY_CPU), connections=20000)
 
 
 def relay(tools, _folder, origins):
+    origins = streams(origins)
     child = Child(*pinned(PROXY_CPU, tools.relay, *origins.values()))
     child.ports = dict(zip(origins, map(int, child.wait_line(r"^\d.*")[0].split())))
     return child

@@ -24,7 +24,7 @@ from lib.clients import connect  # noqa: E402
 from lib.poll import eventually  # noqa: E402
 from lib.process import Child, command  # noqa: E402
 from peers import LOAD_CPU, PEERS, pinned  # noqa: E402
-from scenarios import SCENARIOS  # noqa: E402
+from scenarios import DATAGRAMS, SCENARIOS  # noqa: E402
 
 MEASURED = re.compile(r"units (\d+) seconds (\S+) p50 (\d+) p99 (\d+) errors (\d+)")
 
@@ -34,6 +34,7 @@ class Tools(NamedTuple):
     origin: str
     load: str
     relay: str
+    udp: str
 
 
 def cpu_ns(pid):
@@ -54,7 +55,8 @@ class Bench:
         self.origins = {name: self.origin(name) for name in sorted({s.listener for s in self.scenarios.values()})}
 
     def origin(self, kind):
-        child = Child(*pinned(LOAD_CPU, self.tools.origin, kind))
+        words = (self.tools.udp, "echo") if kind in DATAGRAMS else (self.tools.origin, kind)
+        child = Child(*pinned(LOAD_CPU, *words))
         self.children.append(child)
         return int(child.wait_line(r"^(\d+)$")[1])
 
@@ -71,7 +73,8 @@ class Bench:
         """One measurement of CPU: its cost in the scenario's unit, and what is context only."""
         kind, connections, size = scenario.load
         before = cpu_ns(child.pid)
-        done = command(*pinned(LOAD_CPU, self.tools.load, kind, child.ports[scenario.listener], connections, self.seconds, size))
+        program = getattr(self.tools, scenario.program)
+        done = command(*pinned(LOAD_CPU, program, kind, child.ports[scenario.listener], connections, self.seconds, size))
         used = cpu_ns(child.pid) - before
         found = MEASURED.match(done.stdout)
         assert found and int(found[1]), f"{child.words}: no exchange: {done.stdout}{done.stderr}\n{child.output()}"
@@ -101,11 +104,12 @@ class Bench:
         for name, scenario in self.scenarios.items():
             for peer in peers if scenario.idle else ():
                 rows[name][peer] = [self.memory(peer, scenario) for _ in range(min(rounds, 3))]
-        running = {peer: self.start(peer) for peer in peers}
+        running = {peer: self.start(peer) for peer in peers if any(peer in s.peers for s in self.scenarios.values())}
         for turn in range(rounds):
             for name, scenario in self.scenarios.items():
-                for i in range(len(peers) if scenario.load else 0):
-                    peer = peers[(i + turn) % len(peers)]
+                able = [peer for peer in peers if peer in scenario.peers]
+                for i in range(len(able) if scenario.load else 0):
+                    peer = able[(i + turn) % len(able)]
                     eventually(lambda: running[peer].running(), 1, f"{peer} runs")
                     rows[name][peer].append(self.cost(running[peer], scenario))
         return rows
@@ -123,7 +127,7 @@ def show(results, peers):
     print(f"{'scenario':<10}{'unit':<16}" + "".join(f"{peer:>10}" for peer in peers) + f"{'to peers':>10}{'to relay':>10}{'errors':>8}")
     for name, rows in results.items():
         line = f"{name:<10}{SCENARIOS[name].unit:<16}"
-        line += "".join(f"{statistics.median(r['cost'] for r in rows[p]):>10.2f}" for p in peers)
+        line += "".join(f"{statistics.median(r['cost'] for r in rows[p]):>10.2f}" if rows[p] else f"{'-':>10}" for p in peers)
         for others in (("haproxy", "nginx"), ("relay",)):
             ratio = paired(rows, "nuncio", others)
             line += f"{ratio:>10.2f}" if ratio else f"{'-':>10}"
@@ -133,7 +137,7 @@ def show(results, peers):
 def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--nuncio", required=True)
-    parse.add_argument("--tools", required=True, help="folder with origin, load and relay")
+    parse.add_argument("--tools", required=True, help="folder with origin, load, relay and udp")
     parse.add_argument("--scenarios", default=",".join(SCENARIOS))
     parse.add_argument("--peers", default=",".join(PEERS))
     parse.add_argument("--rounds", type=int, default=5)
@@ -144,7 +148,7 @@ def main():
         sys.exit("bench: needs two CPUs, one for the proxy and one for the load")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    tools = Tools(args.nuncio, *(f"{args.tools}/{name}" for name in ("origin", "load", "relay")))
+    tools = Tools(args.nuncio, *(f"{args.tools}/{name}" for name in ("origin", "load", "relay", "udp")))
     peers = args.peers.split(",")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(tools, folder, args.scenarios.split(","))

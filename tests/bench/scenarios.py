@@ -9,10 +9,21 @@ class Scenario(NamedTuple):
     per_unit: float = 1   # units of `unit` in one exchange
     idle: int = 0         # connections opened and left alone
     scale: float = 1e-3   # from nanoseconds of CPU to the unit
+    program: str = "load" # or udp
+    peers: tuple = ("nuncio", "haproxy", "nginx", "relay")
 
+
+# Listeners of datagrams, by their name, and how many answers end a session (0: none does).
+DATAGRAMS = {"udp": 0, "udp_ask": 1}
+RELAY_UDP = ("nuncio", "nginx")
 
 SCENARIOS = {
     "idle_tcp": Scenario("KiB/connection", "echo", idle=4000),
     "tcp": Scenario("us/round trip", "echo", ("ping", 64, 64)),
     "tcp_1m": Scenario("us/MiB", "blob", ("pull", 8, 1 << 20)),
+    # A datagram there and one back are two: 64 players at a time, one alone, QUIC's size, a session for each question.
+    "udp": Scenario("us/datagram", "udp", ("ping", 64, 64), 2, program="udp", peers=RELAY_UDP),
+    "udp_alone": Scenario("us/datagram", "udp", ("ping", 1, 64), 2, program="udp", peers=RELAY_UDP),
+    "udp_1200": Scenario("us/datagram", "udp", ("ping", 64, 1200), 2, program="udp", peers=RELAY_UDP),
+    "udp_ask": Scenario("us/datagram", "udp_ask", ("ask", 64, 64), 2, program="udp", peers=RELAY_UDP),
 }
