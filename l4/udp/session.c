@@ -137,8 +137,9 @@ static void forget(struct nu_udp_session *s)
 
 void nu_udp_forget_muted(struct nu_udp_point *point)
 {
-    while (!nu_list_empty(&point->muted))
-        forget(nu_container(point->muted.next, struct nu_udp_session, link));
+    struct nu_list *node;
+    while ((node = nu_list_pop(&point->muted)))
+        forget(nu_container(node, struct nu_udp_session, link));
 }
 
 static void closed(struct nu_chain *chain, void *ctx)
