@@ -155,12 +155,12 @@ def test_ja3_of_hellos_by_hand(nuncio, peer, tmp_path):
     proxy = fork(nuncio, peer, {"tls": {"transport": "tls"}}, access_log=JA)
     sent = [hello(), hello("a.test"), hello("a.test", "h2"), hello("b.test", "acme-tls/1", "http/1.1")]
     capture = Capture()
-    for one in sent:
+    for count, one in enumerate(sent, 1):
         with proxy.connect("edge") as client:
             client.sendall(one)
             assert taker(client) == "tls"
         capture.add(True, one)
-    told = rows(proxy, len(sent), "ja.json")
+        told = rows(proxy, count, "ja.json")  # before the next one: workers write on their own
     seen = tshark(capture.write(tmp_path / "hellos.pcap"), "tls.handshake.ja3", where="tls.handshake.type == 1")
     assert [row["ja3"] for row in told] == ",".join(row[0] for row in seen).split(",")
     assert [row["ja4"][:10] for row in told] == ["t12i020000", "t12d020100", "t12d0202h2", "t12d0202a1"]
