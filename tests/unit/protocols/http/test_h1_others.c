@@ -81,7 +81,9 @@ static struct nu_http_head *ours_event(struct reading *r, struct nu_http_head *h
         return event == NU_H1_HEAD ? out->head : head;
     if (!told)
         return NULL;
-    char *method = strndup(told->method.at ? told->method.at : "", told->method.len);
+    char *method = NULL; /* not strndup: it may look for a NUL behind the name */
+    assert_true(asprintf(&method, "%.*s", (int)told->method.len,
+                         told->method.at ? told->method.at : "") >= 0);
     char *what = what_of(told->status, method, told->target.at, told->target.len);
     say_message(r, what, told->version, told->keep_alive);
     free(what);
