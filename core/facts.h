@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct nu_arena;
+struct nu_stream;
 
 enum nu_transport { NU_TRANSPORT_UNKNOWN, NU_TRANSPORT_PLAIN, NU_TRANSPORT_TLS };
 const char *nu_transport_str(enum nu_transport transport);
@@ -80,6 +81,7 @@ struct nu_facts {
     int64_t start_ms;                        /* the loop's clock */
     uint64_t bytes_in;                       /* from the client */
     uint64_t bytes_out;                      /* to the client */
+    struct nu_stream *stream;                /* of the layer above: the request, in its own chain */
     const char *listener;                    /* name; pinned with the chain's config */
     const char *chain;                       /* name of the chosen chain */
     const char *cluster;                     /* name of the chosen cluster */

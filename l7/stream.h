@@ -1,0 +1,88 @@
+/* A stream: one request and its response, as a chain of its own (R7).
+ *
+ *   connection : sock | [tls] | http
+ *   stream     :                ~joint~  stream_in | the route's filters | router  ~joint~
+ *   leg        :                                                         h1_client | [tls] | sock
+ *
+ * The connection's codec makes it once a head is whole, injects what it reads and takes what comes
+ * back. struct nu_stream is what codec, filters, router and log share; it goes with the chain.
+ * Lives on the connection's worker. */
+#ifndef NU_L7_STREAM_H
+#define NU_L7_STREAM_H
+
+#include "core/chain.h"
+#include "protocols/http/head.h"
+
+struct nu_http_conf;
+struct nu_http_counters;
+struct nu_route;
+struct nu_cluster;
+
+/* Response flags as Envoy writes them, in the order of the log: number, letters, meaning. */
+#define NU_STREAM_FLAGS(X)                                                                         \
+    X(NO_HEALTHY, "UH", "no healthy endpoint in the cluster")                                      \
+    X(CONNECT_FAILED, "UF", "no connection to an endpoint")                                        \
+    X(OVERFLOW, "UO", "a limit of the cluster was reached")                                        \
+    X(NO_ROUTE, "NR", "no route matches")                                                          \
+    X(RETRIES, "URX", "the tries allowed were used up")                                            \
+    X(CLIENT_GONE, "DC", "the client ended it")                                                    \
+    X(SERVER_GONE, "UC", "the server closed in the midst of it")                                   \
+    X(TIMEOUT, "UT", "the route's timeout")                                                        \
+    X(SERVER_RESET, "UR", "the server reset the stream")                                           \
+    X(IDLE, "SI", "no byte for stream_idle_timeout")                                               \
+    X(CLIENT_ERROR, "DPE", "the client broke the protocol")                                        \
+    X(SERVER_ERROR, "UPE", "the server broke the protocol")                                        \
+    X(RATE_LIMITED, "RL", "a rate limit refused it")                                               \
+    X(DENIED, "UAEX", "it was not authorized")                                                     \
+    X(DRAIN, "DT", "still open at drain_timeout")
+
+#define NU_STREAM_FLAG(id, letters, doc) NU_FLAG_##id,
+enum nu_stream_flag { NU_STREAM_FLAGS(NU_STREAM_FLAG) NU_FLAG_COUNT };
+#undef NU_STREAM_FLAG
+const char *nu_stream_flag_str(enum nu_stream_flag flag);
+
+struct nu_stream {
+    struct nu_chain *chain;
+    struct nu_arena *arena; /* of heads and texts; the stream itself is in it, too */
+    const struct nu_http_conf *conf;
+    const struct nu_route *route;  /* NULL: none matched */
+    struct nu_http_head *request;  /* filters edit it until the router forwards it */
+    struct nu_http_head *response; /* the final one, on its way to the client; NULL before */
+    const char *details;           /* response code details: static, or the arena's; NULL = none */
+    struct nu_cluster *cluster;    /* that the router chose */
+    uint32_t flags;                /* 1 << enum nu_stream_flag */
+    uint16_t status;               /* what a filter wants to be answered before the router runs;
+                                      once there is a response, its status */
+    bool local;                    /* the response is our own */
+    bool close;                    /* the connection is to end with it */
+    int64_t start_ms;              /* loop clock; of the times below 0 = not yet */
+    int64_t request_ms;            /* the request was complete */
+    int64_t first_byte_ms;         /* the response's head came from the server */
+    int64_t response_ms;           /* the response was complete */
+    int64_t deadline_ms;           /* of the request, set by the router; 0 = none */
+    void (*expired)(struct nu_filter *router); /* it has passed: called within the router */
+    struct nu_filter *router;
+    uint64_t request_bytes, response_bytes; /* of bodies */
+};
+
+/* The stream that a filter belongs to. */
+static inline struct nu_stream *nu_stream_of(const struct nu_filter *f)
+{
+    return nu_chain_owner_ctx(f->chain);
+}
+static inline void nu_stream_flag(struct nu_stream *s, enum nu_stream_flag flag)
+{
+    s->flags |= 1u << flag;
+}
+
+/* The stream of `head`, in whose arena it is made and that it owns from now on: chooses the route,
+ * builds the chain, joins it to `codec`. The caller injects the head and what follows. From a
+ * callback of the codec. */
+struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_http_conf *conf,
+                                struct nu_http_head *head, struct nu_arena *arena);
+/* The same for a request that could not be read: it is answered with `status` and logged. The
+ * caller injects stream->request, then END. */
+struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_http_conf *conf,
+                                    struct nu_arena *arena, unsigned status, const char *details);
+
+#endif
