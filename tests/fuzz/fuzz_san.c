@@ -72,8 +72,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     const char *text = (const char *)data + 1, *name = end + 1;
     size_t name_len = len - (size_t)(name - (const char *)data);
-    char *pattern = strndup(text, (size_t)(end - text));
+    char *pattern = calloc(1, (size_t)(end - text) + 1);
     nu_assert(pattern != NULL);
+    memcpy(pattern, text, (size_t)(end - text)); /* strndup may look for a NUL behind the input */
     enum tls_name_kind which = (enum tls_name_kind)(kind - kinds);
     if (tls_pattern_check(which, pattern, &why)) {
         if (tls_pattern_matches(which, pattern, name, name_len)) {
