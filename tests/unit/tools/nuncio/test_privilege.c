@@ -105,6 +105,13 @@ static bool only_of(uint64_t caps)
 
 #define BIT(cap) ((uint64_t)1 << (cap))
 
+/* Of this thread alone: glibc asks all threads, and aborts when a sanitizer's own, which has kept
+ * its capabilities, may what this one may not. */
+static bool may_set_groups(void)
+{
+    return syscall(SYS_setgroups, 0, NULL) == 0;
+}
+
 static void become_a_stranger(void)
 {
     struct loaded l = load("user: 4000000000\ngroup: 4000000001\n");
@@ -115,7 +122,7 @@ static void become_a_stranger(void)
     nu_assert(only_of(BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_NET_ADMIN) | BIT(CAP_NET_RAW)));
     nu_privilege_settle(false);
     nu_assert(only_of(BIT(CAP_NET_BIND_SERVICE)));
-    nu_assert(setresuid(0, 0, 0) != 0 && setgroups(0, NULL) != 0);
+    nu_assert(setresuid(0, 0, 0) != 0 && !may_set_groups());
     nu_assert(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
     nu_assert(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
     nu_assert(access("/root", R_OK) != 0);
@@ -129,7 +136,7 @@ static void stay_root(void)
     nu_privilege_settle(true);
     nu_assert(only_of(BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_NET_ADMIN) | BIT(CAP_NET_RAW) |
                       BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH)));
-    nu_assert(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1 && setgroups(0, NULL) != 0);
+    nu_assert(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1 && !may_set_groups());
     drop(&l);
 }
 
