@@ -102,3 +102,47 @@ def test_a_missing_package_is_named_with_its_line(tmp_path):
     assert ran.stdout == "apt-get install -y --no-install-recommends no-such-package-here\n"
     ran = subprocess.run([tmp_path / "deps", "--check", "build"], capture_output=True, text=True)
     assert ran.returncode == 1 and "make deps" in ran.stderr and "no-such-package-here" in ran.stderr
+
+
+STEPS = """
+good: ; @echo fine
+wrong: ; @seq 50; echo 'FAILED tests/e2e/test_a.py::test_b - AssertionError'; seq 50; false
+mute: ; @seq 1000 1050; exit 3
+slow: ; @sleep 60
+"""
+
+
+@pytest.fixture
+def ci(tmp_path):
+    """Runs .ci/run over the steps above."""
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / "Makefile").write_text(STEPS)
+    (tmp_path / ".ci/deps").symlink_to("/bin/true")
+
+    def run(steps, seconds=60):
+        with open(f"{HERE}/../../.ci/run") as script:
+            text = script.read().replace("step_seconds=900", f"step_seconds={seconds}")
+        (tmp_path / ".ci/run").write_text(text)
+        return subprocess.run(["sh", tmp_path / ".ci/run"], env={**os.environ, "CI_STEPS": steps}, capture_output=True, text=True)
+    return run
+
+
+def test_ci_ends_with_what_failed_in_each_step(ci, tmp_path):
+    ran = ci("wrong good mute")
+    report, wrong, mute = ran.stdout.split("\n\n")[-4:-1]
+    assert ran.returncode == 1 and ran.stdout.endswith("\nci: failed: wrong mute\n")
+    assert [row.split()[:2] for row in report.splitlines()] == [["wrong", "FAILED"], ["good", "ok"], ["mute", "FAILED"]]
+    assert "\nFAILED tests/e2e/test_a.py::test_b - AssertionError\n" in wrong and "\n30\n" not in wrong
+    assert mute.startswith("== mute FAILED, of build/ci/mute.log:") and "Error 3" in mute and "\n1050\n" in mute
+    assert (tmp_path / "build/ci/good.log").read_text() == "fine\n"
+
+
+def test_ci_forgets_the_failures_of_a_former_run(ci):
+    assert ci("wrong").returncode == 1
+    ran = ci("good")
+    assert ran.returncode == 0 and ran.stdout.endswith("ci: all passed\n")
+
+
+def test_ci_ends_a_step_that_hangs(ci):
+    ran = ci("slow good", seconds=1)
+    assert ran.returncode == 1 and "not done in 1 s" in ran.stdout and "good" in ran.stdout
