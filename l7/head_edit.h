@@ -14,8 +14,9 @@ struct nu_head_edits;
  * content-length, transfer-encoding, ...). Main thread; the arena's. */
 enum nu_err nu_head_edits_parse(struct nu_conf *conf, struct nu_arena *arena,
                                 const struct nu_node *node, const struct nu_head_edits **out);
-/* As a NU_CUSTOM field's parse: stores a const struct nu_head_edits *. */
+/* As a NU_CUSTOM field's parse: stores a const struct nu_head_edits *. The schema is its `sub`. */
 nu_parse_fn nu_head_edits_field;
+extern const struct nu_schema nu_head_edits_schema;
 
 /* remove, then set, then add. NULL edits: nothing. A value that an operator has nothing for is left
  * out; what would break a line or the limit on fields is left out too. On the chain's worker. */

@@ -18,23 +18,23 @@ struct nu_http_counters;
 struct nu_route;
 struct nu_cluster;
 
-/* Response flags as Envoy writes them, in the order of the log: number, letters, meaning. */
+/* Response flags as Envoy writes them, in the order of its log: number, letters, meaning. */
 #define NU_STREAM_FLAGS(X)                                                                         \
     X(NO_HEALTHY, "UH", "no healthy endpoint in the cluster")                                      \
-    X(CONNECT_FAILED, "UF", "no connection to an endpoint")                                        \
-    X(OVERFLOW, "UO", "a limit of the cluster was reached")                                        \
-    X(NO_ROUTE, "NR", "no route matches")                                                          \
-    X(RETRIES, "URX", "the tries allowed were used up")                                            \
-    X(CLIENT_GONE, "DC", "the client ended it")                                                    \
-    X(SERVER_GONE, "UC", "the server closed in the midst of it")                                   \
     X(TIMEOUT, "UT", "the route's timeout")                                                        \
     X(SERVER_RESET, "UR", "the server reset the stream")                                           \
-    X(IDLE, "SI", "no byte for stream_idle_timeout")                                               \
-    X(CLIENT_ERROR, "DPE", "the client broke the protocol")                                        \
-    X(SERVER_ERROR, "UPE", "the server broke the protocol")                                        \
+    X(CONNECT_FAILED, "UF", "no connection to an endpoint")                                        \
+    X(SERVER_GONE, "UC", "the server closed in the midst of it")                                   \
+    X(OVERFLOW, "UO", "a limit of the cluster was reached")                                        \
+    X(NO_ROUTE, "NR", "no route matches")                                                          \
     X(RATE_LIMITED, "RL", "a rate limit refused it")                                               \
     X(DENIED, "UAEX", "it was not authorized")                                                     \
-    X(DRAIN, "DT", "still open at drain_timeout")
+    X(CLIENT_GONE, "DC", "the client ended it")                                                    \
+    X(RETRIES, "URX", "the tries allowed were used up")                                            \
+    X(IDLE, "SI", "no byte for stream_idle_timeout")                                               \
+    X(CLIENT_ERROR, "DPE", "the client broke the protocol")                                        \
+    X(DRAIN, "DT", "still open at drain_timeout")                                                  \
+    X(SERVER_ERROR, "UPE", "the server broke the protocol")
 
 #define NU_STREAM_FLAG(id, letters, doc) NU_FLAG_##id,
 enum nu_stream_flag { NU_STREAM_FLAGS(NU_STREAM_FLAG) NU_FLAG_COUNT };
@@ -48,6 +48,7 @@ struct nu_stream {
     const struct nu_route *route;  /* NULL: none matched */
     struct nu_http_head *request;  /* filters edit it until the router forwards it */
     struct nu_http_head *response; /* the final one, on its way to the client; NULL before */
+    struct nu_http_head *trailers; /* of the response, for the log; NULL = none came */
     const char *details;           /* response code details: static, or the arena's; NULL = none */
     struct nu_cluster *cluster;    /* that the router chose */
     uint32_t flags;                /* 1 << enum nu_stream_flag */
