@@ -129,7 +129,8 @@ static void operator_add(struct builder *b, const struct command *cmd, enum logf
     if (b->error)
         return;
     const char *arg = cmd->arg ? nu_arena_strndup(b->arena, cmd->arg, cmd->arg_len) : NULL;
-    struct logfmt_step step = {.kind = kind, .op = op, .arg = arg};
+    struct logfmt_step step = {
+        .kind = kind, .op = op, .extension = logfmt_op_extension(op), .arg = arg};
     step.len = cmd->max ? (uint32_t)strtoul(cmd->max, NULL, 10) : 0;
     if (op->prepare && op->prepare(b->arena, arg, &step.arg, &b->error) != NU_OK) {
         b->error =

@@ -39,6 +39,11 @@ struct nu_log_op {
 /* Before the first format is compiled; the table is borrowed for good. A name is registered once.
  */
 void nu_log_ops_register(const struct nu_log_op *ops, size_t count);
+/* Lets operators of the same names as registered ones, and the same kinds of values, stand for them
+ * where `applies` says so of the subject. Elsewhere the former write goes on; it gets the argument
+ * as the new operator prepares it. Once for each name. */
+void nu_log_ops_extend(const struct nu_log_op *ops, size_t count,
+                       bool (*applies)(const void *subject));
 /* The table of all operators, sorted, for the reference page. */
 void nu_log_ops_markdown(FILE *out);
 
@@ -66,5 +71,8 @@ bool nu_logfmt_uses(const struct nu_logfmt *format, const char *name);
  * NU_LOG_LINE_MAX bytes, and an object stays one: values that do not fit are cut, and the line ends
  * with " [cut]" or has "cut":true. */
 void nu_logfmt_write(const struct nu_logfmt *format, struct nu_logbuf *out, const void *subject);
+/* Appends the bytes of a text format alone: nothing escaped, no newline. False where an operator
+ * has nothing, or where it did not all fit; what was appended is then void. */
+bool nu_logfmt_value(const struct nu_logfmt *format, struct nu_logbuf *out, const void *subject);
 
 #endif

@@ -17,7 +17,14 @@ struct logfmt_step {
     uint32_t reserve; /* bytes that this step must leave to those behind it */
     const char *text; /* LITERAL */
     const struct nu_log_op *op;
-    const void *arg; /* prepared */
+    const struct logfmt_extension *extension; /* of op; NULL: it stands for every subject */
+    const void *arg;                          /* prepared */
+};
+
+/* An operator that another one stands for where `applies` says so. */
+struct logfmt_extension {
+    const struct nu_log_op *op, *before;
+    bool (*applies)(const void *subject);
 };
 
 struct nu_logfmt {
@@ -32,6 +39,8 @@ struct nu_logfmt {
 
 /* NULL if there is none of that name. */
 const struct nu_log_op *logfmt_op_find(const char *name, size_t len);
+/* What makes `op` stand for some subjects only, or NULL. */
+const struct logfmt_extension *logfmt_op_extension(const struct nu_log_op *op);
 /* All names; free() the array. */
 const char **logfmt_op_names(size_t *count);
 

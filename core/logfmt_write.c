@@ -12,6 +12,8 @@
 
 static const struct nu_log_op **ops; /* sorted by name; written before threads start */
 static size_t op_count;
+static struct logfmt_extension **extensions; /* as long */
+static size_t extension_count;
 
 const char *nu_log_value_str(enum nu_log_value value)
 {
@@ -42,6 +44,33 @@ void nu_log_ops_register(const struct nu_log_op *table, size_t count)
     }
 }
 
+void nu_log_ops_extend(const struct nu_log_op *table, size_t count,
+                       bool (*applies)(const void *subject))
+{
+    extensions = reallocarray(extensions, extension_count + count + 1, sizeof *extensions);
+    nu_assert(extensions != NULL);
+    for (size_t i = 0; i < count; i++) {
+        size_t at = 0;
+        while (at < op_count && strcmp(ops[at]->name, table[i].name) != 0)
+            at++;
+        nu_assert(at < op_count && ops[at]->value == table[i].value &&
+                  !logfmt_op_extension(ops[at]));
+        struct logfmt_extension *extension = malloc(sizeof *extension);
+        nu_assert(extension != NULL);
+        *extension = (struct logfmt_extension){&table[i], ops[at], applies};
+        extensions[extension_count++] = extension;
+        ops[at] = &table[i];
+    }
+}
+
+const struct logfmt_extension *logfmt_op_extension(const struct nu_log_op *op)
+{
+    for (size_t i = 0; i < extension_count; i++)
+        if (extensions[i]->op == op)
+            return extensions[i];
+    return NULL;
+}
+
 const struct nu_log_op *logfmt_op_find(const char *name, size_t len)
 {
     for (size_t i = 0; i < op_count; i++)
@@ -69,6 +98,13 @@ void nu_log_ops_markdown(FILE *out)
                 nu_log_value_str(ops[i]->value), ops[i]->doc);
 }
 
+static bool run(const struct logfmt_step *step, struct nu_logbuf *out, const void *subject)
+{
+    const struct logfmt_extension *e = step->extension;
+    const struct nu_log_op *op = e && !e->applies(subject) ? e->before : step->op;
+    return op->write(out, subject, step->arg);
+}
+
 /* The raw value of the step at the end of the buffer, cut to MAXLEN; false: absent, and gone. */
 static bool raw_value(const struct logfmt_step *step, struct nu_logbuf *out, const void *subject)
 {
@@ -78,7 +114,7 @@ static bool raw_value(const struct logfmt_step *step, struct nu_logbuf *out, con
     if (shorten)
         out->limit = from + step->len;
     out->cut = false;
-    bool present = step->op->write(out, subject, step->arg);
+    bool present = run(step, out, subject);
     if (out->cut && step->op->value == NU_LOG_NUMBER)
         present = false; /* half a number is another one */
     out->cut = cut || (out->cut && !shorten);
@@ -160,4 +196,23 @@ void nu_logfmt_write(const struct nu_logfmt *format, struct nu_logbuf *out, cons
     if (format->json)
         nu_logbuf_char(out, '}');
     nu_logbuf_char(out, '\n');
+}
+
+bool nu_logfmt_value(const struct nu_logfmt *format, struct nu_logbuf *out, const void *subject)
+{
+    size_t limit = out->limit;
+    bool present = true;
+    out->cut = false;
+    out->limit = limit ? limit : NU_LOG_LINE_MAX;
+    for (size_t i = 0; present && i < format->count; i++) {
+        const struct logfmt_step *step = &format->steps[i];
+        size_t from = out->len;
+        if (step->kind == LOGFMT_LITERAL)
+            nu_logbuf_add(out, step->text, step->len);
+        else
+            present = raw_value(step, out, subject);
+        drop_half_sequence(out, from, step->kind == LOGFMT_LITERAL ? 0 : step->len);
+    }
+    out->limit = limit;
+    return present && !out->cut;
 }

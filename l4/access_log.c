@@ -41,6 +41,9 @@ static const struct nu_logfmt_field default_json[] = {
     {"connection_id",  "%CONNECTION_ID%"            },
 };
 
+static const struct nu_access_log_defaults of_connections = {
+    default_text, default_json, sizeof default_json / sizeof *default_json};
+
 /* --- config --- */
 
 /* Collects the keys of `json`; complains about what is no string. */
@@ -89,17 +92,18 @@ static const struct nu_node *format_node(const struct nu_node *node)
 
 /* The built-in words, or a text with operators in it. */
 static enum nu_err compile_text(struct nu_conf *conf, struct nu_arena *arena,
-                                const struct nu_access_log_conf *c, struct nu_logfmt **out)
+                                const struct nu_access_log_conf *c,
+                                const struct nu_access_log_defaults *defaults,
+                                struct nu_logfmt **out)
 {
     static const char *const words[] = {"text", "json"};
     const char *why = "found neither text nor json, nor a format with operators like %DURATION%";
     size_t bad;
     if (strcmp(c->format, words[1]) == 0)
-        return nu_logfmt_json(out, arena, default_json, sizeof default_json / sizeof *default_json,
-                              &bad, &why);
+        return nu_logfmt_json(out, arena, defaults->json, defaults->json_count, &bad, &why);
     bool text = strcmp(c->format, words[0]) == 0;
     if (text || strchr(c->format, '%')) {
-        if (nu_logfmt_text(out, arena, text ? default_text : c->format, &why) == NU_OK)
+        if (nu_logfmt_text(out, arena, text ? defaults->text : c->format, &why) == NU_OK)
             return NU_OK;
         nu_conf_error(conf, format_node(c->node), "%s", why);
         return NU_ERR_CONFIG;
@@ -110,9 +114,11 @@ static enum nu_err compile_text(struct nu_conf *conf, struct nu_arena *arena,
 }
 
 static enum nu_err compile(struct nu_conf *conf, struct nu_arena *arena,
-                           const struct nu_access_log_conf *c, struct nu_logfmt **out)
+                           const struct nu_access_log_conf *c,
+                           const struct nu_access_log_defaults *defaults, struct nu_logfmt **out)
 {
-    return c->json ? compile_json(conf, arena, c->json, out) : compile_text(conf, arena, c, out);
+    return c->json ? compile_json(conf, arena, c->json, out)
+                   : compile_text(conf, arena, c, defaults, out);
 }
 
 static const struct nu_node *path_node(const struct nu_node *node)
@@ -159,7 +165,7 @@ static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const str
         nu_conf_error_key(conf, c->json, "\"json\" and a format of its own exclude each other");
         err = NU_ERR_CONFIG;
     } else {
-        err = compile(conf, scratch, c, &format);
+        err = compile(conf, scratch, c, &of_connections, &format);
     }
     if (err == NU_OK && !has_folder(c->path, scratch)) {
         nu_conf_error(conf, path_node(node), "%s: its folder does not exist", c->path);
@@ -193,7 +199,8 @@ static const struct nu_field fields[] = {
 const struct nu_schema nu_access_log_schema = {
     .name = "access_log",
     .doc = "A line for each connection that has ended: whose it was, what it carried, who closed "
-           "it and why. A list of files; a single path is one in the default text format.",
+           "it and why; on an http filter a line for each request. A list of files; a single path "
+           "is one in the default text format.",
     .size = sizeof(struct nu_access_log_conf),
     .fields = fields,
     .scalar = "path",
@@ -218,6 +225,12 @@ struct nu_access_log {
 
 struct nu_access_log *nu_access_log_new(const struct nu_vec *confs)
 {
+    return nu_access_log_new_as(confs, &of_connections);
+}
+
+struct nu_access_log *nu_access_log_new_as(const struct nu_vec *confs,
+                                           const struct nu_access_log_defaults *defaults)
+{
     const struct nu_access_log_conf *c = confs->items;
     if (confs->count == 0)
         return NULL;
@@ -229,7 +242,7 @@ struct nu_access_log *nu_access_log_new(const struct nu_vec *confs)
     log->count = confs->count;
     for (size_t i = 0; i < confs->count; i++) {
         struct nu_logfmt *format;
-        enum nu_err err = compile(NULL, arena, &c[i], &format);
+        enum nu_err err = compile(NULL, arena, &c[i], defaults, &format);
         nu_assert(err == NU_OK); /* it was compiled once, to check it */
         log->target[i] =
             (struct target){nu_arena_strdup(arena, c[i].path), format, c[i].node, NULL};

@@ -7,6 +7,7 @@
 
 #include "core/chain.h"
 #include "core/conf/schema.h"
+#include "core/logfmt.h"
 
 /* More shards than any program has: workers and main. */
 #define NU_SHARDS_MAX 1025
@@ -20,11 +21,21 @@ struct nu_access_log_conf {
 };
 extern const struct nu_schema nu_access_log_schema;
 
+/* What the words `text` and `json` mean. */
+struct nu_access_log_defaults {
+    const char *text;
+    const struct nu_logfmt_field *json;
+    size_t json_count;
+};
+
 struct nu_access_log;
 
 /* From a list of struct nu_access_log_conf that was parsed without errors; opens nothing. NULL for
  * an empty list. One reference for the caller. Main thread, as all but writing. */
 struct nu_access_log *nu_access_log_new(const struct nu_vec *confs);
+/* The same with defaults other than a connection's. */
+struct nu_access_log *nu_access_log_new_as(const struct nu_vec *confs,
+                                           const struct nu_access_log_defaults *defaults);
 struct nu_access_log *nu_access_log_ref(struct nu_access_log *log);
 void nu_access_log_put(struct nu_access_log *log);
 /* Opens the files that are not open yet; reports those that cannot be. */
