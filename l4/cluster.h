@@ -114,6 +114,8 @@ void nu_clusters_discard(struct nu_clusters *clusters, struct nu_clusters *old);
  * lacks. */
 void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, unsigned shard);
 
+/* Whether one of its endpoints is a UNIX socket. Main thread. */
+bool nu_cluster_has_unix(const struct nu_cluster *cluster);
 /* By name, or NULL. Main thread. */
 struct nu_cluster *nu_cluster_find(struct nu_clusters *clusters, const char *name);
 size_t nu_clusters_count(const struct nu_clusters *clusters);

@@ -338,22 +338,35 @@ static enum nu_err check_kind(struct nu_conf *conf, const struct nu_node *node,
     return NU_ERR_CONFIG;
 }
 
+/* The first target that is a UNIX socket, or NULL. */
+static const struct cl_target *unix_target(const struct cl_cluster *c)
+{
+    const struct cl_target *target = c->targets.items;
+    for (size_t i = 0; i < c->targets.count; i++)
+        if (target[i].where.addr.kind == NU_ADDR_UNIX)
+            return &target[i];
+    return NULL;
+}
+
+bool nu_cluster_has_unix(const struct nu_cluster *cluster)
+{
+    return unix_target(cl_of(cluster)) != NULL;
+}
+
 /* Addresses to come from are for IP. */
 static enum nu_err check_sources(struct nu_conf *conf, const struct nu_node *node,
                                  const struct cl_cluster *c)
 {
     const struct nu_connect_options *o = &c->pub.connect;
-    const struct cl_target *target = c->targets.items;
+    const struct cl_target *target = unix_target(c);
+    const char *key = o->opt.transparent ? "transparent" : "bind_source";
     bool asked = o->opt.transparent || *o->opt.interface || o->source4.kind || o->source6.kind;
-    for (size_t i = 0; asked && i < c->targets.count; i++)
-        if (target[i].where.addr.kind == NU_ADDR_UNIX) {
-            const char *key = o->opt.transparent ? "transparent" : "bind_source";
-            nu_conf_error_key(conf, nu_node_get(node, key),
-                              "\"%s\" is for IP addresses, and %s is a UNIX socket", key,
-                              target[i].where.text);
-            return NU_ERR_CONFIG;
-        }
-    return nu_connect_options_check(conf, node, o);
+    if (!asked || !target)
+        return nu_connect_options_check(conf, node, o);
+    nu_conf_error_key(conf, nu_node_get(node, key),
+                      "\"%s\" is for IP addresses, and %s is a UNIX socket", key,
+                      target->where.text);
+    return NU_ERR_CONFIG;
 }
 
 static enum nu_err check_cluster(struct nu_conf *conf, struct nu_arena *arena,

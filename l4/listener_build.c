@@ -69,6 +69,8 @@ static const struct misfit of_udp_matches[] = {
     {"sni",       NULL,  NO_SNIFFING},
     {"alpn",      NULL,  NO_SNIFFING},
     {"transport", "any", NO_SNIFFING},
+    {"ja3",       NULL,  NO_SNIFFING},
+    {"ja4",       NULL,  NO_SNIFFING},
 };
 static const struct misfit of_udp_listeners[] = {
     {"tls",             NULL,   NO_TLS                                            },

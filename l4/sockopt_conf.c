@@ -1,5 +1,5 @@
 /* What users may write about sockets: the schemas of sockopt.h's structs, the values with a syntax
- * of their own, and what does not go together. Main thread, while a config is read. */
+ * of their own; what goes together is sockopt_check.c's. Main thread, while a config is read. */
 #include "l4/sockopt.h"
 
 #include <ctype.h>
@@ -13,8 +13,6 @@
 #include <unistd.h>
 
 #define CONGESTION_AVAILABLE "/proc/sys/net/ipv4/tcp_available_congestion_control"
-#define FASTOPEN_FILE        "/proc/sys/net/ipv4/tcp_fastopen"
-#define FASTOPEN_SERVER      2 /* its bit for listening sockets */
 
 static enum nu_err unexpected(struct nu_conf *conf, const struct nu_node *node, const char *what)
 {
@@ -395,92 +393,3 @@ const struct nu_schema nu_bind_source_schema = {
     .fields = source_fields,
     .scalar = "address",
 };
-
-/* --- what goes together --- */
-
-static const struct nu_node *at(const struct nu_node *map, const char *key)
-{
-    const struct nu_node *node = map->kind == NU_NODE_MAP ? nu_node_get(map, key) : NULL;
-    return node ? node : map;
-}
-
-/* "nothing is accepted and ignored" */
-static enum nu_err stream_only(struct nu_conf *conf, const struct nu_node *owner)
-{
-    static const char *const keys[] = {"keepalive", "user_timeout", "fast_open", "congestion",
-                                       "mptcp"};
-    const struct nu_node *socket = at(owner, "socket");
-    enum nu_err err = NU_OK;
-    if (socket == owner || socket->kind != NU_NODE_MAP)
-        return NU_OK;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (nu_node_get(socket, keys[i])) {
-            nu_conf_error_key(conf, nu_node_get(socket, keys[i]),
-                              "\"%s\" is TCP's, and this is UDP", keys[i]);
-            err = NU_ERR_CONFIG;
-        }
-    return err;
-}
-
-static enum nu_err no_ip(struct nu_conf *conf, const struct nu_node *listener)
-{
-    static const char *const keys[] = {"transparent", "original_dst", "freebind",
-                                       "ipv4_compat", "interface",    "socket"};
-    enum nu_err err = NU_OK;
-    if (listener->kind != NU_NODE_MAP)
-        return NU_OK;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (nu_node_get(listener, keys[i])) {
-            nu_conf_error_key(conf, nu_node_get(listener, keys[i]),
-                              "\"%s\" is for IP addresses, and one of these is a UNIX socket",
-                              keys[i]);
-            err = NU_ERR_CONFIG;
-        }
-    return err;
-}
-
-static void warn_of_fast_open(struct nu_conf *conf, const struct nu_node *listener)
-{
-    int value = FASTOPEN_SERVER;
-    FILE *file = fopen(FASTOPEN_FILE, "re");
-    if (file && fscanf(file, "%d", &value) != 1) /* NOLINT(cert-err34-c): the kernel's own */
-        value = FASTOPEN_SERVER;
-    if (file)
-        fclose(file);
-    if (!(value & FASTOPEN_SERVER))
-        nu_conf_warn(conf, at(at(listener, "socket"), "fast_open"),
-                     "net.ipv4.tcp_fastopen is %d: without its bit 2 no client is served that way",
-                     value);
-}
-
-enum nu_err nu_listen_options_check(struct nu_conf *conf, const struct nu_node *listener,
-                                    const struct nu_listen_options *options,
-                                    const struct nu_addr *addr, int type)
-{
-    if (addr->kind == NU_ADDR_UNIX)
-        return no_ip(conf, listener);
-    if (options->opt.ipv4_compat && addr->kind != NU_ADDR_IP6) {
-        nu_conf_error(conf, at(listener, "ipv4_compat"), "is for IPv6 addresses like \"[::]:80\"");
-        return NU_ERR_CONFIG;
-    }
-    if (type == SOCK_DGRAM && (options->original_dst || options->opt.transparent)) {
-        nu_conf_error(conf, at(listener, options->original_dst ? "original_dst" : "transparent"),
-                      "is for TCP; datagrams are brought here by a REDIRECT or DNAT rule");
-        return NU_ERR_CONFIG;
-    }
-    if (options->opt.fast_open && type == SOCK_STREAM)
-        warn_of_fast_open(conf, listener);
-    return type == SOCK_DGRAM ? stream_only(conf, listener) : NU_OK;
-}
-
-enum nu_err nu_connect_options_check(struct nu_conf *conf, const struct nu_node *cluster,
-                                     const struct nu_connect_options *options)
-{
-    bool source = options->source4.kind != NU_ADDR_NONE || options->source6.kind != NU_ADDR_NONE;
-    if (!options->opt.transparent || !source)
-        return NU_OK;
-    nu_conf_error_key(conf, at(cluster, "bind_source"),
-                      "\"transparent\" comes from the client's address, \"bind_source\" from "
-                      "another: one of them");
-    return NU_ERR_CONFIG;
-}

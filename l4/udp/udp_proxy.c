@@ -72,8 +72,6 @@ static int connect_to(const struct udp_proxy *up, const struct nu_addr *addr)
     const struct nu_connect_options *options = &up->conf->cluster->connect;
     struct sockaddr_storage ss;
     socklen_t len = nu_addr_to_sockaddr(addr, &ss);
-    if (addr->kind == NU_ADDR_UNIX)
-        return -EPROTOTYPE;
     int fd = nu_sockopt_socket(addr, SOCK_DGRAM, &options->opt);
     if (fd < 0)
         return -errno;
@@ -160,6 +158,12 @@ static void leave_endpoint(struct udp_proxy *up, bool failed)
     up->endpoint = NULL;
 }
 
+/* No other endpoint would do better. */
+static bool is_our_lack(int error)
+{
+    return error == EMFILE || error == ENFILE;
+}
+
 /* The next endpoint that was not tried. False: none is left; errno says what was wrong with the
  * last, 0 = there was none. */
 static bool try_next(struct udp_proxy *up)
@@ -174,6 +178,8 @@ static bool try_next(struct udp_proxy *up)
             return true;
         error = errno;
         leave_endpoint(up, true);
+        if (is_our_lack(error))
+            break;
     }
     errno = error;
     return false;
@@ -183,17 +189,11 @@ static bool try_next(struct udp_proxy *up)
 
 static enum nu_cause cause_of(int error)
 {
-    switch (error) {
-    case 0:
+    if (error == 0)
         return NU_CAUSE_NO_ENDPOINT;
-    case ECONNREFUSED:
-        return NU_CAUSE_REFUSED;
-    case EMFILE:
-    case ENFILE:
+    if (is_our_lack(error))
         return NU_CAUSE_NO_FDS;
-    default:
-        return NU_CAUSE_UNREACHABLE;
-    }
+    return error == ECONNREFUSED ? NU_CAUSE_REFUSED : NU_CAUSE_UNREACHABLE;
 }
 
 static void give_up(struct udp_proxy *up, int error)
@@ -207,9 +207,8 @@ static void give_up(struct udp_proxy *up, int error)
         return;
     }
     count_cluster(up, NU_CLUSTER_CX_CONNECT_ATTEMPTS_EXCEEDED, 1);
-    const char *why = error == EPROTOTYPE ? "datagrams do not go to UNIX sockets" : strerror(error);
     nu_fail(&up->filter, cause, nu_cause_row(cause)->side, "%u tried, last: %s", up->tried_count,
-            why);
+            strerror(error));
 }
 
 static bool transmit(struct udp_proxy *up, const struct nu_slice *data);

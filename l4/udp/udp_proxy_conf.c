@@ -71,6 +71,7 @@ static struct nu_cluster *find_cluster(const struct nu_generation *gen, struct n
                        : cluster->proxy_header != NU_PROXY_NONE ? "proxy_protocol"
                        : cluster->original_dst                  ? "original_dst"
                        : cluster->dynamic_forward               ? "dynamic_forward"
+                       : nu_cluster_has_unix(cluster)           ? "a UNIX socket"
                                                                 : NULL;
     if (!what)
         return cluster;

@@ -1,5 +1,4 @@
 """TLS terminated on a listener: which certificate, version, cipher and protocol a client gets, and what a config may get wrong."""
-import re
 import socket
 
 import pytest
@@ -268,7 +267,7 @@ def test_print_checks_to_itself(tmp_path, root, one, tickets):
     back = {"verify": "none", "sni": "from_client", "cert": str(one.cert), "key": str(one.key)}
     path.write_text(config(listeners=[echo_listener(tls)], clusters=[cluster("127.0.0.1:9", tls=back)]))
     first = run_nuncio("check", "-c", path, "--print")
-    again.write_text(re.sub(r"    udp:\n(      .*\n)+", "", first.stdout))  # for listeners of datagrams
+    again.write_text(first.stdout)
     assert first.returncode == 0 and ('tickets: "off"' in first.stdout) == (tickets == "off")
     assert 'sni: "from_client"' in first.stdout
     assert run_nuncio("check", "-c", again, "--print").stdout == first.stdout

@@ -117,8 +117,11 @@ class Game:
     def _listen_server(self):
         while not self.closing:
             try:
-                data, self.player = self.server.recvfrom(2048)
-                self.players.add(self.player)
+                data, player = self.server.recvfrom(2048)
+                if len(data) != self.size:
+                    continue  # somebody else's
+                self.player = player
+                self.players.add(player)
                 self.got[0].add(struct.unpack("!I", data[:4])[0])
             except TimeoutError:
                 continue

@@ -145,14 +145,16 @@ static void knows_what_does_not_go_together(void **state)
         const char *text, *addr, *why;
         int type;
     } rows[] = {
-        {"{}",                                "unix:/x",    "",                       SOCK_STREAM},
-        {"{transparent: true, freebind: on}", "unix:/x",    "is for IP addresses",    SOCK_STREAM},
-        {"ipv4_compat: true",                 "0.0.0.0:80", "is for IPv6 addresses",  SOCK_STREAM},
-        {"ipv4_compat: true",                 "[::]:80",    "",                       SOCK_STREAM},
-        {"socket: {keepalive: 1s, ttl: 3}",   "0.0.0.0:53", "\"keepalive\" is TCP's", SOCK_DGRAM },
-        {"socket: {ttl: 3, dscp: 1}",         "0.0.0.0:53", "",                       SOCK_DGRAM },
-        {"transparent: true",                 "0.0.0.0:53", "is for TCP",             SOCK_DGRAM },
-        {"original_dst: true",                "0.0.0.0:53", "is for TCP",             SOCK_DGRAM },
+        {"{}",                                                                        "unix:/x",    "",                       SOCK_STREAM},
+        {"{transparent: true, freebind: on}",                                         "unix:/x",    "is for IP addresses",    SOCK_STREAM},
+        {"{transparent: false, original_dst: off, freebind: no, ipv4_compat: false}", "unix:/x",    "",
+         SOCK_STREAM                                                                                                                     },
+        {"ipv4_compat: true",                                                         "0.0.0.0:80", "is for IPv6 addresses",  SOCK_STREAM},
+        {"ipv4_compat: true",                                                         "[::]:80",    "",                       SOCK_STREAM},
+        {"socket: {keepalive: 1s, ttl: 3}",                                           "0.0.0.0:53", "\"keepalive\" is TCP's", SOCK_DGRAM },
+        {"socket: {ttl: 3, dscp: 1}",                                                 "0.0.0.0:53", "",                       SOCK_DGRAM },
+        {"transparent: true",                                                         "0.0.0.0:53", "is for TCP",             SOCK_DGRAM },
+        {"original_dst: true",                                                        "0.0.0.0:53", "is for TCP",             SOCK_DGRAM },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct conf out = {0};

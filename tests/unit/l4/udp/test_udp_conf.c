@@ -125,6 +125,10 @@ static const char *const mistakes[] = {
     "bind: \"udp://1.1.1.1:1\", chains: [{filters: dgram_end, match: {sni: a.test}}]",
     "listeners[0].chains[0].match: \"sni\" is for streams: a udp listener does not look into "
     "datagrams",
+    "bind: \"udp://1.1.1.1:1\", chains: [{filters: dgram_end, match: {ja4: "
+    "t13d1516h2_8daaf6152771_e5627efa2ab1}}]",
+    "listeners[0].chains[0].match: \"ja4\" is for streams: a udp listener does not look into "
+    "datagrams",
     "bind: \"udp://1.1.1.1:1\", chains: [{filters: dgram_end, match: {alpn: h2}}]",
     "listeners[0].chains[0].match: \"alpn\" is for streams: a udp listener does not look into "
     "datagrams",

@@ -348,14 +348,6 @@ static void an_empty_cluster_says_so(void **state)
     assert_int_equal(udp_stat(NU_UDP_PROXY_NO_ROUTE), 1);
 }
 
-static void a_unix_endpoint_says_so(void **state)
-{
-    open_session("cluster: c", "endpoints: \"unix:/tmp/x\"");
-    assert_null(t.chain);
-    assert_int_equal(t.result.cause, NU_CAUSE_UNREACHABLE);
-    assert_non_null(strstr(t.details, "UNIX"));
-}
-
 /* A datagram that cannot go on is lost alone. */
 static void too_long_ones_are_dropped_and_counted(void **state)
 {
@@ -438,7 +430,6 @@ int main(void)
         TEST(nobody_left_ends_the_session),
         TEST(a_server_that_goes_takes_its_sessions_along),
         TEST(an_empty_cluster_says_so),
-        TEST(a_unix_endpoint_says_so),
         TEST(too_long_ones_are_dropped_and_counted),
         TEST(answers_wait_while_the_way_back_is_held),
         TEST(lost_answers_are_counted),

@@ -1,0 +1,173 @@
+"""`nuncio check --print`: what it writes can be read, and prints the same again. For the examples, for configs that use every
+key there is, and for values that YAML could take for something else."""
+import os
+import re
+
+import pytest
+
+from lib.authority import Authority
+from lib.config import config
+from lib.nuncio import ROOT, run_nuncio
+
+EXAMPLES = sorted((ROOT / "docs/examples").glob("*.yaml"))
+
+
+def round_trip(folder, text):
+    """The normalized text of a config, once it has proved to be its own normalized text."""
+    def printed(name, content):
+        (folder / name).write_text(content)
+        done = run_nuncio("check", "-c", folder / name, "--print")
+        assert done.returncode == 0, f"{done.stderr}\n{content}"
+        return done.stdout
+    once = printed("once.yaml", text)
+    assert printed("again.yaml", once) == once
+    return once
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples(path, example_certs, tmp_path, monkeypatch):
+    monkeypatch.setenv("CERTS", str(example_certs))
+    for beside in path.parent.glob("*.txt"):
+        (tmp_path / beside.name).write_text(beside.read_text())
+    round_trip(tmp_path, path.read_text())
+
+
+# --- every key
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """What keys may point to, by name."""
+    folder = tmp_path_factory.mktemp("every-key")
+    (folder / "list").write_text("192.0.2.0/24\n")
+    (folder / "pass").write_text("secret\n")
+    (folder / "ticket").write_bytes(os.urandom(80))
+    root = Authority(folder)
+    one = root.issue()
+    made = {"cert": one.cert, "key": one.key, "p12": one.pkcs12("secret"), "ca": root.cert, "crl": root.crl(), "ocsp": root.ocsp(one)}
+    return {name: str(path) for name, path in made.items()} | {name: str(folder / name) for name in ("list", "pass", "ticket")}
+
+
+KEEPALIVE = {"time": "30s", "interval": "5s", "probes": 3}
+SOCKET = {"dscp": "af41", "mark": "0x10", "ttl": 9, "keepalive": KEEPALIVE, "user_timeout": "9s", "congestion": "reno", "mptcp": False}
+NETWORKS = {"allow": ["10.1.0.0/16", "metadata"], "deny": ["private", "fd00::/8"]}
+HASH = "00" * 32
+
+
+def both_sides(files):
+    """Keys that TLS has on either side."""
+    return {"alpn": ["h2", "http/1.1"], "min_version": "1.2", "max_version": "1.3", "ciphers": ["ECDHE-RSA-AES128-GCM-SHA256"],
+            "ciphersuites": ["TLS_AES_128_GCM_SHA256"], "groups": "X25519", "sigalgs": ["ECDSA+SHA256"], "handshake_timeout": "9s",
+            "keylog": {"path": files["list"] + ".keys", "clients": "10.0.0.0/8", "servers": ["::/0"]}}
+
+
+def terminated(files):
+    allow = {"dns": "*.svc", "uri": "spiffe://mesh/*", "email": "*@b.test", "ip": "10.0.0.0/8", "sha256": HASH, "spki": HASH}
+    return {**both_sides(files), "starttls": {"protocol": "postgres", "optional": True},
+            "certificates": [{"cert": files["cert"], "key": files["key"], "ocsp": files["ocsp"]},
+                             {"pkcs12": files["p12"], "passphrase_file": files["pass"]}],
+            "client_certs": {"mode": "optional", "ca": files["ca"], "crl": files["crl"], "crl_check": "leaf", "depth": 1,
+                             "allow": allow},
+            "tickets": {"keys": [files["ticket"]], "rotate": "1h", "lifetime": "2h"}}
+
+
+def originated(files):
+    return {**both_sides(files), "sni": "from_client", "verify": "full", "ca": files["ca"], "crl": files["crl"],
+            "crl_check": "chain", "depth": 2, "san": ["a.test"], "pkcs12": files["p12"], "passphrase_file": files["pass"],
+            "starttls": "postgres"}
+
+
+def byte_filters(files):
+    return [{"ip_filter": {"allow": ["10.0.0.0/8"], "deny": "::/0", "allow_file": files["list"], "deny_file": [files["list"]], "name": "n"}},
+            {"source_limit": {"connections": 5, "rate": 3, "per": "90s", "burst": 9, "ipv4_prefix": 24, "ipv6_prefix": 48,
+                              "sources": 128, "when_full": "refuse", "name": "n"}},
+            {"connection_limit": {"max": 5, "name": "n"}},
+            {"throttle": {"rate": "1500B/s", "burst": "64KiB", "direction": "upload"}}]
+
+
+def streams(files):
+    logs = [{"path": "/dev/stdout", "format": "json"}, {"path": "/dev/stderr", "format": "%DURATION%\n"},
+            {"path": "/dev/stdout", "json": {"a b": "%DURATION%", "~": "x", "null": "%START_TIME(%s)%"}}]
+    match = {"sni": ["a.test", "*"], "alpn": "h2", "transport": "tls", "ja4": "t13d1516h2_8daaf6152771_e5627efa2ab1", "ja3": "0" * 32,
+             "source": "::/0", "source_port": [1, 2], "destination": ["10.0.0.0/8"], "destination_port": 443}
+    proxy = {"idle_timeout": "0", "half_close_timeout": "1s", "connect_attempts": 2, "name": "p"}
+    return [
+        {"name": "all", "bind": ["[::]:4430"], "backlog": 5, "max_connections": 5, "transparent": True, "original_dst": True,
+         "freebind": True, "ipv4_compat": True, "interface": "lo", "socket": {**SOCKET, "fast_open": 5}, "proxy_protocol": "optional",
+         "sniff_timeout": "3s", "access_log": logs,
+         "chains": [{"name": "c", "match": match, "access_log": [], "tls": terminated(files),
+                     "filters": [*byte_filters(files), {"tcp_proxy": {"clusters": [{"name": "a", "weight": 3}, {"name": "b"}], **proxy}}]},
+                    {"filters": [{"tcp_proxy": {"cluster": "c", **proxy}}]}]},
+        {"bind": ["unix:/run/x y.sock", "127.0.0.1:0"], "mode": "0660", "tls": {"certificates": {"cert": files["cert"], "key": files["key"]}, "tickets": "off"},
+         "filters": {"echo": {"idle_timeout": "90m"}}}]
+
+
+def every_key(files):
+    datagrams = {"name": "u", "bind": ["udp://127.0.0.1:0", "udp://[::1]:0"], "socket": {"dscp": 63, "ttl": 1},
+                 "udp": {"max_sessions": 9, "max_sessions_per_source": 3, "receive_buffer": "1500kB"},
+                 "filters": [*byte_filters(files), {"udp_proxy": {"cluster": "u", "idle_timeout": "3s", "responses": 2, "name": "p"}}]}
+    servers = [{"address": "a.test:1", "weight": 3, "priority": 1}, "127.0.0.1:2", "unix:/run/y"]
+    clusters = [
+        {"name": "a", "endpoints": servers, "balance": "round_robin", "connect_timeout": "1500ms", "proxy_protocol": "v1",
+         "limits": {"connections": 9}, "tls": originated(files), "socket": {**SOCKET, "fast_open": True}},
+        {"name": "b", "original_dst": {"source": "proxy_protocol", "max_endpoints": 9, "keep": "9s", **NETWORKS}, "transparent": True,
+         "tls": {"verify": "none", "sni": "a.test", "cert": files["cert"], "key": files["key"]}},
+        {"name": "c", "dynamic_forward": {"allow": "*.a.test", "deny": ["b.a.test"], "addresses": NETWORKS, "port": 8443, "family": "v6",
+                                          "max_hosts": 9, "max_pending": 9, "host_ttl": "9s", "dns_timeout": "1s"},
+         "bind_source": {"address": ["127.0.0.1", "::1"], "interface": "lo", "freebind": True}},
+        {"name": "d", "original_dst": {"enabled": True}},
+        {"name": "u", "dns": "a.test:53", "socket": {"dscp": "cs1"}, "bind_source": "127.0.0.1"}]
+    return config(workers=2, admin="unix:/run/admin", drain_timeout="0", seccomp=False, core_dumps=True,
+                  listeners=[*streams(files), datagrams], clusters=clusters)
+
+
+def documented():
+    """Keys of the generated reference, as the last part of their section and the key: {("keepalive", "probes"), ...}."""
+    found, section = set(), None
+    text = (ROOT / "docs/reference.md").read_text().split("## Operators")[0]
+    for line in text.splitlines():
+        if head := re.match(r"#+ (\S+)", line):
+            section = head[1].removesuffix("[]").rpartition(".")[2]
+        elif row := re.match(r"\| `(\w+)` \|", line):
+            found.add((section, row[1]))
+    return found
+
+
+def written(text):
+    """The same of a normalized config: each key with the one that it stands under."""
+    found, under = set(), []
+    for line in text.splitlines():
+        row = re.match(r"(\s*(?:- )*)(\w+):", line)
+        if not row:
+            continue
+        depth = len(row[1])
+        under = [(d, k) for d, k in under if d < depth]
+        above = under[-1][1] if under else "config"
+        found.update({(above, row[2]), ({"listeners": "listener", "clusters": "cluster", "chains": "chain"}.get(above, above), row[2])})
+        under.append((depth, row[2]))
+    return found
+
+
+def test_every_key(files, tmp_path):
+    """New keys have to be put into `every_key`: then this tells whether they print well."""
+    text = round_trip(tmp_path, every_key(files))
+    own_test = {("config", "user"), ("config", "group")}
+    assert documented() - written(text) == own_test
+
+
+# --- values
+
+ODD = ["true", "null", "~", "123", "0x10", "1e3", "-", "- a", "a: b", "a #b", "#", "%", "@", "`x`", "*", "&a", "!x", "|", ">", "a'b",
+       'a"b', "a\\b", "$${x}", "$$$$", "$", "é ü 漢", "yes", ".inf", "2001-01-01", "=", "<<", "? a", "{a}", "[a]", "a,b", "x:", "'", " a "]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_values_that_look_like_something_else(tmp_path, odd):
+    text = config(listeners=[{"name": odd, "bind": "127.0.0.1:0", "filters": "echo",
+                              "access_log": {"path": "/dev/stdout", "json": {odd: "x", "y": odd.replace("%", "%%")}}}])
+    round_trip(tmp_path, text)
+
+
+@pytest.mark.parametrize("pair", [("tcp://127.0.0.1:1", "127.0.0.1:0"), ("udp://127.0.0.1:1", "127.0.0.1:0"),
+                                  ("sni:a.test=tcp://[::1]:1", "[::1]:0")])
+def test_what_the_quick_start_emits(tmp_path, pair):
+    round_trip(tmp_path, run_nuncio("run", "--from", pair[1], "--to", pair[0], "--emit", check=True).stdout)
