@@ -20,6 +20,7 @@
 #define LINKS_MAX 40 /* followed in one path, as the kernel's own limit (path_resolution(7)) */
 #define OF_NAMES  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB)
 #define OF_FOLDER (IN_DELETE_SELF | IN_MOVE_SELF)
+#define OF_LIST   (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE)
 
 struct nu_watcher {
     int fd;
@@ -35,7 +36,7 @@ struct hop {
     struct nu_list of_folder, of_watch;
     struct nu_watch *watch;
     struct folder *folder;
-    char name[];
+    char name[]; /* "": whatever comes into the folder, leaves it or is written there */
 };
 
 struct print { /* tells one content from another */
@@ -52,6 +53,7 @@ struct nu_watch {
     void *ctx;
     struct print seen; /* zero: there was no file yet */
     bool written;      /* closed by a writer: a change even if within one tick of the clock */
+    bool is_folder;    /* it was one when it was added: its files are the content */
     int64_t first_ms, last_ms; /* events since it became due */
     char path[];
 };
@@ -190,16 +192,19 @@ static void walk_path(struct nu_watch *watch)
         strcpy(walk.rest, watch->path);
         while (step(watch, &walk))
             ;
+        if (watch->is_folder)
+            hop_add(watch, walk.real, "", 0);
     }
     hops_free(&old);
 }
 
-/* False: there is no readable file at the moment. */
-static bool take_print(const char *path, struct print *out)
+/* False: there is none at the moment. One that we may not read counts: whoever wants to read it
+ * tells why that fails. */
+static bool take_print(const char *path, bool is_folder, struct print *out)
 {
     struct stat st;
     memset(out, 0, sizeof *out);
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || access(path, R_OK) != 0)
+    if (stat(path, &st) != 0 || !(is_folder ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)))
         return false;
     out->dev = st.st_dev;
     out->ino = st.st_ino;
@@ -263,8 +268,9 @@ struct nu_watch *nu_watch_add(struct nu_watcher *watcher, const char *path, nu_w
     memcpy(watch->path, path, bytes);
     nu_list_init(&watch->hops);
     nu_list_add_tail(&watcher->watches, &watch->link);
+    watch->is_folder = take_print(path, true, &watch->seen);
     walk_path(watch);
-    take_print(path, &watch->seen);
+    take_print(path, watch->is_folder, &watch->seen);
     return watch;
 }
 
@@ -295,6 +301,19 @@ static void all_touched(struct nu_watcher *watcher, int64_t now_ms)
     }
 }
 
+/* Whether the event, with a name, is about what the hop stands for. */
+static bool concerns(const struct hop *hop, const struct inotify_event *event)
+{
+    return *hop->name ? strcmp(hop->name, event->name) == 0 : event->mask & OF_LIST;
+}
+
+/* A change even if all times are what they were: they have the ticks of a clock. */
+static bool is_change(const struct hop *hop, const struct inotify_event *event)
+{
+    bool last = hop->of_watch.next == &hop->watch->hops;
+    return last && event->mask & (*hop->name ? IN_CLOSE_WRITE : OF_LIST);
+}
+
 static void take_event(struct nu_watcher *watcher, const struct inotify_event *event,
                        int64_t now_ms)
 {
@@ -310,9 +329,9 @@ static void take_event(struct nu_watcher *watcher, const struct inotify_event *e
         folder->wd = -1;
     nu_list_each (it, &folder->hops) {
         struct hop *hop = nu_container(it, struct hop, of_folder);
-        if (!whole && strcmp(hop->name, event->name) != 0)
+        if (!whole && !concerns(hop, event))
             continue;
-        if (event->mask & IN_CLOSE_WRITE && hop->of_watch.next == &hop->watch->hops)
+        if (is_change(hop, event))
             hop->watch->written = true;
         touched(hop->watch, now_ms);
     }
@@ -343,7 +362,8 @@ static void look(struct nu_watch *watch)
 {
     struct print now;
     walk_path(watch);
-    if (!take_print(watch->path, &now) || (!watch->written && same_print(&now, &watch->seen)))
+    if (!take_print(watch->path, watch->is_folder, &now) ||
+        (!watch->written && same_print(&now, &watch->seen)))
         return;
     watch->written = false;
     watch->seen = now;

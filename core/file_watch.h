@@ -25,10 +25,12 @@ int nu_watcher_fd(const struct nu_watcher *watcher);
 
 typedef void nu_watch_fn(void *ctx, const char *path);
 /* Watches an absolute path (copied). `fn` is called from nu_watcher_run once the path leads to a
- * readable file that has been written or differs (inode, size or times) from the one at the last
- * call, or at this one. Add the watch before reading the file, then no change is missed; a write
- * that ended just before may be told too. `fn` may add and delete watches; `path` dies with its
- * own. Never NULL. The caller deletes it, unless it frees the watcher first. */
+ * file that has been written or differs (inode, size or times) from the one at the last call, or at
+ * this one; whether it can be read is for fn to find out. A path that is a folder now is called for
+ * when a file comes into it, leaves it or is written in place there, behind no link. Add the watch
+ * before reading the file, then no change is missed; a write that ended just before may be told
+ * too. `fn` may add and delete watches; `path` dies with its own. Never NULL. The caller deletes
+ * it, unless it frees the watcher first. */
 struct nu_watch *nu_watch_add(struct nu_watcher *watcher, const char *path, nu_watch_fn *fn,
                               void *ctx);
 /* No call after this. NULL is fine. */
