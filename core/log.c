@@ -145,17 +145,21 @@ const char *nu_log_quote(char *buf, size_t size, const char *text)
     return buf;
 }
 
-int nu_log_allowed(struct nu_log_limit *limit)
+/* Each line uses up 1/rate seconds of the clock; `burst` of them may be used up in advance. */
+int nu_log_allowed(struct nu_log_limit *limit, unsigned burst, unsigned rate)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    long now_ms = (long)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1; /* 0 means never yet */
-    long last = atomic_load(&limit->last_ms);
-    if ((last == 0 || now_ms - last >= 1000) &&
-        atomic_compare_exchange_strong(&limit->last_ms, &last, now_ms))
-        return 1;
-    atomic_fetch_add(&limit->held, 1);
-    return 0;
+    long now_ms = (long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    long a_line_ms = 1000 / (long)rate, spent = atomic_load(&limit->spent_ms), from;
+    do {
+        from = spent > now_ms ? spent : now_ms;
+        if (from + a_line_ms > now_ms + (long)burst * a_line_ms) {
+            atomic_fetch_add(&limit->held, 1);
+            return 0;
+        }
+    } while (!atomic_compare_exchange_weak(&limit->spent_ms, &spent, from + a_line_ms));
+    return 1;
 }
 
 void nu_log_held(struct nu_log_limit *limit, enum nu_log_level level, const char *component,

@@ -26,19 +26,28 @@ const char *nu_log_quote(char *buf, size_t size, const char *text);
 
 /* The same as nu_log at most once a second for each call site; the next line says how many were
  * held back. */
-#define nu_log_limited(level, component, ...)                                                      \
+#define nu_log_limited(level, component, ...) NU_LOG_LIMITED(1, 1, level, component, __VA_ARGS__)
+/* The same for lines of which each one counts: NU_LOG_BURST at once, then NU_LOG_RATE a second. A
+ * reader gets every one unless somebody makes them in masses. */
+#define nu_log_each(level, component, ...)                                                         \
+    NU_LOG_LIMITED(NU_LOG_BURST, NU_LOG_RATE, level, component, __VA_ARGS__)
+#define NU_LOG_BURST 500 /* lines: a second or two of a busy server's failures, some 200 KiB */
+#define NU_LOG_RATE  50 /* lines a second: 20 KiB/s that a flood may write for as long as it lasts \
+                         */
+
+#define NU_LOG_LIMITED(burst, rate, level, component, ...)                                         \
     do {                                                                                           \
         static struct nu_log_limit limit_;                                                         \
-        if (nu_log_allowed(&limit_))                                                               \
+        if (nu_log_allowed(&limit_, burst, rate))                                                  \
             nu_log_held(&limit_, level, component, __VA_ARGS__);                                   \
     } while (0)
 
 struct nu_log_limit {
-    _Atomic long last_ms;
+    _Atomic long spent_ms; /* up to when, on the clock, the rate is used up */
     _Atomic unsigned held;
 };
-/* The two halves of nu_log_limited. */
-int nu_log_allowed(struct nu_log_limit *limit);
+/* The two halves of it. Any thread. */
+int nu_log_allowed(struct nu_log_limit *limit, unsigned burst, unsigned rate);
 void nu_log_held(struct nu_log_limit *limit, enum nu_log_level level, const char *component,
                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 

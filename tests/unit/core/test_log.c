@@ -122,18 +122,36 @@ static void limited_lines_come_once_a_second(void **state)
 {
     struct caught *caught = *state;
     struct nu_log_limit limit = {0};
-    assert_true(nu_log_allowed(&limit));
+    assert_true(nu_log_allowed(&limit, 1, 1));
     nu_log_held(&limit, NU_LOG_INFO, "x", "first");
     assert_string_equal(behind_time(caught), "info  x         first");
     for (int i = 0; i < 3; i++)
-        assert_false(nu_log_allowed(&limit));
-    limit.last_ms -= 1000; /* a second later */
-    assert_true(nu_log_allowed(&limit));
+        assert_false(nu_log_allowed(&limit, 1, 1));
+    limit.spent_ms -= 1000; /* a second later */
+    assert_true(nu_log_allowed(&limit, 1, 1));
     nu_log_held(&limit, NU_LOG_INFO, "x", "again");
     assert_string_equal(behind_time(caught), "info  x         again held_back=3");
     for (int i = 0; i < 5; i++)
         nu_log_limited(NU_LOG_INFO, "x", "a site of its own");
     assert_int_equal(caught->count, 3);
+}
+
+/* Within the burst all; then as many as time has passed for. */
+static void a_burst_of_lines_is_told_whole(void **state)
+{
+    struct nu_log_limit limit = {0};
+    for (int i = 0; i < 10; i++)
+        assert_true(nu_log_allowed(&limit, 10, 2));
+    assert_false(nu_log_allowed(&limit, 10, 2));
+    limit.spent_ms -= 1000; /* a second later */
+    assert_true(nu_log_allowed(&limit, 10, 2));
+    assert_true(nu_log_allowed(&limit, 10, 2));
+    assert_false(nu_log_allowed(&limit, 10, 2));
+    limit.spent_ms -= 3600 * 1000; /* long ago, no more than a burst is saved up */
+    for (int i = 0; i < 10; i++)
+        assert_true(nu_log_allowed(&limit, 10, 2));
+    assert_false(nu_log_allowed(&limit, 10, 2));
+    assert_int_equal(limit.held, 3);
 }
 
 static void *log_many(void *ctx)
@@ -180,6 +198,7 @@ int main(void)
         CAUGHT(cuts_long_lines),
         CAUGHT(quotes_values),
         CAUGHT(limited_lines_come_once_a_second),
+        CAUGHT(a_burst_of_lines_is_told_whole),
         CAUGHT(a_line_is_one_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
