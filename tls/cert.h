@@ -25,7 +25,7 @@ struct tls_cert {
     const char *
         *names; /* DNS names, lower case, wildcards as they are; the CN where there is none */
     size_t name_count;
-    int64_t not_after_s; /* since the epoch; of the leaf */
+    int64_t not_after_s; /* since the epoch; of the first in the chain that ends */
 
     const unsigned char *staple; /* NULL: none, or not fit to be sent */
     size_t staple_len;

@@ -205,6 +205,14 @@ static bool parse_pkcs12(struct tls_cert *cert, PKCS12 *p12, const struct passph
     return true;
 }
 
+static bool is_pem(BIO *in)
+{
+    char begin[] = "-----BEGIN ";
+    char head[sizeof begin - 1];
+    (void)BIO_reset(in);
+    return BIO_read(in, head, sizeof head) == sizeof head && memcmp(head, begin, sizeof head) == 0;
+}
+
 static bool read_pkcs12(struct tls_cert *cert, struct passphrase *pass, struct tls_problem *problem)
 {
     BIO *in = tls_file_open(cert->files.pkcs12, "pkcs12", problem);
@@ -212,7 +220,11 @@ static bool read_pkcs12(struct tls_cert *cert, struct passphrase *pass, struct t
         return false;
     ERR_clear_error();
     PKCS12 *p12 = d2i_PKCS12_bio(in, NULL);
+    bool pem = !p12 && is_pem(in);
     BIO_free(in);
+    if (pem)
+        return tls_problem(problem, "pkcs12", "%s is PEM, expected PKCS#12: name it in \"cert\"",
+                           cert->files.pkcs12);
     if (!p12)
         return tls_problem(problem, "pkcs12", "%s is no PKCS#12 file: %s", cert->files.pkcs12,
                            tls_openssl_reason());
@@ -293,6 +305,26 @@ static void check_order(struct tls_cert *cert)
     }
 }
 
+/* A CA in between that ends earlier takes the certificate with it. */
+static void check_chain_dates(struct tls_cert *cert)
+{
+    char subject[128];
+    int64_t now = time(NULL);
+    for (int i = 0; i < sk_X509_num(cert->chain); i++) {
+        X509 *ca = sk_X509_value(cert->chain, i);
+        int64_t end = tls_time_s(X509_get0_notAfter(ca));
+        if (X509_check_issued(ca, ca) == X509_V_OK) /* a root, which clients have or have not */
+            continue;
+        if (end < cert->not_after_s)
+            cert->not_after_s = end;
+        if (end <= now)
+            tls_loaded_warn(&cert->loaded, cert->files.cert ? "cert" : "pkcs12",
+                            "certificate %d in the chain, %s, expired %lld days ago", i + 2,
+                            tls_subject(ca, subject, sizeof subject),
+                            (long long)(now - end) / 86400);
+    }
+}
+
 static void check_dates(struct tls_cert *cert)
 {
     char subject[128];
@@ -310,6 +342,7 @@ static void check_dates(struct tls_cert *cert)
         tls_loaded_warn(&cert->loaded, key,
                         "the certificate %s is not valid before %lld days from now", subject,
                         (long long)(start - now + 86399) / 86400);
+    check_chain_dates(cert);
 }
 
 /* --- names --- */

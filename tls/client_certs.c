@@ -91,7 +91,7 @@ static const struct nu_field fields[] = {
      .shown = "file or folder",
      .doc = "PEM: certificates of CAs that clients' certificates may be signed by, or a folder of "
             "such files (*.pem, *.crt, *.cer). Each of them is an end of a chain, also an "
-            "intermediate one. Watched, in a folder the files that it has at start."},
+            "intermediate one. Watched, in a folder also what comes and goes."},
     {.key = "crl",
      .type = NU_FILE,
      AT(trust.files.crl),
@@ -123,5 +123,6 @@ const struct nu_schema tls_client_certs_schema = {
     .doc = "Asks clients for a certificate and verifies it.",
     .size = sizeof(struct tls_client_certs),
     .fields = fields,
+    .scalar = "mode",
     .check = check,
 };

@@ -10,14 +10,18 @@
 static enum nu_err parse_sni(struct nu_conf *conf, struct nu_arena *arena,
                              const struct nu_node *node, void *out)
 {
-    const char *why = "that is a pattern";
+    const char *why;
     if (node->kind != NU_NODE_SCALAR || nu_node_is_null(node) || !*node->text) {
         nu_conf_error(conf, node, "expected a host name, or " FROM_CLIENT);
         return NU_ERR_CONFIG;
     }
-    if (strcmp(node->text, FROM_CLIENT) != 0 &&
-        (nu_domain_check(node->text, strlen(node->text), &why) != NU_OK ||
-         strchr(node->text, '*'))) {
+    bool good = strcmp(node->text, FROM_CLIENT) == 0 ||
+                nu_domain_check(node->text, strlen(node->text), &why) == NU_OK;
+    if (good && strchr(node->text, '*')) {
+        good = false;
+        why = "a pattern cannot be asked for (\"san\" takes patterns to verify by)";
+    }
+    if (!good) {
         nu_conf_error(conf, node, "\"%.100s\" is no server name: %s", node->text, why);
         return NU_ERR_CONFIG;
     }

@@ -27,6 +27,7 @@ struct nu_tls_conn {
     struct nu_filter *filter; /* its chain has facts and an arena for what callbacks keep */
     const char *why;          /* of a refusal: OpenSSL's reason, the subject seen; in the arena */
     enum nu_tls_refusal refusal; /* latched by verification, the first one counts */
+    bool shown;                  /* our own certificate was sent in this handshake */
 };
 
 static inline struct nu_tls_conn *nu_tls_conn_of(const SSL *ssl)

@@ -61,9 +61,9 @@ static void log_failure(const struct tls *t, enum nu_cause cause, const char *de
              (unsigned long long)t->wire_in, (unsigned long long)t->wire_out);
     const char *what = t->state == TLS_HANDSHAKE ? "handshake failed" : "connection failed";
     if (server)
-        nu_log_limited(NU_LOG_INFO, "tls", "%s %s", what, line);
+        nu_log_each(NU_LOG_INFO, "tls", "%s %s", what, line);
     else
-        nu_log_limited(NU_LOG_WARN, "tls", "%s %s", what, line);
+        nu_log_each(NU_LOG_WARN, "tls", "%s %s", what, line);
 }
 
 /* Counts, logs, and tells the access log. */
@@ -142,7 +142,17 @@ void tls_deserted(struct tls *t, struct nu_result end)
         end.how == NU_CLEAN ? "closed within the handshake" : "reset within the handshake";
     enum nu_cause cause = server ? NU_CAUSE_TLS_FAILED : NU_CAUSE_UPSTREAM_TLS_FAILED;
     report(t, cause, details);
+    tls_set_state(t, TLS_FAILED);
     nu_fail(&t->filter, cause, nu_cause_row(cause)->side, "%s", details);
+}
+
+void tls_cut_short(struct tls *t)
+{
+    enum nu_cause cause = nu_chain_result(t->filter.chain).cause;
+    if (t->state != TLS_HANDSHAKE || t->wire_out == 0 || cause != NU_CAUSE_CONNECT_TIMEOUT)
+        return;
+    tls_count(t, NU_TLS_CONNECTION_ERROR);
+    log_failure(t, cause, "no handshake within connect_timeout");
 }
 
 void tls_too_late(struct nu_filter *f)

@@ -53,6 +53,11 @@ BIO *tls_file_open(const char *path, const char *key, struct tls_problem *proble
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == EACCES) {
+        tls_problem(problem, key, "%s cannot be opened: %s (as user %u, group %u)", path,
+                    strerror(errno), (unsigned)geteuid(), (unsigned)getegid());
+        return NULL;
+    }
     if (fd < 0) {
         tls_problem(problem, key, "%s cannot be opened: %s", path, strerror(errno));
         return NULL;

@@ -285,6 +285,7 @@ static void tls_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 static void tls_close(struct nu_filter *f)
 {
     struct tls *t = tls_of(f);
+    tls_cut_short(t);
     if (t->conn.ssl && t->state != TLS_FAILED) /* else OpenSSL takes the session for spoilt */
         SSL_set_shutdown(t->conn.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->conn.ssl);

@@ -100,6 +100,9 @@ void tls_broken(struct tls *t);
 void tls_refuse(struct tls *t, enum nu_cause cause, const char *details);
 /* The wire ended (or failed) before the handshake did. */
 void tls_deserted(struct tls *t, struct nu_result end);
+/* The chain is over. Tells of a server that took the connection and then let connect_timeout pass:
+ * the leg's timer is over both. */
+void tls_cut_short(struct tls *t);
 /* Timers' callbacks: the handshake's time is up; the alert has had its time, the chain fails. */
 void tls_too_late(struct nu_filter *f);
 void tls_fail_now(struct nu_filter *f);

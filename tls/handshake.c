@@ -27,6 +27,14 @@ static void spend_control(struct tls *t)
         t->control--;
 }
 
+/* Our own certificate goes out, or word that there is none: a list of length 0 (RFC 8446 4.4.2, RFC
+ * 5246 7.4.6). */
+static bool shows_certificate(int type, const uint8_t *message, size_t len)
+{
+    static const size_t empty = 4 + 1 + 3; /* head, context of TLS 1.3, length of the list */
+    return type == SSL3_RT_HANDSHAKE && len > empty && message[0] == SSL3_MT_CERTIFICATE;
+}
+
 static void on_message(int outgoing, int version, int type, const void *bytes, size_t len, SSL *ssl,
                        void *ctx)
 {
@@ -38,6 +46,7 @@ static void on_message(int outgoing, int version, int type, const void *bytes, s
         else
             t->alert_in = b[1];
     }
+    t->conn.shown = t->conn.shown || (outgoing && shows_certificate(type, b, len));
     if (t->state == TLS_HANDSHAKE)
         return;
     /* Every attempt to renegotiate is refused by a warning of ours. */
@@ -98,7 +107,7 @@ static void write_facts(struct tls *t)
     };
     if (peer)
         facts->peer = nu_tls_peer_new(peer, SSL_get_verify_result(ssl) == X509_V_OK, arena);
-    if (nu_tls_local_wanted() && SSL_get_certificate(ssl))
+    if (nu_tls_local_wanted() && t->conn.shown)
         facts->local = nu_tls_peer_new(SSL_get_certificate(ssl), true, arena);
     nu_chain_facts(t->filter.chain)->tls = facts;
 }

@@ -8,8 +8,11 @@
 #include "core/logfile.h"
 #include "tls/context.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 
 #define LINE_MAX_BYTES 512 /* a label, 64 and up to 128 hexadecimal digits */
 
@@ -22,10 +25,47 @@ struct nu_keylog {
 
 /* --- config --- */
 
+static const struct nu_node *path_node(const struct nu_node *node)
+{
+    return node->kind == NU_NODE_MAP ? nu_node_get(node, "path") : node;
+}
+
+/* `keylog: off` would write all secrets to a file of that name; "off" in quotes does. */
+static bool means_none(const struct nu_node *path)
+{
+    static const char *const words[] = {"off", "no", "none", "false", "on", "yes", "true"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (path->kind == NU_NODE_SCALAR && !path->quoted && strcasecmp(path->text, words[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What the path cannot be, or NULL. The file may not exist yet, its folder must. */
+static const char *path_problem(const char *path, struct nu_arena *scratch)
+{
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    const char *folder = nu_arena_strndup(scratch, path, (size_t)(slash - path) + 1);
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return "it is a folder, expected a file";
+    if (stat(folder, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        return "its folder does not exist";
+    return NULL; /* what cannot be looked at is told when the file is opened */
+}
+
 static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
                          void *out)
 {
     const struct nu_keylog_conf *c = out;
+    if (means_none(path_node(node))) {
+        nu_conf_error(conf, path_node(node), "expected a path; without \"keylog\" none is written");
+        return NU_ERR_CONFIG;
+    }
+    const char *problem = path_problem(c->path, arena);
+    if (problem) {
+        nu_conf_error(conf, path_node(node), "%s: %s", c->path, problem);
+        return NU_ERR_CONFIG;
+    }
     nu_conf_warn(conf, node, "whoever reads %s can decrypt the traffic", c->path);
     return NU_OK;
 }

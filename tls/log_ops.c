@@ -171,7 +171,8 @@ static bool upstream_failure(OP_ARGS)
         TIME(PREFIX "_PEER_CERT_V_END", side##_end,                                                \
              "Until when the " peer "'s certificate is valid; the same."),                         \
         LOCAL(PREFIX "_LOCAL_SUBJECT", side##_local_subject,                                       \
-              "Subject of the certificate that we showed the " peer "."),                          \
+              "Subject of the certificate that we showed the " peer                                \
+              "; absent where a session was resumed, or none was asked for."),                     \
         LOCAL(PREFIX "_LOCAL_DNS_SAN", side##_local_dns,                                           \
               "Host names in the certificate that we showed the " peer "."),                       \
         LOCAL(PREFIX "_LOCAL_URI_SAN", side##_local_uri,                                           \

@@ -145,9 +145,7 @@ static int on_status(SSL *ssl, void *arg)
 {
     const X509 *leaf = SSL_get_certificate(ssl);
     const struct tls_cert *cert = leaf ? X509_get_ex_data(leaf, slot) : NULL;
-    if (!cert || !cert->staple)
-        return SSL_TLSEXT_ERR_NOACK;
-    if (cert->staple_until_s <= (int64_t)time(NULL))
+    if (!cert || !cert->staple || cert->staple_until_s <= (int64_t)time(NULL))
         return count(ssl, NU_TLS_OCSP_OMITTED, SSL_TLSEXT_ERR_NOACK);
     unsigned char *copy = OPENSSL_memdup(cert->staple, cert->staple_len);
     if (!copy)
@@ -159,7 +157,7 @@ static int on_status(SSL *ssl, void *arg)
 void tls_ocsp_install(SSL_CTX *ctx, struct tls_creds *creds)
 {
     for (size_t i = 0; i < creds->cert_count; i++)
-        if (creds->cert[i]->staple) {
+        if (creds->cert[i]->files.ocsp) {
             SSL_CTX_set_tlsext_status_cb(ctx, on_status);
             return;
         }

@@ -59,7 +59,17 @@ struct kind {
     bool (*known)(const char *name);
     size_t (*candidates)(const char *out[static KNOWN_MAX]);
     const char *(*elsewhere)(const char *name); /* the key that it belongs to instead, or NULL */
+    const char *(*meant)(const char *name);     /* what others call so, or NULL */
 };
+
+/* OpenSSL's own list language: `HIGH`, `!aNULL`, `ECDHE+AESGCM`, `@SECLEVEL=1`. */
+static bool is_keyword(const char *name)
+{
+    static const char *const words[] = {"ALL",    "DEFAULT",  "HIGH",   "MEDIUM", "LOW",    "ECDHE",
+                                        "AESGCM", "kEECDH",   "EECDH",  "aRSA",   "aECDSA", "AES",
+                                        "EDH",    "CHACHA20", "AES128", "AES256", "TLSv1.2"};
+    return strpbrk(name, "!+@") || is_among(name, words, sizeof words / sizeof *words);
+}
 
 static enum nu_err unknown(struct nu_conf *conf, const struct nu_node *node,
                            const struct kind *kind, const char *name)
@@ -70,9 +80,14 @@ static enum nu_err unknown(struct nu_conf *conf, const struct nu_node *node,
         nu_conf_error(conf, node, "%s belongs to \"%s\"", name, key);
         return NU_ERR_CONFIG;
     }
-    nu_conf_error(conf, node, "unknown %s \"%s\"", kind->what, name);
+    const char *meant = kind->meant ? kind->meant(name) : NULL;
+    nu_conf_error(
+        conf, node, "unknown %s \"%s\"%s", kind->what, name,
+        kind->meant && !meant && is_keyword(name)
+            ? ": keywords are not taken, name the ciphers (\"openssl ciphers\" lists them)"
+            : "");
     size_t count = kind->candidates(names);
-    nu_conf_guess(conf, nu_did_you_mean(name, names, count));
+    nu_conf_guess(conf, meant ? meant : nu_did_you_mean(name, names, count));
     return NU_ERR_CONFIG;
 }
 
@@ -179,11 +194,19 @@ static bool is_sigalg(const char *name)
     return known;
 }
 
-static const struct kind cipher_kind = {"cipher of TLS 1.2", is_cipher, list_ciphers, suites_key};
+/* By the name that RFCs and other programs have for it. */
+static const char *by_standard_name(const char *name)
+{
+    const char *ours = OPENSSL_cipher_name(name);
+    return is_cipher(ours) ? ours : NULL;
+}
+
+static const struct kind cipher_kind = {"cipher of TLS 1.2", is_cipher, list_ciphers, suites_key,
+                                        by_standard_name};
 static const struct kind suite_kind = {"cipher suite of TLS 1.3", is_suite, list_suites,
-                                       ciphers_key};
-static const struct kind group_kind = {"group", is_group, list_groups, NULL};
-static const struct kind sigalg_kind = {"signature algorithm", is_sigalg, list_sigalgs, NULL};
+                                       ciphers_key, NULL};
+static const struct kind group_kind = {"group", is_group, list_groups, NULL, NULL};
+static const struct kind sigalg_kind = {"signature algorithm", is_sigalg, list_sigalgs, NULL, NULL};
 
 enum nu_err tls_parse_cipher(struct nu_conf *conf, struct nu_arena *arena,
                              const struct nu_node *node, void *out)

@@ -15,9 +15,13 @@ bool tls_problem(struct tls_problem *problem, const char *key, const char *fmt, 
     return false;
 }
 
+/* The last error is what was tried; where it only names a part of OpenSSL that failed ("ASN1 lib"),
+ * the first one says how. */
 const char *tls_openssl_reason(void)
 {
     unsigned long error = ERR_peek_last_error();
+    if (ERR_GET_RFLAGS(error) & ERR_RFLAG_COMMON)
+        error = ERR_peek_error();
     const char *reason = error ? ERR_reason_error_string(error) : NULL;
     ERR_clear_error();
     return reason ? reason : "unknown reason";

@@ -4,6 +4,7 @@
 #include "tls/context_priv.h"
 #include "tls/filter.h"
 
+#include <string.h>
 #include <strings.h>
 
 /* --- tickets --- */
@@ -139,12 +140,49 @@ static void check_names(struct nu_conf *conf, const struct nu_node *node,
     nu_strmap_free(seen);
 }
 
+/* Kinds of keys that a cipher of TLS 1.2 goes with; ECDSA's are also EdDSA's (RFC 8422 5.10). */
+static bool goes_with(const SSL_CIPHER *cipher, const struct tls_cert *cert)
+{
+    int type = EVP_PKEY_get_base_id(cert->key), auth = SSL_CIPHER_get_auth_nid(cipher);
+    bool rsa = type == EVP_PKEY_RSA || type == EVP_PKEY_RSA_PSS;
+    return strcmp(SSL_CIPHER_get_version(cipher), "TLSv1.3") != 0 &&
+           auth == (rsa ? NID_auth_rsa : NID_auth_ecdsa);
+}
+
+static bool any_goes_with(const SSL_CTX *ctx, const struct nu_vec *certificates)
+{
+    const struct tls_cert_conf *conf_of = certificates->items;
+    STACK_OF(SSL_CIPHER) *list = SSL_CTX_get_ciphers(ctx);
+    for (size_t i = 0; i < certificates->count; i++)
+        for (int n = 0; n < sk_SSL_CIPHER_num(list); n++)
+            if (goes_with(sk_SSL_CIPHER_value(list, n), conf_of[i].now))
+                return true;
+    return false;
+}
+
+/* A list of ciphers for another kind of key, a config's most silent mistake. */
+static void check_ciphers(struct nu_conf *conf, const struct nu_node *node,
+                          const struct tls_server_conf *s)
+{
+    const struct nu_node *at = nu_node_get(node, "ciphers");
+    if (!at || strcmp(tls_version_names[s->params.min], "1.2") != 0)
+        return;
+    SSL_CTX *ctx = tls_params_ctx(&s->params, TLS_server_method());
+    if (!any_goes_with(ctx, &s->certificates))
+        nu_conf_warn(conf, at,
+                     "none of them goes with the key of a certificate here: clients of TLS 1.2 "
+                     "are refused");
+    SSL_CTX_free(ctx);
+}
+
 static enum nu_err check_server(struct nu_conf *conf, struct nu_arena *arena,
                                 const struct nu_node *node, void *out)
 {
     struct tls_server_conf *s = out;
     enum nu_err err = tls_params_check(conf, arena, node, &s->params);
     check_names(conf, node, &s->certificates);
+    if (err == NU_OK)
+        check_ciphers(conf, node, s);
     /* Clients that begin with TLS at once insist on it; others send none, or something else. */
     if (s->starttls && s->starttls->protocol == NU_STARTTLS_POSTGRES)
         tls_params_default_alpn(&s->params, arena, "postgresql");

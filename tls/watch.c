@@ -160,11 +160,23 @@ void tls_watch_end(struct tls_context *context)
 
 /* How an attempt went. */
 struct attempt {
+    struct tls_context *context;
     unsigned renewed, failed;
-    bool tickets; /* new keys of tickets, which are no part of the credentials */
+    bool tickets;     /* new keys of tickets, which are no part of the credentials */
+    bool other_files; /* to be watched, with nothing new in them */
     char name[TLS_PROBLEM_MAX];
     struct tls_problem problem; /* the last one */
 };
+
+/* What `check` would have warned of: the new certificate has expired, the new list is outdated. */
+static void tell_warnings(const struct tls_context *context, const struct tls_loaded *loaded)
+{
+    char owner[NU_LOG_QUOTE_MAX], reason[TLS_PROBLEM_MAX + 16];
+    for (unsigned i = 0; i < loaded->warning_count; i++)
+        nu_log(NU_LOG_WARN, "tls", "files changed and are used, but owner=%s key=%s reason=%s",
+               nu_log_quote(owner, sizeof owner, context->pub.owner), loaded->warning[i].key,
+               nu_log_quote(reason, sizeof reason, loaded->warning[i].text));
+}
 
 static bool is_due(const struct tls_loaded *loaded)
 {
@@ -183,6 +195,7 @@ static void renew_cert(struct tls_cert_conf *conf, struct attempt *a)
     tls_cert_put(conf->now);
     conf->now = cert;
     a->renewed++;
+    tell_warnings(a->context, &cert->loaded);
     tls_name_text(X509_get_subject_name(cert->leaf), a->name, sizeof a->name);
 }
 
@@ -195,9 +208,14 @@ static void renew_trust(struct tls_trust_conf *conf, struct attempt *a)
         a->failed++;
         return;
     }
+    bool same = memcmp(trust->digest, conf->now->digest, sizeof trust->digest) == 0;
     tls_trust_put(conf->now);
     conf->now = trust;
+    a->other_files = a->other_files || same;
+    if (same) /* something else came into the folder */
+        return;
     a->renewed++;
+    tell_warnings(a->context, &trust->loaded);
     snprintf(a->name, sizeof a->name, "%u CAs, %u CRLs", trust->ca_count, trust->crl_count);
 }
 
@@ -243,7 +261,7 @@ static void tell_success(struct tls_context *context, const struct attempt *a)
 /* Loads what has changed; all that is good goes to the workers at once. */
 static void try_renewal(struct tls_context *context)
 {
-    struct attempt a = {.renewed = 0};
+    struct attempt a = {.context = context};
     struct tls_trust_conf *trust = tls_context_trust(context);
     bool last = context->renewal == TLS_RENEWAL_SETTLING;
     for (size_t i = 0; i < tls_context_cert_count(context); i++)
@@ -251,13 +269,16 @@ static void try_renewal(struct tls_context *context)
     if (trust)
         renew_trust(trust, &a);
     renew_tickets(context, &a);
-    if (a.renewed)
+    if (a.renewed || a.other_files)
         tls_context_renew(context);
     if (a.renewed || a.tickets)
         tell_success(context, &a);
     context->renewal = a.failed && !last ? TLS_RENEWAL_SETTLING : TLS_RENEWAL_NONE;
     if (a.failed && last)
         tell_failure(context, &a);
+    /* A file that is new in a folder, and watched from now on, may have been half written. */
+    if (trust && !a.failed && !tls_loaded_check(&trust->now->loaded))
+        make_due(context);
 }
 
 static bool is_time(const struct tls_context *context)
@@ -281,18 +302,24 @@ static void on_timer(struct nu_timer *t)
 
 /* --- start --- */
 
-static void start(struct tls_context *context, void *ctx)
+/* False, and stale from then on, is what has changed since it was loaded. */
+static bool is_current(struct tls_context *context)
 {
     bool current = true;
     const struct tls_trust_conf *trust = tls_context_trust(context);
-    if (context->watched)
-        return;
-    tls_watch_paths(context);
     for (size_t i = 0; i < tls_context_cert_count(context); i++)
         current = tls_loaded_check(&tls_context_cert(context, i)->now->loaded) && current;
     if (trust)
         current = tls_loaded_check(&trust->now->loaded) && current;
-    if (!current) /* between loading and watching */
+    return current;
+}
+
+static void start(struct tls_context *context, void *ctx)
+{
+    if (context->watched)
+        return;
+    tls_watch_paths(context);
+    if (!is_current(context)) /* between loading and watching */
         make_due(context);
 }
 

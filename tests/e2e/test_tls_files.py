@@ -2,8 +2,12 @@
 import contextlib
 import json
 import os
+import pwd
+import shutil
 import ssl
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -232,6 +236,74 @@ def test_ca_and_list_of_clients(nuncio, root, tmp_path):
     ca.write_text("nothing at all")
     proxy.wait_stat("listener.in.ssl.context_update_failure", 1)
     assert show(you) and not show(me)
+
+
+def test_folder_of_cas(nuncio, root, tmp_path):
+    """What comes into the folder lets in, also if it is written slowly; what goes keeps out; what is no CA's changes nothing."""
+    other, third = (Authority(tmp_path / name, f"{name}-root") for name in ("other", "third"))
+    folder = tmp_path / "cas"
+    folder.mkdir()
+    (folder / "root.pem").write_bytes(root.pem())
+    me, you, she = root.issue("me.test"), other.issue("you.test"), third.issue("she.test")
+    tls = {"certificates": root.issue("a.test").pair(), "client_certs": {"ca": str(folder)}}
+    proxy = nuncio(config(listeners=[listener("echo", tls=tls)]))
+
+    def show(identity):
+        return s_client(proxy.address("in"), "-cert", identity.cert, "-key", identity.key).echo
+
+    assert show(me) and not show(you)
+    (folder / "other.pem").write_bytes(other.pem())
+    eventually(lambda: show(you), 5)
+    (folder / "other.pem").write_bytes(third.pem())
+    eventually(lambda: show(she), 5)
+    assert not show(you)
+    with (folder / "slow.pem").open("wb", buffering=0) as slow:
+        slow.write(other.pem()[:100])
+        proxy.wait_stat("listener.in.ssl.context_update_failure", 1)
+        assert show(me) and show(she)
+        slow.write(other.pem()[100:])
+    eventually(lambda: show(you), 5)
+    (folder / "root.pem").unlink()
+    eventually(lambda: not show(me), 5)
+    updates = proxy.stats()["listener.in.ssl.context_update_success"]
+    (folder / "readme").write_text("nothing")
+    (folder / "empty.pem").write_text("")
+    (folder / "third.pem").write_bytes(third.pem() + root.pem())
+    eventually(lambda: show(me), 5)
+    assert proxy.stats()["listener.in.ssl.context_update_success"] == updates + 1
+
+
+def test_what_is_new_and_doubtful_is_told(nuncio, root, tmp_path):
+    place = Place(tmp_path, root.issue("a.test"))
+    proxy = nuncio(config(listeners=[listener("echo", tls={"certificates": place.pair})]))
+    old = root.issue("a.test", start=-9, end=-3)
+    place.in_place(old)
+    proxy.wait_line(r'.*warn +tls +files changed and are used, but owner="listener in" key=cert reason="the certificate CN=a.test expired 3')
+    assert shown(proxy) == der(old)
+    assert proxy.stats()["server.days_until_first_cert_expiring"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to give up")
+def test_renewed_by_root_for_nobody(nuncio, root):
+    """A key that only root may read is told by name; made readable for the user's group it is taken."""
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory(prefix="nu-") as name:
+        folder, first, second = Path(name), root.issue("a.test"), root.issue("a.test")
+        folder.chmod(0o755)
+        both = folder / "both.pem"
+        both.write_bytes(first.both.read_bytes())
+        shutil.chown(folder, "nobody")
+        proxy = nuncio(config(user="nobody", listeners=[listener("echo", access_log=[], tls={"certificates": str(both)})], admin=f"unix:{folder}/s"))
+        fresh = folder / "fresh"
+        fresh.touch(0o600)
+        fresh.write_bytes(second.both.read_bytes())
+        fresh.rename(both)
+        line = proxy.wait_line(r'.*warn +tls +files changed and cannot be used.* key=cert reason=.*')[0]
+        assert f"both.pem cannot be opened: Permission denied (as user {nobody.pw_uid}, group {nobody.pw_gid})" in line
+        assert proxy.stats()["listener.in.ssl.context_update_failure"] == 1 and shown(proxy) == der(first)
+        os.chown(both, 0, nobody.pw_gid)
+        both.chmod(0o640)
+        wait_shown(proxy, second)
 
 
 def test_ca_of_servers(nuncio, peer, root, tmp_path):

@@ -1,5 +1,6 @@
 """TLS spoken to servers: who is believed, under which name, and why not; with certificates of our own where a server asks for one."""
 import contextlib
+import json
 import re
 import ssl
 
@@ -9,7 +10,7 @@ from lib import clients, logs
 from lib.authority import Authority
 from lib.config import cluster, config, listener, relay
 from lib.nuncio import run_nuncio
-from lib.peers import Echo, Server
+from lib.peers import Echo, Hang, Server
 from lib.poll import eventually
 from lib.servers import haproxy, nginx, s_server
 
@@ -249,12 +250,39 @@ listen h
         assert b"200" in answer and b"me.test" in answer, answer
 
 
+def test_a_server_that_never_answers_is_told(nuncio, peer, root):
+    """connect_timeout is over TCP and TLS; who took the connection and then said nothing is a failed handshake all the same."""
+    proxy = nuncio(relay(peer(Hang), to={"tls": {"sni": "api.test", "ca": str(root.cert)}, "connect_timeout": "100ms"}))
+    with proxy.connect("in") as sock:
+        assert sock.recv(1) == b""
+    assert logs.closed(proxy)[0]["cause"] == "connect_timeout"
+    line = proxy.wait_line(r'.*handshake failed owner="cluster c" .*')[0]
+    assert 'cause=connect_timeout reason="no handshake within connect_timeout" sni=api.test' in line and "bytes_in=0" in line
+    assert proxy.stats()["cluster.c.ssl.connection_error"] == 1
+
+
+def test_our_own_certificate_is_told_where_it_was_shown(nuncio, peer, root):
+    """Not where a server did not ask, and not where a session was resumed."""
+    me, back = root.issue("me.test"), root.issue("api.test")
+    asks = peer(lambda: s_server(back, "-rev", "-verify", "2", "-CAfile", root.cert))
+    other = peer(lambda: s_server(back, "-rev"))
+    log = {"path": "own.json", "json": {"own": "%UPSTREAM_LOCAL_SUBJECT%", "resumed": "%UPSTREAM_TLS_RESUMED%"}}
+    tls = {"sni": "api.test", "ca": str(root.cert), "cert": str(me.cert), "key": str(me.key)}
+    proxy = nuncio(config(listeners=[listener({"tcp_proxy": {"cluster": name}}, name=name, access_log=log) for name in ("yes", "no")],
+                          clusters=[cluster(asks, name="yes", tls={**tls, "max_version": "1.2"}), cluster(other, name="no", tls=tls)]))
+    for number, (name, own, resumed) in enumerate((("yes", "CN=me.test", "no"), ("yes", None, "yes"), ("no", None, "no"))):
+        with proxy.connect(name) as sock:
+            sock.sendall(b"abc\n")
+            assert clients.recv_exactly(sock, 4) == b"cba\n"
+        assert json.loads(proxy.file_lines("own.json", number + 1)[number]) == {"own": own, "resumed": resumed}
+
+
 # --- what a config may get wrong
 
 def test_mistakes_are_told(tmp_path, root):
     me = root.issue("me.test")
     rows = [
-        ({"sni": "10.0.0.1"}, "is no server name: an IP address"), ({"sni": "*.test"}, "is no server name"),
+        ({"sni": "10.0.0.1"}, "is no server name: an IP address"), ({"sni": "*.test"}, 'is no server name: a pattern cannot be asked for ("san"'),
         ({"verify": "none", "ca": str(root.cert)}, '"ca" has no effect with verify: none'),
         ({"verify": "ca", "ca": str(root.cert), "san": ["a.test"]}, '"san" has no effect with verify: ca'),
         ({"verify": "ca"}, "any certificate that a public CA has signed is accepted"),

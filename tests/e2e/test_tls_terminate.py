@@ -205,13 +205,14 @@ def wrong_configs(root):
     chain = through.cert.with_suffix(".order")
     chain.write_bytes(through.cert.read_bytes().replace(middle.pem(), b"") + b.cert.read_bytes())
     weak = root.issue("weak.test", key="rsa1024")
+    ended = Authority(root.folder / "ended", "ended", parent=root, start=-9, end=-3).issue("a.test")
     other = root.ocsp(b, name="other.der")
     forged = root.ocsp(through, name="forged.der")
     pair = a.pair()
     return {
         "no file": ({"certificates": {"cert": "/nowhere.pem"}}, "certificates.cert: cannot read /nowhere.pem"),
         "no PEM": ({"certificates": {"cert": str(word)}}, "there is no certificate in"),
-        "broken": ({"certificates": {"cert": str(garbage)}}, "cannot be parsed"),
+        "broken": ({"certificates": {"cert": str(garbage)}}, "cannot be parsed: wrong tag"),
         "DER": ({"certificates": {"cert": str(der), "key": str(a.key)}}, "is DER, expected PEM"),
         "no key": ({"certificates": {"cert": str(a.cert)}}, "there is no private key in"),
         "not its key": ({"certificates": {"cert": str(a.cert), "key": str(b.key)}}, "does not belong to the certificate in"),
@@ -234,6 +235,17 @@ def wrong_configs(root):
         "forged OCSP": ({"certificates": through.pair(ocsp=str(forged))}, "is not signed by the certificate's issuer"),
         "cipher": ({"certificates": pair, "ciphers": ["ECDHE-RSA-AES128-GCM-SHA265"]}, 'did you mean "ECDHE-RSA-AES128-GCM-SHA256"?'),
         "suite as cipher": ({"certificates": pair, "ciphers": ["TLS_AES_128_GCM_SHA256"]}, 'belongs to "ciphersuites"'),
+        "standard name of a cipher": ({"certificates": pair, "ciphers": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"},
+                                      'did you mean "ECDHE-RSA-AES128-GCM-SHA256"?'),
+        "keyword": ({"certificates": pair, "ciphers": "HIGH:!aNULL"}, 'unknown cipher of TLS 1.2 "!aNULL": keywords are not taken'),
+        "cipher of another key": ({"certificates": pair, "ciphers": ["ECDHE-RSA-AES128-GCM-SHA256"]},
+                                  "warning: listeners[0].tls.ciphers: none of them goes with the key of a certificate here"),
+        "PEM for PKCS#12": ({"certificates": {"pkcs12": str(a.cert)}}, 'is PEM, expected PKCS#12: name it in "cert"'),
+        "expired CA in the chain": ({"certificates": ended.pair()}, "warning: listeners[0].tls.certificates.cert: certificate 2 in the "
+                                    "chain, CN=ended, expired 3 days ago"),
+        "key log is a folder": ({"certificates": pair, "keylog": str(root.folder)}, "it is a folder, expected a file"),
+        "key log nowhere": ({"certificates": pair, "keylog": {"path": "/nowhere/keys"}}, "keylog.path: /nowhere/keys: its folder does not exist"),
+        "clients without a CA": ({"certificates": pair, "client_certs": "require"}, 'client_certs: missing key "ca"'),
         "group": ({"certificates": pair, "groups": ["X25517"]}, 'did you mean "X25519"?'),
         "group twice": ({"certificates": pair, "groups": ["P-256", "prime256v1"]}, "a name twice"),
         "sigalg": ({"certificates": pair, "sigalgs": ["ecdsa_secp256r1_sha265"]}, 'did you mean "ecdsa_secp256r1_sha256"?'),

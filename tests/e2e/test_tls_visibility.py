@@ -124,6 +124,20 @@ def test_why_tls_failed(nuncio, peer, ca, tmp_path):
     assert "unknown" in row["DOWNSTREAM_TRANSPORT_FAILURE_REASON"].lower() and row["REQUESTED_SERVER_NAME"] == "a.test", row
 
 
+def test_every_failed_handshake_has_a_line(nuncio, ca):
+    """Also where many fail in one second: a name, what was offered, the alert, the reason, bytes."""
+    proxy = nuncio(config(listeners=[listener("echo", tls=server_tls(ca.get("a.test"), alpn=["x/1"]))]))
+    for number in range(40):
+        with pytest.raises(ssl.SSLError):
+            talk(proxy.address("in"), ca, f"a{number}.test", alpn=["h2"])
+    stats = proxy.wait_stat("listener.in.ssl.connection_error", 40)
+    assert stats["listener.in.ssl.handshake"] == 0
+    told = re.findall(r'handshake failed owner="listener in" peer=127\.0\.0\.1:\d+ cause=tls_handshake_failed reason="no application protocol" '
+                      r'sni=a(\d+)\.test alpn=h2 alert_sent="no application protocol" alert_received=- bytes_in=[1-9]\d* bytes_out=7\b',
+                      proxy.output())
+    assert [int(number) for number in told] == list(range(40))
+
+
 # --- fingerprints
 
 def test_both_fingerprints_of_terminated_and_of_passed_tls(nuncio, peer, ca, tmp_path):
@@ -268,3 +282,14 @@ def test_check_warns_of_the_key_log_and_makes_none(ca, tmp_path):
     done = run_nuncio("check", "-c", tmp_path / "c.yaml")
     assert done.returncode == 0 and "can decrypt the traffic" in done.stderr, done.stderr
     assert not (tmp_path / "keys.txt").exists()
+
+
+def test_a_key_log_that_is_off_is_no_file(ca, tmp_path):
+    """Whoever writes `off` wants none; the same in quotes is a name."""
+    path = tmp_path / "n.yaml"
+    text = config(listeners=[listener("echo", tls=server_tls(ca.get("a.test"), keylog="off"))])
+    path.write_text(text.replace('"keylog": "off"', '"keylog": off'))
+    said = run_nuncio("check", "-c", path)
+    assert said.returncode == 1 and 'tls.keylog: expected a path; without "keylog" none is written' in said.stderr, said.stderr
+    path.write_text(text)
+    assert run_nuncio("check", "-c", path).returncode == 0
