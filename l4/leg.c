@@ -1,8 +1,9 @@
 /* Legs: the joint filter at their left end, and how they are opened; see leg.h.
  *
  * Faces: whatever flows. Sees: END of FWD, to bound how long a cut stream's rest may take to leave;
- * all else crosses the joint untouched. Stores nothing. It holds nothing itself: the socket holds
- * until it is connected, handshakes until they are done; the connect timer here bounds both.
+ * of REV what comes first, for a server may have answered, and even ended, before flow(go) could be
+ * told. All else crosses the joint untouched. Stores nothing. It holds nothing itself: the socket
+ * holds until it is connected, handshakes until they are done; the connect timer here bounds both.
  * `close` parts the joint, so that the owner learns by END(result), and gives back endpoint and
  * cluster. */
 #include "l4/leg.h"
@@ -49,19 +50,24 @@ static enum nu_open leg_open(struct nu_filter *f, const void *conf)
 
 static void become_ready(struct leg *leg)
 {
+    nu_narrow(&leg->filter, NU_REV, 0);
     nu_timer_stop(&leg->filter, TIMER_CONNECT);
     nu_upstream_ready(&leg->up, &leg->filter, owner_of(leg));
 }
 
 /* Nothing ahead holds any more, for the first time. */
-static void leg_flow(struct nu_filter *f, enum nu_dir dir, bool go)
+static void become_ready_and_tell(struct leg *leg)
 {
-    struct leg *leg = (struct leg *)f;
-    if (dir != NU_FWD || !go || leg->up.ready)
-        return;
     become_ready(leg);
     if (leg->joint.peer)
         nu_call(leg->joint.peer->self, leg->ready);
+}
+
+static void leg_flow(struct nu_filter *f, enum nu_dir dir, bool go)
+{
+    struct leg *leg = (struct leg *)f;
+    if (dir == NU_FWD && go && !leg->up.ready)
+        become_ready_and_tell(leg);
 }
 
 static void on_cut_grace(struct nu_filter *f)
@@ -70,10 +76,14 @@ static void on_cut_grace(struct nu_filter *f)
     nu_fail(f, result.cause, result.side, "%s", "");
 }
 
-/* After a clean END the owner's timers watch the rest; after a cut it may be gone. */
+/* FWD: after a clean END the owner's timers watch the rest; after a cut it may be gone. REV: the
+ * owner takes what a leg says that is not ready for a failure, and tries the next endpoint. */
 static void leg_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    if (ev->u.end.how != NU_CLEAN)
+    struct leg *leg = (struct leg *)f;
+    if (dir == NU_REV && !leg->up.ready && !nu_blocked(f, NU_FWD))
+        become_ready_and_tell(leg);
+    if (dir == NU_FWD && ev->u.end.how != NU_CLEAN)
         nu_timer_set(f, TIMER_CUT, CUT_GRACE_MS, on_cut_grace);
     nu_forward(f, dir, ev);
 }
@@ -92,7 +102,7 @@ static const struct nu_filter_type leg_type = {
     .face = NU_FACES(NU_SAME, NU_SAME),
     .flags = NU_F_INTERNAL,
     .joint = offsetof(struct leg, joint),
-    .sees = {NU_SEES(NU_END), 0},
+    .sees = {NU_SEES(NU_END), NU_SEES_ALL},
     .open = leg_open,
     .event = leg_event,
     .flow = leg_flow,

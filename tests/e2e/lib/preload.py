@@ -105,3 +105,64 @@ def no_epoll_for(port, folder):
 def when_accepting(what, folder):
     """The environment in which a worker does that ("hang", "execve", "setuid") with the first connection it accepts."""
     return preload(AT_ACCEPT, folder, WHEN_ACCEPTING=what)
+
+
+# Appends a line to CALL_LOG for each call that moves bytes over a socket: r or w, the peer's port, how many.
+COUNT_CALLS = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <errno.h>
+
+static int log_fd = -1;
+
+__attribute__((constructor)) static void begin(void)
+{
+    log_fd = open(getenv("CALL_LOG"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+}
+
+static ssize_t note(char kind, int fd, ssize_t count)
+{
+    struct sockaddr_in peer = {0};
+    socklen_t len = sizeof peer;
+    char line[64];
+    int error = errno;
+    if (count > 0 && getpeername(fd, (struct sockaddr *)&peer, &len) == 0 && peer.sin_family == AF_INET)
+        dprintf(log_fd, "%c %d %zd\n", kind, ntohs(peer.sin_port), count);
+    errno = error;
+    return count;
+}
+
+#define NEXT(name) __typeof__(&name) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+
+ssize_t read(int fd, void *buf, size_t len) { NEXT(read); return note('r', fd, next(fd, buf, len)); }
+ssize_t readv(int fd, const struct iovec *v, int n) { NEXT(readv); return note('r', fd, next(fd, v, n)); }
+ssize_t recv(int fd, void *buf, size_t len, int how) { NEXT(recv); return note('r', fd, next(fd, buf, len, how)); }
+ssize_t writev(int fd, const struct iovec *v, int n) { NEXT(writev); return note('w', fd, next(fd, v, n)); }
+ssize_t send(int fd, const void *buf, size_t len, int how) { NEXT(send); return note('w', fd, next(fd, buf, len, how)); }
+ssize_t sendmsg(int fd, const struct msghdr *m, int how) { NEXT(sendmsg); return note('w', fd, next(fd, m, how)); }
+"""
+
+
+class count_calls:
+    """`env` has a program note its reads and writes of sockets; how many there were, by the peer's port."""
+
+    def __init__(self, folder):
+        self.log = folder / "calls"
+        self.log.touch()
+        self.env = preload(COUNT_CALLS, folder, CALL_LOG=str(self.log))
+
+    def _count(self, kind, port):
+        return sum(line.split()[:2] == [kind, str(port)] for line in self.log.read_text().splitlines())
+
+    def reads(self, port):
+        return self._count("r", port)
+
+    def writes(self, port):
+        return self._count("w", port)

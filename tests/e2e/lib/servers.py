@@ -89,9 +89,9 @@ def iperf3():
     return launch(["iperf3"], lambda ports: Child("iperf3", "-s", "-B", "127.0.0.1", "-p", ports["iperf3"], "--forceflush"))
 
 
-def s_server(cert, *options):
-    """openssl s_server on a port of the kernel's choice; answers HTTP requests with its status page (-www)."""
-    child = Child("openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", cert.cert, "-key", cert.key, *(options or ["-www"]))
-    child.port = int(child.wait_line(r"^ACCEPT .*:(\d+)$")[1])
+def s_server(cert, *options, port=0):
+    """openssl s_server, by default on a port of the kernel's choice; answers HTTP requests with its status page (-www)."""
+    child = Child("openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", cert.cert, "-key", cert.key, *(options or ["-www"]))
+    child.port = int(child.wait_line(r"^ACCEPT.*?(?::(\d+))?$")[1] or port)
     child.address = f"127.0.0.1:{child.port}"
     return child
