@@ -40,6 +40,7 @@ struct tls_server_conf {
     struct tls_params params;
     struct nu_vec certificates;       /* struct tls_cert_conf; the first is the default */
     struct tls_client_certs *clients; /* NULL: none are asked for */
+    const char *clients_text;         /* as written */
     struct tls_tickets_conf {
         bool off;
         struct nu_tls_ticket_conf *conf; /* NULL: the defaults */
@@ -184,7 +185,7 @@ struct tls_creds *tls_creds_of(const SSL_CTX *ctx);
 
 void tls_select_build(struct tls_creds *creds, SSL_CTX *ctx);
 
-/* Of resume.c: binds sessions to this context and to all that its verification depends on. */
+/* Of resume.c: binds a server's sessions to all that its verification depends on. */
 void tls_resume_install(SSL_CTX *ctx, const struct tls_creds *creds);
 
 /* Of ocsp.c: staples what the certificates have, as long as it is good. */

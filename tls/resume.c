@@ -1,7 +1,7 @@
 /* What a resumed session may leave out, and what not. A session stands for the verification that
- * its first handshake did, so it counts only where that would be done the same way again: in the
- * same context, with the same CAs and CRLs, while the client's certificate is valid, for the same
- * name. */
+ * its first handshake did, so it counts only where that would be done the same way again: by the
+ * same rules for clients, with the same CAs and CRLs, while the client's certificate is valid, for
+ * the same name. Certificates and keys of ours may change meanwhile. */
 #include "core/assert.h"
 #include "tls/context_priv.h"
 
@@ -57,14 +57,32 @@ static SSL_TICKET_RETURN on_ticket(SSL *ssl, SSL_SESSION *session, const unsigne
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
+/* With its end, so that no two lists of texts are the same bytes. */
+static void add_text(EVP_MD_CTX *hash, const char *text)
+{
+    EVP_DigestUpdate(hash, text, strlen(text) + 1);
+}
+
+/* Keys from files are for machines that share them, whatever their listeners are called; others are
+ * for one listener. TLS 1.2 resumes with the session's cipher without a look at the list. */
+static void add_rules(EVP_MD_CTX *hash, const struct tls_context *context)
+{
+    const struct tls_server_conf *conf = context->conf.server;
+    add_text(hash, tls_context_ticket_keys(context) ? "" : context->pub.owner);
+    add_text(hash, conf->clients_text);
+    add_text(hash, conf->params.cipher_list);
+    add_text(hash, conf->params.suite_list);
+    add_text(hash, tls_version_names[conf->params.min]);
+    add_text(hash, tls_version_names[conf->params.max]);
+}
+
 void tls_resume_install(SSL_CTX *ctx, const struct tls_creds *creds)
 {
     unsigned char id[SSL_MAX_SID_CTX_LENGTH];
-    const char *text = creds->context->text;
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     nu_assert(hash && EVP_MD_get_size(EVP_sha256()) == sizeof id);
     EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
-    EVP_DigestUpdate(hash, text, strlen(text));
+    add_rules(hash, creds->context);
     if (creds->trust)
         EVP_DigestUpdate(hash, creds->trust->digest, sizeof creds->trust->digest);
     EVP_DigestFinal_ex(hash, id, NULL);

@@ -33,8 +33,8 @@ static enum nu_err parse_tickets(struct nu_conf *conf, struct nu_arena *arena,
     return nu_schema_parse(&nu_tls_ticket_schema, conf, arena, node, tickets->conf);
 }
 
-/* Contexts with the same words share their keys: sessions are bound to their context by other
- * means. */
+/* Contexts with the same words share their keys: sessions are bound to what they prove by other
+ * means (resume.c). */
 static enum nu_err open_tickets(struct nu_conf *conf, const struct nu_node *node,
                                 struct tls_context *context)
 {
@@ -79,7 +79,8 @@ static const struct nu_field server_fields[] = {
      .sub = &nu_tls_ticket_schema,
      .shown = "map or off",
      .doc = "Tickets that clients resume sessions with; `off` for none. A session ends with the "
-            "client's certificate, and with any change of this map or of what is trusted."},
+            "client's certificate, and with any change of `client_certs`, of what is trusted, of "
+            "ciphers, or of the versions."},
     {.key = "keylog",
      .type = NU_OBJECT,
      .flags = NU_PTR,
@@ -230,6 +231,8 @@ static enum nu_err fill(struct nu_conf *conf, const struct nu_node *node,
         return NU_ERR_CONFIG;
     if (s->clients && s->clients->mode == TLS_CLIENTS_OFF)
         s->clients = NULL;
+    s->clients_text =
+        s->clients ? nu_node_print(context->arena, nu_node_get(node, "client_certs")) : "";
     context->pub.handshake_timeout_ms = s->params.handshake_timeout_ms;
     context->pub.keylog = nu_keylog_new(s->keylog);
     context->starttls = s->starttls;

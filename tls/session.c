@@ -82,21 +82,24 @@ static bool key_of(const struct nu_tls_conn *conn, struct key *key, uint64_t *ha
     return true;
 }
 
-/* The oldest with that key, or NULL; how many there are. */
-static struct entry *find(const struct store *s, const struct key *key, uint64_t hash,
-                          unsigned *count)
+struct found {
+    struct entry *oldest, *newest; /* NULL: none */
+    unsigned count;
+};
+
+static struct found find(const struct store *s, const struct key *key, uint64_t hash)
 {
-    struct entry *oldest = NULL;
-    *count = 0;
+    struct found found = {0};
     nu_list_each (node, &s->bucket[hash % BUCKETS]) {
         struct entry *e = nu_container(node, struct entry, bucket);
         if (e->hash != hash || e->key.serial != key->serial ||
             !nu_addr_equal(&e->key.addr, &key->addr) || strcmp(e->key.name, key->name) != 0)
             continue;
-        oldest = oldest ? oldest : e;
-        ++*count;
+        found.oldest = found.oldest ? found.oldest : e;
+        found.newest = e;
+        found.count++;
     }
-    return oldest;
+    return found;
 }
 
 static bool is_single_use(const SSL_SESSION *session)
@@ -110,12 +113,11 @@ static int keep(SSL *ssl, SSL_SESSION *session)
     struct store *s = store_here();
     struct key key;
     uint64_t hash;
-    unsigned count;
     if (!SSL_SESSION_is_resumable(session) || !key_of(nu_tls_conn_of(ssl), &key, &hash))
         return 0;
-    struct entry *old = find(s, &key, hash, &count);
-    if (count >= (is_single_use(session) ? NU_TLS_SESSIONS_A_SERVER : 1))
-        entry_free(s, old);
+    struct found found = find(s, &key, hash);
+    if (found.count >= (is_single_use(session) ? NU_TLS_SESSIONS_A_SERVER : 1))
+        entry_free(s, found.oldest);
     if (s->count == NU_TLS_SESSIONS_MAX)
         entry_free(s, nu_container(s->age.next, struct entry, age));
     struct entry *e = malloc(sizeof *e + strlen(key.name) + 1);
@@ -136,13 +138,13 @@ static bool still_good(const SSL_SESSION *session)
            (!peer || X509_cmp_current_time(X509_get0_notAfter(peer)) > 0);
 }
 
+/* The newest first: a server that was replaced knows none of the older ones. */
 void nu_tls_session_offer(struct nu_tls_conn *conn)
 {
     struct store *s = store_here();
     struct key key;
     uint64_t hash;
-    unsigned count;
-    struct entry *e = key_of(conn, &key, &hash) ? find(s, &key, hash, &count) : NULL;
+    struct entry *e = key_of(conn, &key, &hash) ? find(s, &key, hash).newest : NULL;
     if (!e)
         return;
     bool good = still_good(e->session);
