@@ -152,14 +152,77 @@ enum nu_err nu_addr_parse_cidr(struct nu_addr *out, const char *text)
     return NU_OK;
 }
 
+/* Addresses go into every log line and many headers, so they are written without printf. Each
+ * writer returns the end of what it wrote. */
+static char *write_u8(char *at, unsigned n)
+{
+    if (n >= 100)
+        *at++ = (char)('0' + n / 100);
+    if (n >= 10)
+        *at++ = (char)('0' + n / 10 % 10);
+    *at++ = (char)('0' + n % 10);
+    return at;
+}
+
+static char *write_ip4(char *at, const uint8_t *ip)
+{
+    for (int i = 0; i < 4; i++) {
+        if (i)
+            *at++ = '.';
+        at = write_u8(at, ip[i]);
+    }
+    return at;
+}
+
+static char *write_hex(char *at, unsigned n)
+{
+    for (int shift = n > 0xfff ? 12 : n > 0xff ? 8 : n > 0xf ? 4 : 0; shift >= 0; shift -= 4)
+        *at++ = "0123456789abcdef"[n >> shift & 15];
+    return at;
+}
+
+/* The first of the longest runs of zero words, two at least, is "::" (RFC 5952 4.2). */
+static int longest_zeros(const uint8_t *ip, int *len)
+{
+    int best = -1, run = 0;
+    *len = 1;
+    for (int i = 0; i < 8; i++) {
+        run = ip[2 * i] || ip[2 * i + 1] ? 0 : run + 1;
+        if (run > *len) {
+            *len = run;
+            best = i - run + 1;
+        }
+    }
+    return best;
+}
+
+static char *write_ip6(char *at, const uint8_t *ip)
+{
+    int len, zeros = longest_zeros(ip, &len);
+    for (int i = 0; i < 8; i++) {
+        if (i == zeros) {
+            *at++ = ':';
+            *at++ = ':';
+            i += len - 1;
+            continue;
+        }
+        if (i && i != zeros + len)
+            *at++ = ':';
+        if (i == 6 && zeros == 0 && len == 6) /* as inet_ntop: "::1.2.3.4" */
+            return write_ip4(at, ip + 12);
+        at = write_hex(at, (unsigned)ip[2 * i] << 8 | ip[2 * i + 1]);
+    }
+    return at;
+}
+
 const char *nu_addr_str_ip(const struct nu_addr *addr, char buf[static NU_ADDR_TEXT_MAX])
 {
     switch ((enum nu_addr_kind)addr->kind) {
     case NU_ADDR_IP4:
-        inet_ntop(AF_INET, addr->ip, buf, NU_ADDR_TEXT_MAX);
+        *write_ip4(buf, addr->ip) = 0;
         return buf;
     case NU_ADDR_IP6:
-        inet_ntop(AF_INET6, addr->ip, buf, NU_ADDR_TEXT_MAX);
+        *write_ip6(buf, addr->ip) = 0;
         if (addr->scope)
             sprintf(buf + strlen(buf), "%%%u", addr->scope);
         return buf;

@@ -4,11 +4,25 @@
 #include "core/arena.h"
 #include "core/assert.h"
 
+#include <stdatomic.h>
+
 const char *nu_transport_str(enum nu_transport transport)
 {
     static const char *const names[] = {"unknown", "plain", "tls"};
     nu_assert((unsigned)transport < sizeof names / sizeof *names);
     return names[transport];
+}
+
+static atomic_uint wanted;
+
+void nu_facts_want(unsigned bits)
+{
+    atomic_fetch_or_explicit(&wanted, bits, memory_order_relaxed);
+}
+
+bool nu_facts_wanted(unsigned bit)
+{
+    return atomic_load_explicit(&wanted, memory_order_relaxed) & bit;
 }
 
 static const char *copy(struct nu_arena *arena, const char *text)
@@ -22,8 +36,9 @@ static const struct nu_tls_peer *copy_peer(const struct nu_tls_peer *from, struc
         return NULL;
     struct nu_tls_peer *peer = nu_arena_alloc(arena, sizeof *peer);
     *peer = *from;
-    const char **text[] = {&peer->subject, &peer->issuer, &peer->serial, &peer->sha256,
-                           &peer->dns,     &peer->uri,    &peer->email,  &peer->ip};
+    const char **text[] = {&peer->subject, &peer->issuer,   &peer->serial, &peer->sha256,
+                           &peer->dns,     &peer->uri,      &peer->email,  &peer->ip,
+                           &peer->pem,     &peer->chain_pem};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++)
         *text[i] = copy(arena, *text[i]);
     return peer;

@@ -37,6 +37,15 @@ struct nu_facts_more {
 /* Bits of `wanted`: facts that cost something, so that they are made only if asked for. */
 enum { NU_WANT_JA3 = 1, NU_WANT_JA4 = 2 };
 
+/* Facts that some config of this process has asked for, ever: those of certificates, made with a
+ * handshake, when nobody knows yet which filter will look. Any thread. */
+enum {
+    NU_WANT_LOCAL_CERT = 1, /* nu_tls_facts.local */
+    NU_WANT_PEM = 2,        /* nu_tls_peer.pem and chain_pem */
+};
+void nu_facts_want(unsigned bits);
+bool nu_facts_wanted(unsigned bit);
+
 /* What the kernel measured of a connection by its end (TCP_INFO). */
 struct nu_tcp_facts {
     uint32_t rtt_us, rtt_variance_us, min_rtt_us; /* 0 = never measured */
@@ -51,6 +60,7 @@ struct nu_tls_peer {
     const char *serial;           /* hexadecimal, upper case */
     const char *sha256;           /* of the certificate, hexadecimal */
     const char *dns, *uri, *email, *ip;
+    const char *pem, *chain_pem;       /* URL-encoded; NULL = too long, or nobody wants them */
     int64_t not_before_s, not_after_s; /* since the epoch */
     bool verified;
 };

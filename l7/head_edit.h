@@ -19,7 +19,8 @@ nu_parse_fn nu_head_edits_field;
 extern const struct nu_schema nu_head_edits_schema;
 
 /* remove, then set, then add. NULL edits: nothing. A value that an operator has nothing for is left
- * out; what would break a line or the limit on fields is left out too. On the chain's worker. */
+ * out, but what it was to replace goes: it may be what a client claims. What would break a line or
+ * the limit on fields is left out too. The edits outlive the head. On the chain's worker. */
 void nu_head_edits_apply(const struct nu_head_edits *edits, struct nu_http_head *head,
                          struct nu_chain *chain);
 

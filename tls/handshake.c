@@ -86,6 +86,15 @@ static const char *group_name(SSL *ssl)
     return group > 0 ? SSL_group_to_name(ssl, (int)group) : NULL;
 }
 
+static const struct nu_tls_peer *peer_facts(SSL *ssl, X509 *cert, struct nu_arena *arena)
+{
+    struct nu_tls_peer *peer =
+        nu_tls_peer_new(cert, SSL_get_verify_result(ssl) == X509_V_OK, arena);
+    if (nu_facts_wanted(NU_WANT_PEM))
+        nu_tls_peer_pem(peer, cert, SSL_get_peer_cert_chain(ssl), arena);
+    return peer;
+}
+
 static void write_facts(struct tls *t)
 {
     SSL *ssl = t->conn.ssl;
@@ -93,7 +102,7 @@ static void write_facts(struct tls *t)
     struct nu_tls_facts *facts = nu_arena_alloc(arena, sizeof *facts);
     const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     const struct nu_facts_more *more = nu_chain_facts(t->filter.chain)->more;
-    const X509 *peer = SSL_get0_peer_certificate(ssl);
+    X509 *peer = SSL_get0_peer_certificate(ssl);
     *facts = (struct nu_tls_facts){
         .version = SSL_get_version(ssl),
         .cipher = SSL_get_cipher_name(ssl),
@@ -106,8 +115,8 @@ static void write_facts(struct tls *t)
         .resumed = SSL_session_reused(ssl),
     };
     if (peer)
-        facts->peer = nu_tls_peer_new(peer, SSL_get_verify_result(ssl) == X509_V_OK, arena);
-    if (nu_tls_local_wanted() && t->conn.shown)
+        facts->peer = peer_facts(ssl, peer, arena);
+    if ((nu_tls_local_wanted() || nu_facts_wanted(NU_WANT_LOCAL_CERT)) && t->conn.shown)
         facts->local = nu_tls_peer_new(SSL_get_certificate(ssl), true, arena);
     nu_chain_facts(t->filter.chain)->tls = facts;
 }

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
@@ -144,4 +145,39 @@ struct nu_tls_peer *nu_tls_peer_new(const X509 *cert, bool verified, struct nu_a
     GENERAL_NAMES_free(names);
     ERR_clear_error();
     return peer;
+}
+
+/* --- whole certificates --- */
+
+/* What PEM is made of, safe in a header's value and in a URL. */
+static const char *url_encoded(const char *text, size_t len, struct nu_arena *arena)
+{
+    size_t n = 0;
+    char *out = nu_arena_alloc(arena, 3 * len + 1);
+    for (size_t i = 0; i < len; i++)
+        if (strchr("\n +/=", text[i]))
+            n += (size_t)sprintf(out + n, "%%%02X", (unsigned)text[i]);
+        else
+            out[n++] = text[i];
+    return out;
+}
+
+void nu_tls_peer_pem(struct nu_tls_peer *peer, X509 *cert, STACK_OF(X509) * chain,
+                     struct nu_arena *arena)
+{
+    char *text;
+    BIO *out = BIO_new(BIO_s_mem());
+    nu_assert(out != NULL);
+    bool good = PEM_write_bio_X509(out, cert) == 1;
+    long leaf = BIO_get_mem_data(out, &text);
+    if (good && leaf <= NU_TLS_PEER_PEM_MAX)
+        peer->pem = url_encoded(text, (size_t)leaf, arena);
+    for (int i = 0; good && i < sk_X509_num(chain); i++)
+        if (X509_cmp(sk_X509_value(chain, i), cert) != 0)
+            good = PEM_write_bio_X509(out, sk_X509_value(chain, i)) == 1;
+    long all = BIO_get_mem_data(out, &text);
+    if (good && all <= NU_TLS_PEER_PEM_MAX)
+        peer->chain_pem = url_encoded(text, (size_t)all, arena);
+    BIO_free(out);
+    ERR_clear_error();
 }

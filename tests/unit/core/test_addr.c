@@ -10,6 +10,7 @@
 
 #include "tests/unit/seeded.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -80,6 +81,25 @@ static void refuses_what_is_no_address(void **state)
     assert_int_equal(nu_addr_parse(&addr, path, -1), NU_OK);
     char text[NU_ADDR_TEXT_MAX];
     assert_string_equal(nu_addr_str(&addr, text), path);
+}
+
+/* Random addresses, most words of IPv6 ones zero or one digit. */
+static void prints_as_the_c_library_does(void **state)
+{
+    struct seeded r = seeded_start("printed");
+    for (int round = 0; round < 20000; round++) {
+        struct nu_addr addr = {.kind = round % 4 ? NU_ADDR_IP6 : NU_ADDR_IP4};
+        char expected[INET6_ADDRSTRLEN], text[NU_ADDR_TEXT_MAX];
+        for (unsigned i = 0; i < 8; i++) {
+            unsigned word = (unsigned)seeded_next(&r), kind = seeded_below(&r, 8);
+            word = kind < 4 ? 0 : kind < 6 ? word & 15 : word;
+            addr.ip[2 * i] = (uint8_t)(word >> 8);
+            addr.ip[2 * i + 1] = (uint8_t)word;
+        }
+        addr.ip[10] &= 0x7f; /* an IPv4 address in IPv6's clothes is printed without them */
+        inet_ntop(round % 4 ? AF_INET6 : AF_INET, addr.ip, expected, sizeof expected);
+        assert_string_equal(nu_addr_str_ip(&addr, text), expected);
+    }
 }
 
 static void parses_prefixes(void **state)
@@ -203,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parses_what_it_prints),
         cmocka_unit_test(refuses_what_is_no_address),
+        cmocka_unit_test(prints_as_the_c_library_does),
         cmocka_unit_test(parses_prefixes),
         cmocka_unit_test(finds_addresses_in_prefixes),
         cmocka_unit_test(goes_through_the_kernels_form),

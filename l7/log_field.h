@@ -1,0 +1,27 @@
+/* The argument of %REQ(X?Y)% and its like: names of fields and of a start line's parts, found when
+ * the format is compiled, so that writing a line does not search for them by text. */
+#ifndef NU_L7_LOG_FIELD_H
+#define NU_L7_LOG_FIELD_H
+
+#include "core/arena.h"
+#include "protocols/http/head.h"
+
+/* As a log operator's prepare: what is made of "X" or "X?Y" goes to lf_value; of a parameter's name
+ * to lf_query. */
+enum nu_err lf_prepare_request(struct nu_arena *arena, const char *arg, const void **out,
+                               const char **error);
+enum nu_err lf_prepare_response(struct nu_arena *arena, const char *arg, const void **out,
+                                const char **error);
+enum nu_err lf_prepare_trailer(struct nu_arena *arena, const char *arg, const void **out,
+                               const char **error);
+enum nu_err lf_prepare_query(struct nu_arena *arena, const char *arg, const void **out,
+                             const char **error);
+
+/* The first field that is there; empty: none of them. */
+struct nu_text lf_value(const void *prepared, const struct nu_http_head *head);
+/* Whether it asks for x-envoy-upstream-service-time. */
+bool lf_is_service_time(const void *prepared);
+/* The value of a parameter in a path's query. */
+struct nu_text lf_query(const void *prepared, struct nu_text path);
+
+#endif
