@@ -140,7 +140,7 @@ const struct nu_filter_type nu_probe_joint = {
     .joint = offsetof(struct probe, joint),
 };
 
-struct nu_ev nu_text(struct nu_filter *f, const char *text)
+struct nu_ev nu_text_ev(struct nu_filter *f, const char *text)
 {
     return nu_ev_data(nu_slice_copy(nu_filter_loop(f)->blocks, text, strlen(text)));
 }
@@ -155,7 +155,7 @@ static struct {
 
 static void say(struct nu_filter *f)
 {
-    struct nu_ev ev = nu_text(f, said.text);
+    struct nu_ev ev = nu_text_ev(f, said.text);
     nu_forward(f, said.dir, &ev);
 }
 

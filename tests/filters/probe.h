@@ -40,7 +40,7 @@ struct nu_probe *nu_probe_of(const struct nu_filter *f);
 struct nu_joint *nu_probe_joint_of(struct nu_filter *f);
 
 /* Text as DATA, in a block of its own. */
-struct nu_ev nu_text(struct nu_filter *f, const char *text);
+struct nu_ev nu_text_ev(struct nu_filter *f, const char *text);
 /* From outside: `text` leaves the filter as DATA; END leaves it; it holds or lets go. */
 void nu_say(struct nu_filter *f, enum nu_dir dir, const char *text);
 void nu_say_end(struct nu_filter *f, enum nu_dir dir, enum nu_cause cause);

@@ -4,7 +4,7 @@
 
 static void greet(struct nu_filter *f)
 {
-    struct nu_ev ev = nu_text(f, "hello");
+    struct nu_ev ev = nu_text_ev(f, "hello");
     nu_forward(f, f->next[NU_FWD] ? NU_FWD : NU_REV, &ev);
 }
 
@@ -258,7 +258,7 @@ static void test_S2_only_from_ones_own_callback(void **state)
 
 static void pass_by(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    struct nu_ev first = nu_text(f, "kept");
+    struct nu_ev first = nu_text_ev(f, "kept");
     nu_bypass(f);
     nu_forward(f, dir, &first);
     nu_ev_free(ev);

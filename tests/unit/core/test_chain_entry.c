@@ -15,7 +15,7 @@ static void count_depth(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 
 static void answer(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    struct nu_ev back = nu_text(f, "back");
+    struct nu_ev back = nu_text_ev(f, "back");
     nu_ev_free(ev);
     nu_forward(f, nu_opposite(dir), &back);
     nu_diary_add(&kit->diary, "answered");
@@ -200,7 +200,7 @@ static void test_signals_left_to_right(void **state)
 
 static void answer_signal(struct nu_filter *f, enum nu_signal signal)
 {
-    struct nu_ev ev = nu_text(f, "bye");
+    struct nu_ev ev = nu_text_ev(f, "bye");
     nu_forward(f, NU_REV, &ev);
 }
 

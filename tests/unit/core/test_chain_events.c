@@ -259,7 +259,7 @@ static struct nu_result flush_result;
 static void flush_at_end(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     if (ev->kind == NU_END) {
-        struct nu_ev rest = nu_text(f, "rest");
+        struct nu_ev rest = nu_text_ev(f, "rest");
         nu_forward(f, dir, &rest);
         flush_result = ev->u.end;
     }
