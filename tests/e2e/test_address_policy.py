@@ -145,6 +145,39 @@ def test_a_wrong_list_changes_nothing_and_says_why(tight, peer):
     assert all_workers(nuncio, THERE, True)
 
 
+def test_a_slow_writer_is_waited_for(tight, peer):
+    """A download that writes into the file itself, and stalls: what is there meanwhile is no list."""
+    nuncio = tight(filtered(peer(Echo, b"E"), deny_file="list"), files={"list": f"{THERE}\n"}, workers=2)
+    with open(nuncio.dir / "list", "w") as writer:
+        writer.write(f"{ELSEWHERE}\nhalf")
+        writer.flush()
+        since = time.monotonic()
+        while time.monotonic() < since + 0.3:
+            assert not let_in(nuncio, THERE) and let_in(nuncio, ELSEWHERE)
+        writer.write(" a line\n")
+    nuncio.wait_line(r'file is wrong, the list before serves on .* line=2 error="found \\"half a line\\"')
+    assert figure(nuncio, "update_rejected") == 1 and not let_in(nuncio, THERE)
+
+
+def enlarge(path):
+    with open(path, "r+") as file:
+        file.truncate((64 << 20) + 1)
+
+
+@pytest.mark.parametrize("make, why", [
+    (enlarge, "is larger than 64 MiB"),
+    (lambda path: replace(path, "".join(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}\n" for n in range(2_000_001))), "more than 2000000 networks"),
+    (lambda path: replace(path, "1.2.3.4\0\n"), 'found'), (lambda path: replace(path, "x" * 1_000_000), 'found')],
+    ids=["size", "count", "nul", "line"])
+def test_files_that_are_no_lists(tight, peer, make, why):
+    """Too large, too many, no text: the list before serves on, and serving goes on meanwhile."""
+    nuncio = tight(filtered(peer(Echo, b"E"), deny_file="list"), files={"list": f"{THERE}\n"})
+    make(nuncio.dir / "list")
+    nuncio.wait_line(rf"file is wrong, the list before serves on .*{why}")
+    assert figure(nuncio, "update_rejected") == 1
+    assert not let_in(nuncio, THERE) and let_in(nuncio, ELSEWHERE)
+
+
 def test_an_empty_allow_list_lets_nobody_in(tight, peer):
     nuncio = tight(filtered(peer(Echo, b"E"), allow_file="list"), files={"list": f"{HERE}\n"})
     assert let_in(nuncio, HERE) and not let_in(nuncio, THERE)
