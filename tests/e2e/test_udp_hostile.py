@@ -190,14 +190,13 @@ def test_workers_share_the_load(nuncio, peer):
         tasks = Path(f"/proc/{proxy.pid}/task").iterdir()
         return {task.name: int((task / "schedstat").read_text().split()[0]) for task in tasks if task.name != str(proxy.pid)}
     before = spent()
-    assert len(before) == 4
     clients = [udp.client(proxy.address("in")) for _ in range(100)]
     for _ in range(10):
         for client in clients:
             client.send(b"x" * 1200)
         for client in clients:
             client.recv(2000)
-    used = {name: now - before[name] for name, now in spent().items()}
-    assert min(used.values()) > sum(used.values()) / 20, used
+    used = sorted(now - before[name] for name, now in spent().items())[-4:]  # a sanitizer has one of its own
+    assert len(used) == 4 and used[0] > sum(used) / 20, used
     for client in clients:
         client.close()
