@@ -181,13 +181,29 @@ static bool read_key(struct tls_cert *cert, struct passphrase *pass, struct tls_
 
 /* --- PKCS#12 --- */
 
+/* None at all and an empty one are two things in PKCS#12; without a MAC only reading tells. */
+static bool opens(PKCS12 *p12, const char *text)
+{
+    return !PKCS12_mac_present(p12) || PKCS12_verify_mac(p12, text, text ? -1 : 0) ||
+           (!text && PKCS12_verify_mac(p12, "", 0));
+}
+
+/* RC2 and single DES, what others wrote by default until 2021; OpenSSL 3 has them no more. */
+static const char *pkcs12_reason(void)
+{
+    bool old = ERR_GET_REASON(ERR_peek_error()) == ERR_R_UNSUPPORTED;
+    const char *reason = tls_openssl_reason();
+    return old ? "its encryption is outdated, export it anew (openssl pkcs12 -legacy reads it)"
+               : reason;
+}
+
 static bool parse_pkcs12(struct tls_cert *cert, PKCS12 *p12, const struct passphrase *pass,
                          struct tls_problem *problem)
 {
     const char *path = cert->files.pkcs12;
     const char *text = pass->given ? pass->text : NULL;
     STACK_OF(X509) *others = NULL;
-    if (!PKCS12_verify_mac(p12, text, text ? -1 : 0) && (text || !PKCS12_verify_mac(p12, "", 0))) {
+    if (!opens(p12, text)) {
         ERR_clear_error();
         return pass->given ? tls_problem(problem, "passphrase_file",
                                          "the passphrase in %s does not open %s",
@@ -196,7 +212,7 @@ static bool parse_pkcs12(struct tls_cert *cert, PKCS12 *p12, const struct passph
                                          "%s has a passphrase: name a \"passphrase_file\"", path);
     }
     if (!PKCS12_parse(p12, text, &cert->key, &cert->leaf, &others))
-        return tls_problem(problem, "pkcs12", "%s cannot be read: %s", path, tls_openssl_reason());
+        return tls_problem(problem, "pkcs12", "%s cannot be read: %s", path, pkcs12_reason());
     while (others && sk_X509_num(others) > 0)
         sk_X509_push(cert->chain, sk_X509_shift(others));
     sk_X509_free(others);
