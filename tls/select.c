@@ -49,19 +49,6 @@ static void add_names(struct tls_creds *creds)
             add_name(creds, creds->cert[i]->names[n], creds->cert[i]);
 }
 
-/* Those of a name, then those of its wildcard where a kind of key is still missing. The table's
- * wildcards stand for any number of labels, those of certificates for one (RFC 6125 6.4.3). */
-static void pick_name(const struct tls_creds *creds, const char *name, struct tls_pick *out)
-{
-    struct nu_domain_iter it;
-    unsigned dots = count_dots(name);
-    *out = (struct tls_pick){0};
-    for (const struct tls_pick *pick = nu_domain_find(creds->names, name, strlen(name), &it); pick;
-         pick = nu_domain_next(&it))
-        for (unsigned i = 0; pick->dots == dots && i < pick->count; i++)
-            pick_add(out, pick->cert[i]);
-}
-
 /* The first certificate, with those of other keys that share its first name. */
 static void set_fallback(struct tls_creds *creds)
 {
@@ -74,7 +61,66 @@ static void set_fallback(struct tls_creds *creds)
                 pick_add(pick, creds->cert[i]);
 }
 
+/* --- what a client can do; workers --- */
+
+/* Signatures by keys of this kind are among those that it says to verify; one that says nothing
+ * verifies what its ciphers need. */
+static bool verifies(SSL *ssl, int type)
+{
+    int sign, count = SSL_get_sigalgs(ssl, -1, NULL, NULL, NULL, NULL, NULL);
+    bool pss = SSL_version(ssl) >= TLS1_3_VERSION; /* RSA in its new form only (RFC 8446 4.2.3) */
+    for (int i = 0; i < count; i++) {
+        SSL_get_sigalgs(ssl, i, &sign, NULL, NULL, NULL, NULL);
+        if (type == EVP_PKEY_RSA ? sign == EVP_PKEY_RSA_PSS || (sign == type && !pss)
+                                 : sign == type)
+            return true;
+    }
+    return count == 0;
+}
+
+/* Before TLS 1.3 a cipher is for a kind of key, too. */
+static bool has_cipher(const SSL *ssl, int type)
+{
+    STACK_OF(SSL_CIPHER) *list = SSL_get_client_ciphers(ssl);
+    int wanted = type == EVP_PKEY_RSA || type == EVP_PKEY_RSA_PSS ? NID_auth_rsa : NID_auth_ecdsa;
+    if (SSL_version(ssl) >= TLS1_3_VERSION)
+        return true;
+    for (int i = 0; i < sk_SSL_CIPHER_num(list); i++)
+        if (SSL_CIPHER_get_auth_nid(sk_SSL_CIPHER_value(list, i)) == wanted)
+            return true;
+    return false;
+}
+
+static bool suits(SSL *ssl, const struct tls_pick *pick)
+{
+    for (unsigned i = 0; i < pick->count; i++) {
+        int type = EVP_PKEY_get_base_id(pick->cert[i]->key);
+        if (verifies(ssl, type) && has_cipher(ssl, type))
+            return true;
+    }
+    return false;
+}
+
 /* --- callbacks; workers --- */
+
+/* Those of a name; where the client can verify none of them, also its wildcard's. The table's
+ * wildcards stand for any number of labels, those of certificates for one (RFC 6125 6.4.3). */
+static void pick_name(SSL *ssl, const struct tls_creds *creds, const char *name,
+                      struct tls_pick *out)
+{
+    struct nu_domain_iter it;
+    unsigned dots = count_dots(name);
+    *out = (struct tls_pick){0};
+    for (const struct tls_pick *pick = nu_domain_find(creds->names, name, strlen(name), &it); pick;
+         pick = nu_domain_next(&it)) {
+        if (pick->dots != dots)
+            continue;
+        if (out->count && suits(ssl, out))
+            return;
+        for (unsigned i = 0; i < pick->count; i++)
+            pick_add(out, pick->cert[i]);
+    }
+}
 
 static bool same_pick(const struct tls_pick *a, const struct tls_pick *b)
 {
@@ -100,7 +146,7 @@ static int on_cert(SSL *ssl, void *arg)
     struct tls_pick pick;
     if (!name || nu_domain_is_ip(name, strlen(name)))
         return 1;
-    pick_name(creds, name, &pick);
+    pick_name(ssl, creds, name, &pick);
     if (pick.count == 0 || same_pick(&pick, &creds->fallback))
         return 1;
     return use(ssl, &pick);

@@ -60,7 +60,7 @@ static const struct nu_field server_fields[] = {
      .offset = offsetof(struct tls_server_conf, certificates),
      .sub = &tls_cert_schema,
      .doc = "Certificates with their keys. Of those with the name that the client asks for (SNI), "
-            "exactly or by wildcard, the client is shown one that it can verify, ECDSA before RSA. "
+            "else of its wildcard, the client is shown one that it can verify, ECDSA before RSA. "
             "The first one is for all other clients."},
     {.key = "client_certs",
      .type = NU_OBJECT,

@@ -56,8 +56,12 @@ def test_certificate_by_name_and_by_what_the_client_can(nuncio, several):
         (["-servername", "a.test", *RSA_ONLY], "a.test", "RSA-PSS"),
         (["-servername", "a.test", "-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384"], "a.test", "RSA-PSS"),
         (["-servername", "x.b.test"], "*.b.test", "ECDSA"),
-        (["-servername", "c.b.test"], "*.b.test", "ECDSA"),  # the wildcard has the kind that comes first
+        (["-servername", "c.b.test"], "c.b.test", "RSA-PSS"),  # the name goes before the kind of key
+        (["-servername", "c.b.test", "-tls1_2"], "c.b.test", "RSA-PSS"),
         (["-servername", "c.b.test", *RSA_ONLY], "c.b.test", "RSA-PSS"),
+        (["-servername", "c.b.test", "-sigalgs", "ECDSA+SHA256"], "*.b.test", "ECDSA"),  # all that this client can verify
+        (["-servername", "c.b.test", "-sigalgs", "RSA+SHA256:ECDSA+SHA256", "-tls1_3"], "*.b.test", "ECDSA"),
+        (["-servername", "c.b.test", "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], "*.b.test", "ECDSA"),
         (["-servername", "x.y.b.test"], "default.test", "ECDSA"),
         (["-servername", "b.test"], "default.test", "ECDSA"),
         (["-servername", "only-cn.test"], "only-cn.test", "ECDSA"),
