@@ -65,10 +65,10 @@ DEB_EPOCH   := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/
 
 .PHONY: deb
 deb:
-	$(Q).ci/deps --check build deb
+	$(Q).ci/deps --check build deb # hence -d below: it would ask for build-essential, a C++ compiler with it
 	$(Q)rm -rf $(DEB_DIR) $(BUILD)/deb/nuncio*_* && mkdir -p $(DEB_DIR) && cp -r $(PACKAGING)/debian $(DEB_DIR)/debian
 	$(Q)$(PACKAGING)/debian-files $(DEB_VERSION) $(DEB_EPOCH) $(DEB_DIR)/debian
 	$(Q)cd $(DEB_DIR) && SOURCE_DATE_EPOCH=$(DEB_EPOCH) NUNCIO_SOURCE=$(CURDIR) NUNCIO_BUILD=$(abspath $(DEB_BUILD)) \
 	  MAKEFLAGS= MFLAGS= DEB_BUILD_OPTIONS="parallel=$(shell nproc) $(DEB_BUILD_OPTIONS)" \
-	  dpkg-buildpackage -b -uc -us $(if $(V),,>../log 2>&1 || { tail -40 ../log; exit 1; })
+	  dpkg-buildpackage -b -d -uc -us $(if $(V),,>../log 2>&1 || { tail -40 ../log; exit 1; })
 	@ls $(BUILD)/deb/*_$(DEB_VERSION)_*.deb
