@@ -32,8 +32,7 @@ const char *nu_log_quote(char *buf, size_t size, const char *text);
 #define nu_log_each(level, component, ...)                                                         \
     NU_LOG_LIMITED(NU_LOG_BURST, NU_LOG_RATE, level, component, __VA_ARGS__)
 #define NU_LOG_BURST 500 /* lines: a second or two of a busy server's failures, some 200 KiB */
-#define NU_LOG_RATE  50 /* lines a second: 20 KiB/s that a flood may write for as long as it lasts \
-                         */
+#define NU_LOG_RATE  50  /* lines a second: 20 KiB/s as long as a flood lasts */
 
 #define NU_LOG_LIMITED(burst, rate, level, component, ...)                                         \
     do {                                                                                           \
