@@ -64,6 +64,13 @@ static inline void nu_stat_add(struct nu_stats *set, unsigned shard, unsigned in
     atomic_store_explicit(cell, sum, memory_order_relaxed);
 }
 
+/* The same from any thread, for rare events whose place knows no loop. An index is raised by this
+ * or by nu_stat_add, never by both. */
+static inline void nu_stat_add_any(struct nu_stats *set, unsigned index, int64_t n)
+{
+    atomic_fetch_add_explicit(&set->cells[index], n, memory_order_relaxed);
+}
+
 /* Gauge that is set, not counted: always from the same shard (main's), since shards are summed. */
 static inline void nu_stat_set(struct nu_stats *set, unsigned shard, unsigned index, int64_t value)
 {
