@@ -220,3 +220,14 @@ enum nu_err nu_chain_conf_filters(struct nu_generation *gen, struct nu_conf *con
     *count = first + n;
     return NU_OK;
 }
+
+enum nu_err nu_chain_conf_filter(struct nu_generation *gen, struct nu_conf *conf,
+                                 struct nu_arena *arena, const struct nu_node *item,
+                                 struct nu_place *out)
+{
+    struct reader r = {gen, conf, arena, nu_arena_new(256), NU_FACE_NONE};
+    *out = (struct nu_place){0};
+    enum nu_err err = read_filter(&r, item, out);
+    nu_arena_free(r.scratch);
+    return err;
+}

@@ -32,4 +32,10 @@ enum nu_err nu_chain_conf_filters(struct nu_generation *gen, struct nu_conf *con
                                   const struct nu_ext_values *left, const struct nu_place **out,
                                   unsigned *count);
 
+/* One item of such a list, for owners of lists with rules of their own; whether neighbours fit is
+ * theirs to check. */
+enum nu_err nu_chain_conf_filter(struct nu_generation *gen, struct nu_conf *conf,
+                                 struct nu_arena *arena, const struct nu_node *item,
+                                 struct nu_place *out);
+
 #endif
