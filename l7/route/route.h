@@ -74,7 +74,7 @@ struct nu_routes;
 
 /* Reads the `routes` list (never NULL here) of an http filter. `filters` is its list of HTTP
  * filters or NULL; `left` and `right` stand around them in every stream's chain. Reports every
- * mistake to conf; *out is set on success only. Clusters are pinned until the arena goes. */
+ * mistake to conf; *out is set on success, else NULL. Clusters are pinned until the arena goes. */
 enum nu_err nu_routes_build(struct nu_generation *gen, struct nu_conf *conf, struct nu_arena *arena,
                             const struct nu_node *routes, const struct nu_node *filters,
                             const struct nu_place *left, const struct nu_place *right,
@@ -88,11 +88,14 @@ const struct nu_route *nu_routes_find(const struct nu_routes *routes,
                                       const struct nu_http_head *request);
 /* The cluster among several by weight; `random` is any number. Kind CLUSTER. */
 struct nu_cluster *nu_route_cluster(const struct nu_route *route, uint64_t random);
-/* Path and host as the server is to see them, in the head's arena. NU_ERR_LIMIT: the rewritten path
- * would be longer than a target may be. */
+/* Path and host as the server is to see them, in the head's arena; once per request. NU_ERR_LIMIT:
+ * the rewritten path would be longer than a target may be, or a regular expression came to a limit.
+ * NU_ERR_SYNTAX: it would have dot segments, which lead out of where the route points. On an error
+ * nothing has changed. */
 enum nu_err nu_route_rewrite(const struct nu_route *route, struct nu_http_head *request,
                              size_t target_max);
-/* Status and Location of a redirect, in the request's arena. `https`: the scheme it came by. */
+/* Status and Location of a redirect, in the request's arena. `https`: the scheme it came by. 400
+ * and an empty location: the request cannot be turned into one (limits as above). */
 unsigned nu_route_location(const struct nu_route *route, const struct nu_http_head *request,
                            bool https, struct nu_text *location);
 
