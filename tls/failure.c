@@ -141,6 +141,8 @@ void tls_deserted(struct tls *t, struct nu_result end)
     const char *details =
         end.how == NU_CLEAN ? "closed within the handshake" : "reset within the handshake";
     enum nu_cause cause = server ? NU_CAUSE_TLS_FAILED : NU_CAUSE_UPSTREAM_TLS_FAILED;
+    if (end.how != NU_CLEAN) /* what the chain has latched, and the access log will say */
+        cause = end.cause;
     report(t, cause, details);
     tls_set_state(t, TLS_FAILED);
     nu_fail(&t->filter, cause, nu_cause_row(cause)->side, "%s", details);
@@ -149,7 +151,7 @@ void tls_deserted(struct tls *t, struct nu_result end)
 void tls_cut_short(struct tls *t)
 {
     enum nu_cause cause = nu_chain_result(t->filter.chain).cause;
-    if (t->state != TLS_HANDSHAKE || t->wire_out == 0 || cause != NU_CAUSE_CONNECT_TIMEOUT)
+    if (t->state != TLS_HANDSHAKE || !t->reached || cause != NU_CAUSE_CONNECT_TIMEOUT)
         return;
     tls_count(t, NU_TLS_CONNECTION_ERROR);
     log_failure(t, cause, "no handshake within connect_timeout");

@@ -252,6 +252,7 @@ static void tls_start(struct nu_filter *f)
     if (tls_is_server(t))
         return;
     t->starting = true;
+    t->reached = !nu_blocked(f, tls_outdir(t));
     tls_shake(t);
     t->starting = false;
 }
@@ -275,6 +276,7 @@ static void tls_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 static void tls_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 {
     struct tls *t = tls_of(f);
+    t->reached = t->reached || (go && dir != (enum nu_dir)t->in);
     if (dir != (enum nu_dir)t->in || !go || !reads(t))
         return;
     t->ahead = false;

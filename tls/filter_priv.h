@@ -50,6 +50,7 @@ struct tls {
     uint8_t in;    /* direction of what is decrypted: FWD as a server */
     uint8_t alert_in, alert_out;
     bool starting; /* within `start` */
+    bool reached;  /* as a client: the way to the server was free once, it is connected */
     bool stuck;
     bool ahead; /* a record went on though the way was blocked */
 };

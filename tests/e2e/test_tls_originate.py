@@ -11,7 +11,7 @@ from lib.authority import Authority
 from lib.config import cluster, config, listener, relay
 from lib.dns import Dns
 from lib.nuncio import run_nuncio
-from lib.peers import Echo, Hang, Server
+from lib.peers import Blackhole, Echo, Hang, Server
 from lib.poll import eventually
 from lib.servers import haproxy, nginx, s_server
 
@@ -260,6 +260,14 @@ def test_a_server_that_never_answers_is_told(nuncio, peer, root):
     line = proxy.wait_line(r'.*handshake failed owner="cluster c" .*')[0]
     assert 'cause=connect_timeout reason="no handshake within connect_timeout" sni=api.test' in line and "bytes_in=0" in line
     assert proxy.stats()["cluster.c.ssl.connection_error"] == 1
+
+
+def test_a_server_that_is_not_there_is_no_failed_handshake(nuncio, peer, root):
+    proxy = nuncio(relay(peer(Blackhole), to={"tls": {"sni": "api.test", "ca": str(root.cert)}, "connect_timeout": "100ms"}))
+    with proxy.connect("in") as sock:
+        assert sock.recv(1) == b""
+    assert logs.closed(proxy)[0]["cause"] == "connect_timeout"
+    assert proxy.stats()["cluster.c.ssl.connection_error"] == 0 and "handshake failed" not in proxy.output()
 
 
 def test_our_own_certificate_is_told_where_it_was_shown(nuncio, peer, root):
