@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ALERT_TEXT_MAX 16 /* bytes: "number 255" */
+
 const char *nu_tls_refusal_str(enum nu_tls_refusal refusal)
 {
     static const char *const names[] = {"none", "no certificate", "certificate", "san", "hash"};
@@ -33,9 +35,20 @@ static const struct {
                             NU_TLS_FAIL_VERIFY_CERT_HASH},
 };
 
-static const char *alert_name(uint8_t alert)
+/* As OpenSSL words them; two that RFC 8446 (6) added it does not know. */
+static const char *alert_name(uint8_t alert, char text[static ALERT_TEXT_MAX])
 {
-    return alert == TLS_NO_ALERT ? "-" : SSL_alert_desc_string_long(alert);
+    const char *known = SSL_alert_desc_string_long(alert);
+    if (alert == TLS_NO_ALERT)
+        return "-";
+    if (alert == TLS13_AD_MISSING_EXTENSION)
+        return "missing extension";
+    if (alert == TLS13_AD_CERTIFICATE_REQUIRED)
+        return "certificate required";
+    if (strcmp(known, "unknown") != 0)
+        return known;
+    snprintf(text, ALERT_TEXT_MAX, "number %u", alert);
+    return text;
 }
 
 /* One line for each failure: what a reader needs to tell a scanner from a broken client. */
@@ -44,6 +57,7 @@ static void log_failure(const struct tls *t, enum nu_cause cause, const char *de
     const struct nu_facts *facts = nu_chain_facts(t->filter.chain);
     char addr[NU_ADDR_TEXT_MAX], why[NU_LOG_QUOTE_MAX], sni[NU_LOG_QUOTE_MAX];
     char alpn[NU_LOG_QUOTE_MAX], owner[NU_LOG_QUOTE_MAX], sent[64], received[64], line[2048];
+    char number[2][ALERT_TEXT_MAX];
     const struct nu_addr none = {0};
     bool server = tls_is_server(t);
     nu_addr_str(server ? &facts->client : facts->upstream ? facts->upstream : &none, addr);
@@ -56,8 +70,8 @@ static void log_failure(const struct tls *t, enum nu_cause cause, const char *de
              nu_log_quote(owner, sizeof owner, t->conn.context->owner), addr, nu_cause_str(cause),
              nu_log_quote(why, sizeof why, details), nu_log_quote(sni, sizeof sni, name),
              nu_log_quote(alpn, sizeof alpn, server && facts->more ? facts->more->alpn : NULL),
-             nu_log_quote(sent, sizeof sent, alert_name(t->alert_out)),
-             nu_log_quote(received, sizeof received, alert_name(t->alert_in)),
+             nu_log_quote(sent, sizeof sent, alert_name(t->alert_out, number[0])),
+             nu_log_quote(received, sizeof received, alert_name(t->alert_in, number[1])),
              (unsigned long long)t->wire_in, (unsigned long long)t->wire_out);
     const char *what = t->state == TLS_HANDSHAKE ? "handshake failed" : "connection failed";
     if (server)

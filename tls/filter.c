@@ -110,6 +110,8 @@ static void pull_block(struct tls *t, bool one)
     nu_block_unref(b);
     if (got && one)
         t->ahead = true;
+    if (got && t->state == TLS_SHUT)
+        t->talks = true;
     read_stopped(t, error);
 }
 
@@ -165,8 +167,9 @@ static void wire_end(struct tls *t, struct nu_result end)
     if (end.how == NU_CLEAN) {
         tls_count(t, NU_TLS_TRUNCATED);
         end = nu_result_of(tls_is_server(t) ? NU_CAUSE_CLIENT_CUT : NU_CAUSE_UPSTREAM_CUT);
-        if (t->state == TLS_SHUT) /* told that all is said, many do not answer: no news for a log */
-            end.cause = NU_CAUSE_NONE;
+        if (t->state == TLS_SHUT && !t->talks)
+            end.cause =
+                NU_CAUSE_NONE; /* told that all is said, many just leave: no news for a log */
     }
     if (t->stuck) /* will never move again */
         nu_fail(&t->filter, end.cause, end.side, "the wire ended within a message");

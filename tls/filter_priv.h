@@ -53,6 +53,7 @@ struct tls {
     bool reached;  /* as a client: the way to the server was free once, it is connected */
     bool stuck;
     bool ahead; /* a record went on though the way was blocked */
+    bool talks; /* the peer said more after our close_notify */
 };
 
 static inline struct tls *tls_of(struct nu_filter *f)

@@ -17,6 +17,7 @@
 #include "tls/ticket.h"
 
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
