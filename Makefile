@@ -87,7 +87,7 @@ $(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FILT_SRC
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 
-$(REPLAY_BIN): $(BUILD)/tests/corpus/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(LIB)
+$(REPLAY_BIN): $(BUILD)/tests/corpus/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(call obj,$(FILT_SRC)) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
@@ -95,7 +95,7 @@ $(REPLAY_BIN): $(BUILD)/tests/corpus/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj
 $(BUILD)/tests/protocols/http/test_h1_others: LDLIBS += -lhttp_parser
 
 # Only in the folder of `make fuzz`: clang, everything built with -fsanitize=fuzzer-no-link.
-$(FUZZ_BIN): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(LIB)
+$(FUZZ_BIN): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,$(FILT_SRC)) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
