@@ -31,7 +31,9 @@ static bool read_line(const uint8_t *line, size_t len, struct nu_ticket_key *key
     if (n < 0)
         return false;
     n -= (line[len - 1] == '=') + (line[len - 2] == '=');
-    return read_raw(raw, (size_t)n, key);
+    bool good = read_raw(raw, (size_t)n, key);
+    OPENSSL_cleanse(raw, sizeof raw);
+    return good;
 }
 
 static enum nu_err wrong(enum nu_err err, const char *what, const char **why)

@@ -16,6 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 #define OPS_MAX   400 /* more of one input is not looked at: a run is to take milliseconds */
 #define SENDS_MAX 200000
+#define SHRED_MAX 2000 /* pieces of one event, for the same reason */
+#define CHUNK_MIN 16
 
 static struct {
     const uint8_t *op;
@@ -77,7 +79,7 @@ static void pass(struct nu_filter *f, enum nu_dir dir, struct nu_slice data)
 
 static void shred(struct nu_filter *f, enum nu_dir dir, struct nu_slice data, size_t step)
 {
-    while (data.len > step)
+    for (int i = 0; i < SHRED_MAX && data.len > step; i++)
         pass(f, dir, nu_slice_split(&data, step));
     pass(f, dir, data);
 }
@@ -247,7 +249,7 @@ static void step(uint8_t op, uint8_t much)
         nu_endpoint_open(end, (uint64_t)much * 64);
         break;
     case 4:
-        end->chunk = 1 + (size_t)much * 100;
+        end->chunk = CHUNK_MIN + (size_t)much * 100;
         break;
     case 5:
         nu_loop_advance(&kit->loop, much);
@@ -287,6 +289,13 @@ static void judge_all(bool refuses)
     nu_assert(kit->lines == 0);
 }
 
+static void ask_by_name(struct nu_tls_conn *conn)
+{
+    static const unsigned char alpn[] = "\2h2\10http/1.1";
+    nu_assert(SSL_set_tlsext_host_name(conn->ssl, "A.test") == 1);
+    nu_assert(SSL_set_alpn_protos(conn->ssl, alpn, sizeof alpn - 1) == 0);
+}
+
 static void begin(uint8_t options)
 {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -300,6 +309,7 @@ static void begin(uint8_t options)
     tls_kit_versions(versions[options & 1]);
     int verify = options & 16 ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE;
     SSL_CTX_set_verify(kit->server.ctx, verify, NULL);
+    kit->client.prepare = options & 64 ? ask_by_name : NULL;
     connect_pair(options & 32);
 }
 
