@@ -320,6 +320,7 @@ def test_a_flood_takes_nobody_elses_service(nuncio, peer, closing, fresh):
 
 # --- reload and the end
 
+@pytest.mark.threads
 @pytest.mark.parametrize("filters", [[], [{"throttle": "100MB"}]], ids=["same", "other"])
 def test_reloads_lose_nothing(nuncio, closing, workers, filters):
     """Two games in full swing while the config changes: not one datagram is lost, and each player has one session."""
@@ -342,6 +343,7 @@ def test_reloads_lose_nothing(nuncio, closing, workers, filters):
     assert [len(game.players) for game in games] == [1, 1]
 
 
+@pytest.mark.threads
 def test_a_removed_listener_finishes_its_sessions(nuncio, peer, closing):
     game = closing(udp.Game())
     proxy = nuncio(relay(game.address, drain_timeout="10s"))
@@ -386,6 +388,7 @@ def test_a_drain_of_quiet_sessions_is_short(nuncio, peer):
         assert time.monotonic() - began < 2.5 * SLOW
 
 
+@pytest.mark.threads
 def test_many_clients_on_all_workers(nuncio, peer):
     """The kernel spreads clients over the workers; each keeps its own, in order."""
     proxy = nuncio(relay(peer(udp.Server)), workers=4)
@@ -400,6 +403,20 @@ def test_many_clients_on_all_workers(nuncio, peer):
     assert stats["udp.c.downstream_sess_tx_datagrams"] == 500
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_socket_that_systemd_passes(nuncio, host):
+    """The datagram that starts the program is its first one, and answers come from where it was sent to."""
+    port = free_port()
+    proxy = nuncio(config(listeners=[listener("echo", bind=f"udp://{host}:{port}")], drain_timeout="20ms"), ready=False, workers=2,
+                   under=("systemd-socket-activate", "-d", "-l", f"{host}:{port}"))
+    proxy.wait_line("^Listening on")
+    for here in ("127.0.0.1", "127.0.0.2")[:1 if host == "127.0.0.1" else 2]:
+        with udp.client(f"{here}:{port}") as client:
+            assert udp.ask(client, b"wake up") == b"wake up"
+            assert udp.ask(client, b"still there?") == b"still there?"
+    proxy.wait_ready()
 
 
 def test_the_limit_of_the_cluster(nuncio, peer):

@@ -155,6 +155,7 @@ def test_no_descriptors_left(nuncio, peer):
 
 # --- storms
 
+@pytest.mark.threads
 def test_a_storm_of_clients_over_reloads(nuncio, peer, workers):
     """Clients that come and go while the config changes under them, and TERM in the middle: each is answered until then."""
     seed = random.randrange(1 << 32)
