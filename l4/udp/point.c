@@ -242,12 +242,8 @@ static void on_ready(struct nu_io *io, uint32_t events)
     struct nu_udp_point *p = nu_container(io, struct nu_udp_point, io);
     if (!nu_udp_point_in_service(p))
         return;
-    if (events & EPOLLOUT && p->waiting) {
-        p->waiting = false; /* so that flush waits anew if it has to */
+    if (events & EPOLLOUT && p->waiting)
         flush(p);
-        if (!p->waiting)
-            nu_io_change(p->loop, &p->io, EPOLLIN);
-    }
     if (events & (EPOLLIN | EPOLLERR))
         take_some(p);
 }

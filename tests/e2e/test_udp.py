@@ -214,6 +214,23 @@ def test_a_quiet_session_ends(nuncio, peer):
     assert (row["closed_by"], row["flags"], row["cluster"], row["upstream"]) == ("local", None, "c", server.address)
 
 
+def test_either_side_keeps_a_session(nuncio, peer, closing):
+    """A player who only watches, and a sensor that hears nothing back: neither is quiet."""
+    server = closing(udp.Server(lambda _data, _peer: None))
+    proxy = nuncio(relay(server.address, proxy={"idle_timeout": "400ms"}))
+    with udp.client(proxy.address("in")) as watcher, udp.client(proxy.address("in")) as sensor:
+        watcher.send(b"watch")
+        eventually(lambda: server.seen)
+        _, there = server.seen[0]
+        for turn in range(10):
+            server.sock.sendto(b"news", there)
+            sensor.send(b"%d" % turn)
+            assert watcher.recv(100) == b"news"
+            select.select([], [], [], 0.1)
+        assert proxy.stats()["udp.c.downstream_sess_total"] == proxy.stats()["udp.c.downstream_sess_active"] == 2
+        proxy.wait_stat("udp.c.idle_timeout", 2)
+
+
 def test_a_server_that_goes_ends_its_sessions(nuncio, closing):
     server = udp.Server()
     spare = closing(udp.Server(udp.named(b"spare")))

@@ -14,6 +14,9 @@ from lib.netns import Row
 from lib.poll import SLOW, eventually
 
 
+SO_RCVBUFFORCE = 33
+
+
 def listener(*filters, name="in", **keys):
     return {"name": name, "bind": "udp://127.0.0.1:0", "access_log": [{"path": "access.json", "format": "json"}],
             **({"filters": list(filters)} if filters else {}), **keys}
@@ -132,6 +135,27 @@ def test_a_narrow_way_to_the_server(row, nuncio):
     finally:
         server.close()
         row.gateway.ip("route", "del", f"{Row.SERVER}/32")
+
+
+def test_a_slow_way_to_the_client(row, nuncio):
+    """Answers come faster than they can leave: they wait, and leave in order."""
+    if row.gateway.command("tc", "qdisc", "add", "dev", "toc", "root", "tbf", "rate", "30mbit", "burst", "10kb", "limit", "4mb").returncode:
+        pytest.skip("traffic control needs a kernel with it")
+    server = row.server.run(lambda: udp.Server(lambda _data, _peer: [b"%03d" % n + bytes(1400) for n in range(80)], host=Row.SERVER))
+    try:
+        proxy = nuncio(relay(server.address, at={"bind": f"udp://{Row.NEAR}:0"}), workers=1, under=row.gateway.words)
+        sock = row.client.run(lambda: udp.client(proxy.address("in")))
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+        for turn in range(1, 5):  # all on their way at once: more than the socket's buffer has room for
+            sock.send(b"x")
+            proxy.wait_stat("cluster.c.udp.sess_rx_datagrams", 80 * turn)
+        got = [int(sock.recv(2000)[:3]) for _ in range(320)]
+        assert got == list(range(80)) * 4
+        assert proxy.stats()["listener.in.udp.downstream_tx_datagram_dropped"] == 0
+        sock.close()
+    finally:
+        server.close()
+        row.gateway.command("tc", "qdisc", "del", "dev", "toc", "root")
 
 
 # --- no room

@@ -145,17 +145,21 @@ static void strangers_make_room_for_new_clients(void **state)
     assert_int_equal(connections(), 24);
     poll(NULL, 0, 20); /* the forged ones had their time */
     for (int i = 0; i < 8; i++) {
+        int64_t before = evicted("a");
         fresh[i] = client_of("a");
         say(fresh[i], "hello");
-        if (has_answer(fresh[i])) /* unless all forged ones were the other worker's */
+        bool heard = has_answer(fresh[i]); /* unless all forged ones were the other worker's */
+        assert_int_equal(heard, evicted("a") > before);
+        if (heard)
             assert_string_equal(hear(fresh[i]), "hello");
     }
     assert_in_range(evicted("a"), 1, 8);
     assert_int_equal(evicted("a") + figure("a", NU_LISTENER_CX_OVERFLOW), 8);
     assert_int_equal(connections(), 24);
     for (int i = 0; i < 8; i++)
-        assert_serves(known[i]);
+        assert_serves(known[i]); /* in the sessions that they had */
     assert_int_equal(figure("a", NU_LISTENER_CX_TOTAL), 24 + evicted("a"));
+    assert_in_range(evicted("a"), 1, 8);
     for (int i = 0; i < 8; i++) {
         close(known[i]);
         close(fresh[i]);
@@ -181,6 +185,38 @@ static void a_source_has_its_own_limit(void **state)
     fd[0] = client_of("a");
     assert_serves(fd[0]);
     close(fd[0]);
+    later(60200);
+    serve_nothing();
+}
+
+/* Whom max_sessions keeps out has nothing that its source could be charged with. */
+static void who_finds_no_room_does_not_count_for_its_source(void **state)
+{
+    serve("listeners: {name: a, " UDP ", filters: dback, "
+          "udp: {max_sessions: 1, max_sessions_per_source: 2}}");
+    int in = client_of("a"), out = client_of("a");
+    assert_serves(in);
+    assert_serves(in);
+    for (int i = 0; i < 3; i++)
+        assert_silence(out);
+    assert_int_equal(figure("a", NU_LISTENER_CX_OVERFLOW), 3);
+    later(60200);
+    assert_serves(out);
+    close(in);
+    close(out);
+    later(60200);
+    serve_nothing();
+}
+
+/* Answers that are more than the queue has places leave on the way. */
+static void a_burst_of_answers_is_sent(void **state)
+{
+    serve("listeners: {name: a, " UDP ", filters: shout}");
+    int fd = client_of("a");
+    say(fd, "x");
+    assert_string_equal(hear(fd), "!");
+    assert_int_equal(udp_figure("a", NU_UDP_TX_DROPPED), 0);
+    close(fd);
     later(60200);
     serve_nothing();
 }
@@ -361,6 +397,34 @@ static void a_flood_costs_its_sender_only(void **state)
     serve_nothing();
 }
 
+/* Beginning sessions costs most: while the kernel drops, few newcomers of a full batch get in. */
+static void a_flood_of_newcomers_is_let_in_slowly(void **state)
+{
+    enum { FRESH = 40 };
+    int fresh[FRESH];
+    serve("listeners: {name: a, " UDP ", filters: dback, udp: {receive_buffer: 32KiB}}");
+    int loud = client_of("a");
+    assert_serves(loud);
+    for (int i = 0; i < FRESH; i++)
+        fresh[i] = client_of("a");
+    for (int i = 0; i < 400; i++)
+        assert_int_equal(send(loud, "x", 1, 0), 1);
+    step();
+    assert_int_equal(send(loud, "x", 1, 0), 1); /* by which the kernel tells that it dropped */
+    step();
+    for (int i = 0; i < 56; i++) /* a full batch, and a part of one that newcomers fill */
+        assert_int_equal(send(loud, "x", 1, 0), 1);
+    for (int i = 0; i < FRESH; i++)
+        assert_int_equal(send(fresh[i], "x", 1, 0), 1);
+    step();
+    assert_in_range(connections(), 2, FRESH);
+    for (int i = 0; i < FRESH; i++)
+        close(fresh[i]);
+    close(loud);
+    later(60200);
+    serve_nothing();
+}
+
 #define TEST(fn) cmocka_unit_test_setup(fn, fresh)
 
 int main(void)
@@ -373,6 +437,8 @@ int main(void)
         TEST(sessions_are_capped_over_all_workers),
         TEST(strangers_make_room_for_new_clients),
         TEST(a_source_has_its_own_limit),
+        TEST(who_finds_no_room_does_not_count_for_its_source),
+        TEST(a_burst_of_answers_is_sent),
         TEST(who_is_refused_is_not_looked_at_for_a_while),
         TEST(chains_are_chosen_by_addresses_and_ports),
         TEST(our_address_tells_sessions_apart),
@@ -380,6 +446,7 @@ int main(void)
         TEST(a_throttle_polices),
         TEST(one_longer_than_the_burst_goes_in_the_end),
         TEST(a_flood_costs_its_sender_only),
+        TEST(a_flood_of_newcomers_is_let_in_slowly),
     };
     return cmocka_run_group_tests(tests, start_udp, stop_udp);
 }

@@ -58,13 +58,33 @@ static inline void name_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev
                                                .event = name_event
 static const struct nu_filter_type one = {NAMED("one")}, two = {NAMED("two")};
 
+/* Answers each datagram with more than a point's queue has places. */
+static inline void shout_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    if (ev->kind == NU_END) {
+        name_event(f, dir, ev);
+        return;
+    }
+    nu_ev_free(ev);
+    for (int i = 0; i < NU_UDP_OUT_MOST + 100; i++) {
+        struct nu_ev answer = {.kind = NU_DGRAM};
+        answer.u.data = nu_slice_copy(nu_filter_loop(f)->blocks, "!", 1);
+        nu_forward(f, NU_REV, &answer);
+    }
+}
+static const struct nu_filter_type shout = {
+    TRIAL("shout", NU_FACE_DGRAM, NU_FACE_NONE),
+    .sees = {NU_SEES(NU_DGRAM) | NU_SEES(NU_END), 0},
+    .event = shout_event,
+};
+
 /* As in the chain's own tests, but a config may name it. */
 static struct nu_filter_type critic;
 
 static inline int start_udp(void **state)
 {
     static const struct nu_filter_type *const types[] = {
-        &dback, &stuck, &deny, &one, &two, &critic, &nu_filter_throttle};
+        &dback, &stuck, &deny, &one, &two, &shout, &critic, &nu_filter_throttle};
     critic = nu_pedant;
     critic.name = "critic";
     critic.flags = NU_F_TEST;
