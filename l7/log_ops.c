@@ -53,6 +53,13 @@ static int64_t service_ms(const struct nu_stream *s)
     return known ? s->first_byte_ms - s->request_ms : -1;
 }
 
+static bool upstream_service_ms(OP_ARGS)
+{
+    const struct nu_stream *s = stream_of(subject);
+    nu_logbuf_i64(out, s ? service_ms(s) : 0);
+    return s && service_ms(s) >= 0;
+}
+
 /* x-envoy-upstream-service-time is Envoy's own word for what we know without a header. */
 static bool response_field(OP_ARGS)
 {
@@ -262,6 +269,8 @@ static const struct nu_log_op own[] = {
           "As `REQ`, up to the first question mark of the value."),
     FIELD("QUERY_PARAM", lf_prepare_query, query_param,
           "The first value of that name in the path's query, as it stands there."),
+    NUMBER("UPSTREAM_SERVICE_MS", upstream_service_ms,
+           "Milliseconds from the end of the request to the head of the server's response."),
     TEXT("ROUTE_NAME", route_name, "The name of the route that took the request."),
     TEXT("STREAM_ID", stream_id, "The request's `x-request-id`, else the connection's number."),
     TEXT("RESPONSE_FLAGS_LONG", flags_long, "A request's `RESPONSE_FLAGS` in words."),
@@ -274,29 +283,29 @@ void nu_log_ops_l7(void)
 }
 
 static const struct nu_logfmt_field json[] = {
-    {"start_time",      "%START_TIME%"                         },
-    {"method",          "%REQ(:METHOD)%"                       },
-    {"path",            "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"   },
-    {"protocol",        "%PROTOCOL%"                           },
-    {"status",          "%RESPONSE_CODE%"                      },
-    {"flags",           "%RESPONSE_FLAGS%"                     },
-    {"details",         "%RESPONSE_CODE_DETAILS%"              },
-    {"bytes_received",  "%BYTES_RECEIVED%"                     },
-    {"bytes_sent",      "%BYTES_SENT%"                         },
-    {"duration_ms",     "%DURATION%"                           },
-    {"service_ms",      "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%"},
-    {"client",          "%DOWNSTREAM_REMOTE_ADDRESS%"          },
-    {"x_forwarded_for", "%REQ(X-FORWARDED-FOR)%"               },
-    {"user_agent",      "%REQ(USER-AGENT)%"                    },
-    {"request_id",      "%REQ(X-REQUEST-ID)%"                  },
-    {"authority",       "%REQ(:AUTHORITY)%"                    },
-    {"route",           "%ROUTE_NAME%"                         },
-    {"cluster",         "%UPSTREAM_CLUSTER%"                   },
-    {"upstream",        "%UPSTREAM_HOST%"                      },
-    {"attempts",        "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"     },
-    {"listener",        "%LISTENER%"                           },
-    {"chain",           "%FILTER_CHAIN_NAME%"                  },
-    {"connection_id",   "%CONNECTION_ID%"                      },
+    {"start_time",      "%START_TIME%"                      },
+    {"method",          "%REQ(:METHOD)%"                    },
+    {"path",            "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"},
+    {"protocol",        "%PROTOCOL%"                        },
+    {"status",          "%RESPONSE_CODE%"                   },
+    {"flags",           "%RESPONSE_FLAGS%"                  },
+    {"details",         "%RESPONSE_CODE_DETAILS%"           },
+    {"bytes_received",  "%BYTES_RECEIVED%"                  },
+    {"bytes_sent",      "%BYTES_SENT%"                      },
+    {"duration_ms",     "%DURATION%"                        },
+    {"service_ms",      "%UPSTREAM_SERVICE_MS%"             },
+    {"client",          "%DOWNSTREAM_REMOTE_ADDRESS%"       },
+    {"x_forwarded_for", "%REQ(X-FORWARDED-FOR)%"            },
+    {"user_agent",      "%REQ(USER-AGENT)%"                 },
+    {"request_id",      "%REQ(X-REQUEST-ID)%"               },
+    {"authority",       "%REQ(:AUTHORITY)%"                 },
+    {"route",           "%ROUTE_NAME%"                      },
+    {"cluster",         "%UPSTREAM_CLUSTER%"                },
+    {"upstream",        "%UPSTREAM_HOST%"                   },
+    {"attempts",        "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"  },
+    {"listener",        "%LISTENER%"                        },
+    {"chain",           "%FILTER_CHAIN_NAME%"               },
+    {"connection_id",   "%CONNECTION_ID%"                   },
 };
 
 const struct nu_access_log_defaults nu_http_log_defaults = {

@@ -60,7 +60,29 @@ static enum nu_err prepare_even(struct nu_arena *arena, const char *arg, const v
     return NU_OK;
 }
 
+static bool write_who(struct nu_logbuf *out, const void *subject, const void *arg)
+{
+    nu_logbuf_str(out, "anybody");
+    return true;
+}
+
+static bool write_namesake(struct nu_logbuf *out, const void *subject, const void *arg)
+{
+    nu_logbuf_str(out, "the peer ");
+    return write_peer(out, subject, arg);
+}
+
+static bool has_peer(const void *subject)
+{
+    return ((const struct subject *)subject)->peer != NULL;
+}
+
+static const struct nu_log_op others[] = {
+    {"WHO", "Who, or anybody.", NU_LOG_TEXT, NU_LOG_ARG_NONE, NULL, write_namesake},
+};
+
 static const struct nu_log_op ops[] = {
+    {"WHO",   "Who.",       NU_LOG_TEXT,   NU_LOG_ARG_NONE,     NULL,               write_who  },
     {"PEER",  "The peer.",  NU_LOG_TEXT,   NU_LOG_ARG_NONE,     NULL,               write_peer },
     {"BYTES", "Bytes.",     NU_LOG_NUMBER, NU_LOG_ARG_NONE,     NULL,               write_bytes},
     {"REQ",   "A header.",  NU_LOG_TEXT,   NU_LOG_ARG_REQUIRED, NULL,               write_arg  },
@@ -333,6 +355,44 @@ static void appends_addresses_and_numbers(void **state)
     assert_string_equal(line.data, "018446744073709551615-9223372036854775808");
 }
 
+/* One operator of two layers: each for its own subjects. */
+static void a_layer_stands_in_for_some_subjects(void **state)
+{
+    struct subject known = {"me", 2, 0, 0}, absent = {NULL, 0, 0, 0};
+    assert_string_equal(text_line("%WHO%", &known), "the peer me\n");
+    assert_string_equal(text_line("%WHO%", &absent), "anybody\n");
+}
+
+static void a_value_is_not_escaped_and_whole_or_nothing(void **state)
+{
+    static const struct {
+        const char *format, *peer, *value; /* value NULL: false */
+    } rows[] = {
+        {"%PEER%",           "a\"\\\n\xff",       "a\"\\\n\xff"     },
+        {"(%PEER:3%) 100%%", "a\xc3\xbc\xc3\xbc", "(a\xc3\xbc) 100%"},
+        {"%REQ(x)%%BYTES%",  NULL,                "x7"              },
+        {"%REQ(x)%%PEER%",   NULL,                NULL              },
+        {"",                 NULL,                ""                },
+        {"12345678%BYTES%",  NULL,                NULL              }, /* eight bytes of room */
+        {"1234567%BYTES%",   NULL,                "12345677"        },
+        {"123456789",        NULL,                NULL              },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct subject s = {rows[i].peer, rows[i].peer ? strlen(rows[i].peer) : 0, 7, 0};
+        char room[64];
+        struct nu_logbuf buf = {.data = room, .cap = sizeof room, .limit = i < 5 ? 0 : 8};
+        struct nu_logfmt *compiled;
+        const char *error;
+        assert_int_equal(nu_logfmt_text(&compiled, arena, rows[i].format, &error), NU_OK);
+        assert_int_equal(nu_logfmt_value(compiled, &buf, &s), rows[i].value != NULL);
+        if (rows[i].value) {
+            assert_int_equal(buf.len, strlen(rows[i].value));
+            assert_memory_equal(room, rows[i].value, buf.len);
+        }
+        assert_ptr_equal(buf.data, room);
+    }
+}
+
 static void documents_operators(void **state)
 {
     char *text = NULL;
@@ -346,7 +406,8 @@ static void documents_operators(void **state)
                               "| `%OPT[(ARG)]%` | text | May. |\n"
                               "| `%PEER%` | text | The peer. |\n"
                               "| `%REQ(ARG)%` | text | A header. |\n"
-                              "| `%START[(ARG)]%` | text | Start. |\n");
+                              "| `%START[(ARG)]%` | text | Start. |\n"
+                              "| `%WHO%` | text | Who, or anybody. |\n");
     free(text);
 }
 
@@ -364,8 +425,11 @@ int main(void)
         FRESH(long_values_are_cut_and_marked),
         FRESH(a_second_is_kept_per_format),
         FRESH(appends_addresses_and_numbers),
+        FRESH(a_layer_stands_in_for_some_subjects),
+        FRESH(a_value_is_not_escaped_and_whole_or_nothing),
         FRESH(documents_operators),
     };
     nu_log_ops_register(ops, sizeof ops / sizeof *ops);
+    nu_log_ops_extend(others, sizeof others / sizeof *others, has_peer);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

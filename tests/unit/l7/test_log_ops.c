@@ -60,7 +60,7 @@ static void each_operator(void **state)
         {"%REQ_WITHOUT_QUERY(:PATH)% %REQ_WITHOUT_QUERY(X-ONE)%",                    "/a 1"                     },
         {"%QUERY_PARAM(x)% %QUERY_PARAM(y)% %QUERY_PARAM(z)% %QUERY_PARAM(yyy)%",    "1 %20 - -"                },
         {"%RESP(:STATUS)% %RESP(content-type)% %RESP(X)% %TRAILER(X)%",              "201 text/html - -"        },
-        {"%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",                                    "20"                       },
+        {"%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% %UPSTREAM_SERVICE_MS%",              "20 20"                    },
         {"%PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS%",                       "HTTP/1.1 201 via_upstream"},
         {"%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%",                                   "- -"                      },
         {"%BYTES_RECEIVED% %BYTES_SENT%",                                            "12 345"                   },
@@ -151,7 +151,7 @@ static void the_default_object(void **state)
         "{\"start_time\":\"2023-11-14T22:13:20.123Z\",\"method\":\"POST\","
         "\"path\":\"/a?x=1&yy=2&y=%20&z\",\"protocol\":\"HTTP/1.1\",\"status\":201,\"flags\":null,"
         "\"details\":\"via_upstream\",\"bytes_received\":12,\"bytes_sent\":345,\"duration_ms\":50,"
-        "\"service_ms\":\"20\",\"client\":\"203.0.113.5:999\",\"x_forwarded_for\":\"203.0.113.5\","
+        "\"service_ms\":20,\"client\":\"203.0.113.5:999\",\"x_forwarded_for\":\"203.0.113.5\","
         "\"user_agent\":\"curl/8.0\",\"request_id\":\"id-1\",\"authority\":\"a.test:8080\","
         "\"route\":\"routes[2]\",\"cluster\":\"web\",\"upstream\":\"10.0.0.1:80\",\"attempts\":0,"
         "\"listener\":null,\"chain\":null,\"connection_id\":7}\n");
@@ -202,6 +202,7 @@ static void connections_keep_theirs(void **state)
     assert_string_equal(line_of("%ROUTE_NAME% %STREAM_ID% %RESPONSE_FLAGS_LONG% "
                                 "%REQ_WITHOUT_QUERY(X)% %QUERY_PARAM(X)%"),
                         "- 9 - - -");
+    assert_string_equal(line_of("%UPSTREAM_SERVICE_MS%"), "-");
 }
 
 static void names_are_checked(void **state)

@@ -49,6 +49,35 @@ static void names_of_all_kinds(void **state)
     X509_free(cert);
 }
 
+/* As a header takes it: no blank, no line break, nothing that a URL would read otherwise. */
+static void whole_certificates(void **state)
+{
+    static const char begin[] = "-----BEGIN%20CERTIFICATE-----%0AMII";
+    X509 *cert = pki_cert(key, "me", NULL), *other = pki_cert(key, "ca", NULL);
+    STACK_OF(X509) *chain = sk_X509_new_null();
+    struct nu_tls_peer *peer = nu_tls_peer_new(cert, true, arena);
+    assert_null(peer->pem);
+    nu_tls_peer_pem(peer, cert, NULL, arena);
+    assert_memory_equal(peer->pem, begin, sizeof begin - 1);
+    assert_string_equal(peer->pem, peer->chain_pem);
+    assert_string_equal(peer->pem + strcspn(peer->pem, "\n +/=\",;"), "");
+    sk_X509_push(chain, cert);
+    sk_X509_push(chain, other);
+    nu_tls_peer_pem(peer, cert, chain, arena);
+    assert_memory_equal(peer->chain_pem, peer->pem, strlen(peer->pem));
+    const char *second = peer->chain_pem + strlen(peer->pem);
+    assert_memory_equal(second, begin, sizeof begin - 1);
+    assert_null(strstr(second + 1, begin));
+    for (int i = 0; i < 100; i++)
+        sk_X509_push(chain, other);
+    peer->chain_pem = NULL;
+    nu_tls_peer_pem(peer, cert, chain, arena);
+    assert_null(peer->chain_pem);
+    sk_X509_free(chain);
+    X509_free(cert);
+    X509_free(other);
+}
+
 static void no_names(void **state)
 {
     X509 *cert = pki_cert(key, "\xc3\xbc\n", NULL);
@@ -142,11 +171,10 @@ static void hashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_of_all_kinds),
-        cmocka_unit_test(no_names),
-        cmocka_unit_test(hostile_names),
-        cmocka_unit_test(many_names),
-        cmocka_unit_test(hashes),
+        cmocka_unit_test(names_of_all_kinds), cmocka_unit_test(whole_certificates),
+        cmocka_unit_test(whole_certificates),
+        cmocka_unit_test(no_names),           cmocka_unit_test(hostile_names),
+        cmocka_unit_test(many_names),         cmocka_unit_test(hashes),
     };
     return cmocka_run_group_tests(tests, make_key, free_key);
 }
