@@ -18,7 +18,8 @@ from lib.poll import eventually
 PAGE = (ROOT / "docs/access-log.md").read_text()
 HELLO = clients.client_hello("a.test", ["h2", "http/1.1"])
 OF_TLS = re.compile("_TLS_|_PEER_|_SAN$|_LOCAL_SUBJECT$|TRANSPORT_FAILURE")  # test_tls_visibility.py has them
-HTTP_ONLY = {"PROTOCOL", "REQ", "RESP", "TRAILER", "REQUEST_DURATION", "RESPONSE_DURATION", "RESPONSE_TX_DURATION"}
+HTTP_ONLY = {"PROTOCOL", "REQ", "RESP", "TRAILER", "REQUEST_DURATION", "RESPONSE_DURATION", "RESPONSE_TX_DURATION", "UPSTREAM_SERVICE_MS",
+             "REQ_WITHOUT_QUERY", "QUERY_PARAM", "ROUTE_NAME", "RESPONSE_FLAGS_LONG"}  # test_http_log.py has them
 UDP_ONLY = {"DATAGRAMS_RECEIVED", "DATAGRAMS_SENT"}
 
 

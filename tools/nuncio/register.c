@@ -10,6 +10,7 @@
 #include "l4/listener.h"
 #include "l4/tcp_proxy.h"
 #include "l4/udp/udp.h"
+#include "l7/log_ops.h"
 #include "tls/context.h"
 #include "tls/log_ops.h"
 #include "tls/stats.h"
@@ -53,5 +54,6 @@ void nu_register_all(void)
     nu_l4_filters_register();
     nu_log_ops_l4();
     nu_log_ops_tls();
+    nu_log_ops_l7();
     nu_udp_register();
 }

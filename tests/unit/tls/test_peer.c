@@ -172,7 +172,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_of_all_kinds), cmocka_unit_test(whole_certificates),
-        cmocka_unit_test(whole_certificates),
         cmocka_unit_test(no_names),           cmocka_unit_test(hostile_names),
         cmocka_unit_test(many_names),         cmocka_unit_test(hashes),
     };
