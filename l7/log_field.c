@@ -136,7 +136,9 @@ bool lf_is_service_time(const void *prepared)
 struct nu_text lf_query(const void *prepared, struct nu_text path)
 {
     const struct nu_text *name = prepared;
-    const char *end = path.at + path.len, *at = path.len ? memchr(path.at, '?', path.len) : NULL;
+    if (path.len == 0)
+        return path;
+    const char *end = path.at + path.len, *at = memchr(path.at, '?', path.len);
     while (at && ++at <= end) {
         const char *amp = at < end ? memchr(at, '&', (size_t)(end - at)) : NULL;
         size_t len = (size_t)((amp ? amp : end) - at);
