@@ -3,6 +3,7 @@ import ipaddress
 import os
 import random
 import resource
+import select
 import socket
 import time
 
@@ -157,6 +158,19 @@ def test_a_slow_writer_is_waited_for(tight, peer):
         writer.write(" a line\n")
     nuncio.wait_line(r'file is wrong, the list before serves on .* line=2 error="found \\"half a line\\"')
     assert figure(nuncio, "update_rejected") == 1 and not let_in(nuncio, THERE)
+
+
+def test_a_change_while_the_last_one_is_read(tight, peer):
+    """Two million networks take a moment: what is written meanwhile is read after it, not forgotten."""
+    nuncio = tight(filtered(peer(Echo, b"E"), deny_file="list"), files={"list": f"{THERE}\n"}, workers=2)
+    big = "".join(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}\n" for n in range(2_000_000))
+    for pause in (0.06, 0.12, 0.18):
+        replace(nuncio.dir / "list", big)
+        select.select([], [], [], pause)
+        replace(nuncio.dir / "list", f"{ELSEWHERE}\n")
+        eventually(lambda: not let_in(nuncio, ELSEWHERE) and let_in(nuncio, THERE))
+        replace(nuncio.dir / "list", f"{THERE}\n")
+        eventually(lambda: not let_in(nuncio, THERE) and let_in(nuncio, ELSEWHERE))
 
 
 def enlarge(path):

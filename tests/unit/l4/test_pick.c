@@ -152,6 +152,30 @@ static void what_may_not_be_reached_is_passed_over(void **state)
     assert_string_equal(next(), "none");
 }
 
+/* What would have ended the wait is off then; of the other family there is nothing to try. */
+static void an_answer_ends_the_wait(void **state)
+{
+    begin("dynamic_forward: {allow: \"*.test\", family: v6, dns_timeout: 5s}", 5);
+    nu_pick_host(&self->pick, "a.test", 443);
+    assert_string_equal(next(), "wait");
+    assert_string_equal(until_woken(), "[2606:2800:220::1]:443");
+    nu_loop_advance(&nu_worker_main()->loop, 10000);
+    assert_int_equal(self->woken, 1);
+    assert_string_equal(next(), "none");
+}
+
+/* Whatever may be reached, the listener itself may not. */
+static void a_name_that_leads_back_here(void **state)
+{
+    begin("dynamic_forward: {allow: \"*\", addresses: {deny: []}}", 5);
+    nu_pick_host(&self->pick, "mixed.test", 15001);
+    assert_string_equal(next(), "wait");
+    const char *to = until_woken();
+    for (int i = 0; i < 2; i++, to = next())
+        assert_string_not_equal(to, "127.0.0.1:15001");
+    assert_string_equal(to, "none");
+}
+
 static void a_name_that_is_refused(void **state)
 {
     begin("dynamic_forward: a.test", 5);
@@ -217,6 +241,8 @@ int main(void)
         STORY(a_caller_names_host_and_port),
         STORY(the_second_one_need_not_wait),
         STORY(what_may_not_be_reached_is_passed_over),
+        STORY(an_answer_ends_the_wait),
+        STORY(a_name_that_leads_back_here),
         STORY(a_name_that_is_refused),
         STORY(the_wait_is_bounded),
         STORY(who_waits_may_go),
