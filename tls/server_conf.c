@@ -267,9 +267,26 @@ static enum nu_err parse_of_listener(struct nu_conf *conf, struct nu_arena *aren
     return parse(conf, arena, node, node->parent, out);
 }
 
+/* A ClientHello that comes only once we have answered is seen by no sniffer: all such clients would
+ * go to another chain, or to none. */
+static void check_starttls(struct nu_conf *conf, const struct nu_node *tls)
+{
+    static const char *const keys[] = {"sni", "alpn", "transport", "ja3", "ja4"};
+    const struct nu_node *match = nu_node_get(tls->parent, "match");
+    for (size_t i = 0; match && i < sizeof keys / sizeof *keys; i++) {
+        const struct nu_node *key = nu_node_get(match, keys[i]);
+        bool plain = key && key->kind == NU_NODE_SCALAR && strcmp(key->text, "plain") == 0;
+        if (key && !plain && nu_node_get(tls, "starttls"))
+            nu_conf_warn(conf, key,
+                         "clients that ask for TLS in plain (\"starttls\") have not sent their "
+                         "ClientHello yet when chains are chosen: they do not match");
+    }
+}
+
 static enum nu_err parse_of_chain(struct nu_conf *conf, struct nu_arena *arena,
                                   const struct nu_node *node, void *out)
 {
+    check_starttls(conf, node);
     return parse(conf, arena, node, listener_of_chain(node->parent), out);
 }
 

@@ -247,3 +247,11 @@ def test_optional_is_for_listeners(tmp_path, ca):
         cluster("127.0.0.1:1", tls={"starttls": {"protocol": "postgres", "optional": True}, "ca": str(ca.cert)})]))
     done = run_nuncio("check", "-c", tmp_path / "c.yaml")
     assert done.returncode == 1 and 'unknown key "optional"' in done.stderr, done.stderr
+
+
+def test_a_name_that_is_not_known_yet_is_no_match(tmp_path, ca):
+    """A chain for an SNI that begins with STARTTLS would wait for hellos that never come before it is chosen."""
+    tls = {"certificates": {"cert": str(ca.get("a.test").cert), "key": str(ca.get("a.test").key)}, "starttls": "postgres"}
+    (tmp_path / "c.yaml").write_text(config(listeners=[listener(chains=[{"match": {"sni": "a.test"}, "tls": tls, "filters": ["echo"]}])]))
+    done = run_nuncio("check", "-c", tmp_path / "c.yaml")
+    assert done.returncode == 0 and "match.sni: clients that ask for TLS in plain" in done.stderr, done.stderr
