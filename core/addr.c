@@ -156,11 +156,13 @@ enum nu_err nu_addr_parse_cidr(struct nu_addr *out, const char *text)
  * writer returns the end of what it wrote. */
 static char *write_u8(char *at, unsigned n)
 {
-    if (n >= 100)
-        *at++ = (char)('0' + n / 100);
-    if (n >= 10)
-        *at++ = (char)('0' + n / 10 % 10);
-    *at++ = (char)('0' + n % 10);
+    unsigned hundreds = n >= 200 ? 2 : n >= 100;
+    unsigned rest = n - 100 * hundreds, tens = rest / 10;
+    if (hundreds)
+        *at++ = (char)('0' + hundreds);
+    if (hundreds | tens)
+        *at++ = (char)('0' + tens);
+    *at++ = (char)('0' + rest - 10 * tens);
     return at;
 }
 

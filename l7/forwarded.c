@@ -10,40 +10,44 @@
 
 #include <string.h>
 
-#define UNDERSCORED_MAX 32 /* bytes of a name that is looked at; x-forwarded-client-cert has 23 */
+#define UNDERSCORED_MAX 64 /* bytes of a name that is looked at; Envoy's longest have 43 */
 
 /* --- fields --- */
-
-static struct nu_text known_name(enum nu_hdr id)
-{
-    return nu_text(nu_hdr_str(id), nu_hdr_len(id));
-}
 
 static struct nu_text text_of(const char *text)
 {
     return nu_text(text, strlen(text));
 }
 
-static struct nu_http_field *field_of(struct nu_http_head *head, enum nu_hdr id)
+/* By a table of its own: the names here are known when this is compiled. */
+static struct nu_text name_of(enum nu_hdr id)
 {
-    unsigned at = head->known[id];
-    return at ? &head->fields[at - 1] : NULL;
+#define NAME(id_, name_, flags_) [NU_HDR_##id_] = {(name_), sizeof(name_) - 1},
+    static const struct nu_text names[NU_HDR_COUNT] = {NU_HDR_LIST(NAME)};
+#undef NAME
+    return names[id];
 }
 
 void fw_put(struct nu_http_head *head, enum nu_hdr id, struct nu_text value)
 {
-    struct nu_http_field *field = field_of(head, id);
-    if (field && field->flags & NU_HTTP_FIELD_SHARED) {
+    unsigned at = head->known[id];
+    if (at == 0) {
+        nu_http_append(head, id, name_of(id), value);
+        return;
+    }
+    struct nu_http_field *field = &head->fields[at - 1];
+    if (field->flags & NU_HTTP_FIELD_SHARED) {
         nu_http_remove_known(head, id);
         field->flags &= (uint8_t) ~(NU_HTTP_FIELD_GONE | NU_HTTP_FIELD_SHARED);
-        head->known[id] = (uint16_t)(field - head->fields + 1);
-    }
-    if (!field) {
-        nu_http_append(head, id, known_name(id), value);
-        return;
+        head->known[id] = (uint16_t)at;
     }
     field->value = value.at;
     field->value_len = (uint32_t)value.len;
+}
+
+static struct nu_text copy(const struct nu_http_head *head, struct nu_text text)
+{
+    return nu_text(nu_arena_strndup(head->arena, text.at, text.len), text.len);
 }
 
 /* `value`, a separator and `more`, in the head's arena. */
@@ -79,24 +83,31 @@ struct nu_text fw_list(const struct nu_http_head *head, enum nu_hdr id)
     return nu_text(text, (size_t)(at - text));
 }
 
-/* Adds an element to the list that the field is. */
+/* Adds an element, which lives as long as the head, to the list that the field is. */
 static void extend(struct nu_http_head *head, enum nu_hdr id, struct nu_text separator,
                    struct nu_text element)
 {
     struct nu_text before = fw_list(head, id);
-    if (before.len == 0)
-        fw_put(head, id,
-               nu_text(nu_arena_strndup(head->arena, element.at, element.len), element.len));
-    else
-        fw_put(head, id, joined(head, before, separator, element));
+    fw_put(head, id, before.len ? joined(head, before, separator, element) : element);
 }
 
 /* --- what a client may not say --- */
 
-static bool begins_fold(const struct nu_http_field *field, struct nu_text prefix)
+/* "x-envoy-" in any case of letters, as one word: a hyphen stays itself. */
+static bool is_envoys(const char *name, size_t len)
 {
-    return field->name_len > prefix.len &&
-           nu_text_is_fold(nu_text(field->name, prefix.len), prefix.at);
+    uint64_t word, is;
+    if (len <= sizeof word)
+        return false;
+    memcpy(&word, name, sizeof word);
+    memcpy(&is, "x-envoy-", sizeof is);
+    return (word | UINT64_C(0x2020202020202020)) == is;
+}
+
+static bool is_ours(enum nu_hdr id)
+{
+    return id == NU_HDR_XFCC || id == NU_HDR_XFF || id == NU_HDR_XFH || id == NU_HDR_XFPORT ||
+           id == NU_HDR_XFP || id == NU_HDR_X_REAL_IP || id == NU_HDR_REQUEST_ID;
 }
 
 /* Servers that turn names into variables (CGI, WSGI) take "x_forwarded_for" for x-forwarded-for:
@@ -104,31 +115,27 @@ static bool begins_fold(const struct nu_http_field *field, struct nu_text prefix
 static bool is_disguised(const struct nu_http_field *field)
 {
     char name[UNDERSCORED_MAX];
-    bool found = false;
-    if ((field->name[0] | 0x20) != 'x' || field->name_len >= sizeof name)
+    size_t len = field->name_len;
+    if (len < 2 || len > sizeof name || !memchr(field->name, '_', len))
         return false;
-    for (unsigned i = 0; i < field->name_len; i++) {
-        found |= field->name[i] == '_';
-        name[i] = field->name[i];
-        if (name[i] == '_')
-            name[i] = '-';
-    }
-    static const char envoy[] = "x-envoy-";
-    enum nu_hdr id = found ? nu_hdr_find(name, field->name_len) : NU_HDR_OTHER;
-    return (found && field->name_len > sizeof envoy - 1 &&
-            nu_text_is_fold(nu_text(name, sizeof envoy - 1), envoy)) ||
-           id == NU_HDR_XFCC || id == NU_HDR_XFF || id == NU_HDR_XFH || id == NU_HDR_XFPORT ||
-           id == NU_HDR_XFP || id == NU_HDR_X_REAL_IP || id == NU_HDR_REQUEST_ID;
+    for (size_t i = 0; i < len; i++)
+        name[i] = field->name[i] == '_' ? '-' : field->name[i];
+    return is_envoys(name, len) || is_ours(nu_hdr_find(name, len));
+}
+
+static bool may_not_say(const struct nu_http_field *field, bool trusted)
+{
+    if ((field->name[0] | 0x20) != 'x' || field->id != NU_HDR_OTHER)
+        return false;
+    return (!trusted && is_envoys(field->name, field->name_len)) || is_disguised(field);
 }
 
 static void remove_claims(struct nu_http_head *head, bool trusted)
 {
     static const uint8_t claims[] = {NU_HDR_FORWARDED, NU_HDR_XFH, NU_HDR_XFPORT, NU_HDR_X_REAL_IP};
     for (unsigned i = 0; i < head->count; i++) {
-        struct nu_http_field *field = &head->fields[i];
-        if (field->id == NU_HDR_OTHER && !(field->flags & NU_HTTP_FIELD_GONE) &&
-            ((!trusted && begins_fold(field, NU_TEXT("x-envoy-"))) || is_disguised(field)))
-            field->flags |= NU_HTTP_FIELD_GONE;
+        if (may_not_say(&head->fields[i], trusted))
+            head->fields[i].flags |= NU_HTTP_FIELD_GONE;
     }
     for (size_t i = 0; !trusted && i < sizeof claims; i++)
         nu_http_remove_known(head, (enum nu_hdr)claims[i]);
@@ -186,9 +193,10 @@ static void find_client(const struct nu_forwarded_conf *conf, const struct nu_st
 
 static void add_for(struct nu_http_head *head, const struct nu_addr *peer)
 {
-    char text[NU_ADDR_TEXT_MAX];
-    if (peer->kind == NU_ADDR_IP4 || peer->kind == NU_ADDR_IP6)
-        extend(head, NU_HDR_XFF, NU_TEXT(","), text_of(nu_addr_str_ip(peer, text)));
+    if (peer->kind != NU_ADDR_IP4 && peer->kind != NU_ADDR_IP6)
+        return;
+    char *text = nu_arena_alloc(head->arena, NU_ADDR_TEXT_MAX);
+    extend(head, NU_HDR_XFF, NU_TEXT(","), text_of(nu_addr_str_ip(peer, text)));
 }
 
 /* --- the rest of a request --- */
@@ -272,10 +280,9 @@ void nu_forwarded_host(struct nu_http_head *request, struct nu_text original)
         port = nu_forwarded_https(request) ? NU_TEXT("443") : NU_TEXT("80");
     if (original.len == 0 || !nu_http_value_ok(original))
         return;
-    extend(request, NU_HDR_XFH, NU_TEXT(","), original);
+    extend(request, NU_HDR_XFH, NU_TEXT(","), copy(request, original));
     if (!nu_http_get(request, NU_HDR_XFPORT))
-        fw_put(request, NU_HDR_XFPORT,
-               nu_text(nu_arena_strndup(request->arena, port.at, port.len), port.len));
+        fw_put(request, NU_HDR_XFPORT, copy(request, port));
 }
 
 /* --- responses --- */
@@ -283,11 +290,8 @@ void nu_forwarded_host(struct nu_http_head *request, struct nu_text original)
 void nu_forwarded_response(const struct nu_forwarded_conf *conf, struct nu_stream *stream,
                            struct nu_http_head *response)
 {
-    if (!nu_http_get(response, NU_HDR_DATE)) {
-        struct nu_text now = nu_http_date_now();
-        fw_put(response, NU_HDR_DATE,
-               nu_text(nu_arena_strndup(response->arena, now.at, now.len), now.len));
-    }
+    if (!nu_http_get(response, NU_HDR_DATE))
+        fw_put(response, NU_HDR_DATE, copy(response, nu_http_date_now()));
     if (*conf->server)
         fw_put(response, NU_HDR_SERVER, text_of(conf->server));
     if (!stream->local)
