@@ -376,4 +376,6 @@ def test_certs_and_days(nuncio, root, tmp_path):
     assert own["subject_alt_names"] == [{"dns": "a.test"}, {"dns": "*.b.test"}, {"uri": "spiffe://mesh/web"}, {"ip_address": "10.0.0.1"}]
     assert ca["subject"] == "CN=files-root" and ca["days_until_expiration"] == "99"
     assert proxy.stats()["server.days_until_first_cert_expiring"] == 5
+    through = Authority(tmp_path, "brief", parent=root, end=3.5).issue("b.test")  # a CA in between ends first
+    assert nuncio(config(listeners=[listener("echo", tls={"certificates": through.pair()})])).stats()["server.days_until_first_cert_expiring"] == 3
     assert nuncio(config(listeners=[listener("echo")])).stats()["server.days_until_first_cert_expiring"] == 4294967295
