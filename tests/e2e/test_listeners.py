@@ -153,8 +153,12 @@ def test_max_connections_holds_over_all_workers(nuncio, peer, workers):
             with proxy.connect("edge") as again:
                 return taker(again) == "echo"
         eventually(taken)
-    limits = [row for row in rows(proxy, 20) if row["cause"] == "connection_limit"]
-    assert len(limits) >= 20 and {(row["flags"], row["chain"]) for row in limits} == {("RL", None)}
+
+    def refusals():
+        found = [row for row in rows(proxy, 20) if row["cause"] == "connection_limit"]
+        return len(found) >= 20 and found
+    limits = eventually(refusals)
+    assert {(row["flags"], row["chain"]) for row in limits} == {("RL", None)}
 
 
 # --- UNIX socket files
