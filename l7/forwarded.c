@@ -3,6 +3,7 @@
  * formatted print. */
 #include "l7/forwarded_priv.h"
 
+#include "core/assert.h"
 #include "core/facts.h"
 #include "l7/date.h"
 #include "l7/request_id.h"
@@ -36,6 +37,7 @@ void fw_put(struct nu_http_head *head, enum nu_hdr id, struct nu_text value)
         return;
     }
     struct nu_http_field *field = &head->fields[at - 1];
+    nu_assert(field != NULL);
     if (field->flags & NU_HTTP_FIELD_SHARED) {
         nu_http_remove_known(head, id);
         field->flags &= (uint8_t) ~(NU_HTTP_FIELD_GONE | NU_HTTP_FIELD_SHARED);
