@@ -21,7 +21,7 @@ from lib.servers import s_server
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("root"), "files-root")
+    return Authority(tmp_path_factory.mktemp("root"), "files-root", end=99.5)
 
 
 def shown(proxy, name="in"):
