@@ -53,7 +53,8 @@ void nu_upstream_list_own(struct nu_upstream *up, struct nu_chain *chain)
 
 void nu_upstream_timed_out(const struct nu_upstream *up, struct nu_filter *f)
 {
-    nu_fail(f, NU_CAUSE_CONNECT_TIMEOUT, NU_SIDE_UPSTREAM, "no connection within %lld ms",
+    nu_fail(f, NU_CAUSE_CONNECT_TIMEOUT, NU_SIDE_UPSTREAM, "no connection%s within %lld ms",
+            up->cluster->near_count ? " with its handshake" : "",
             (long long)up->cluster->connect_timeout_ms);
 }
 

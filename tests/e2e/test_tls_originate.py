@@ -256,7 +256,8 @@ def test_a_server_that_never_answers_is_told(nuncio, peer, root):
     proxy = nuncio(relay(peer(Hang), to={"tls": {"sni": "api.test", "ca": str(root.cert)}, "connect_timeout": "100ms"}))
     with proxy.connect("in") as sock:
         assert sock.recv(1) == b""
-    assert logs.closed(proxy)[0]["cause"] == "connect_timeout"
+    row = logs.closed(proxy)[0]
+    assert row["cause"] == "connect_timeout" and "no connection with its handshake within 100 ms" in row["details"], row
     line = proxy.wait_line(r'.*handshake failed owner="cluster c" .*')[0]
     assert 'cause=connect_timeout reason="no handshake within connect_timeout" sni=api.test' in line and "bytes_in=0" in line
     assert proxy.stats()["cluster.c.ssl.connection_error"] == 1
