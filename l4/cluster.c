@@ -55,6 +55,7 @@ static void release(struct nu_counted *counted)
 {
     struct nu_cluster *cluster = nu_container(counted, struct nu_cluster, counted);
     struct cl_cluster *c = cl_of(cluster);
+    cl_health_stop(c);
     cl_names_stop(c);
     cl_chosen_free(c);
     for (unsigned i = 0; i <= nu_workers_count(); i++)
@@ -195,6 +196,7 @@ void nu_clusters_commit(struct nu_clusters *clusters, struct nu_clusters *old)
         if (c->committed)
             continue;
         cl_names_start(c, before ? cl_of(before) : NULL);
+        cl_health_start(c, before ? cl_of(before) : NULL);
         cl_publish(c);
         cl_chosen_start(c);
         c->node = NULL; /* it goes with the config's text */
@@ -206,6 +208,7 @@ void nu_clusters_commit(struct nu_clusters *clusters, struct nu_clusters *old)
 
 static void cl_stop(struct cl_cluster *c)
 {
+    cl_health_stop(c);
     cl_names_stop(c);
     cl_chosen_stop(c);
 }
@@ -263,5 +266,7 @@ struct nu_endpoint *nu_cluster_pick(struct nu_cluster *cluster, unsigned shard,
 {
     struct nu_cluster_view *view = &cluster->view[shard];
     struct nu_endpoint *e = nu_round_robin(view->set, &view->next, tried, tried_count);
+    if (view->set->panic && tried_count == 0)
+        nu_stat_add(cluster->stats, shard, NU_CLUSTER_LB_HEALTHY_PANIC, 1);
     return e ? nu_endpoint_ref(e) : NULL;
 }

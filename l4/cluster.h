@@ -23,8 +23,11 @@ struct nu_found;
 /* The endpoints of one priority: neighbours in the set, with a part of the schedule. */
 struct nu_endpoint_group {
     uint32_t priority;     /* the lower, the sooner */
-    uint32_t first, count; /* in item */
-    uint32_t start, len;   /* in schedule */
+    uint32_t first, count; /* in item: those that are used, none perhaps */
+    uint32_t total;        /* with those behind them that are not */
+    uint32_t healthy;
+    uint32_t start, len; /* in schedule */
+    bool panic;          /* too few are healthy, so all are used */
 };
 
 /* Immutable once published. */
@@ -32,6 +35,8 @@ struct nu_endpoint_set {
     _Atomic uint32_t refs;
     uint32_t count;
     uint32_t group_count;
+    uint32_t healthy;                /* of all groups */
+    bool panic;                      /* the first group that is used is in panic */
     struct nu_endpoint_group *group; /* by priority, best first */
     uint32_t schedule_len;           /* weighted order; each worker starts somewhere else in it */
     uint32_t *schedule;              /* indexes into item */
@@ -57,6 +62,7 @@ enum nu_cluster_stat {
     NU_CLUSTER_MEMBERSHIP_TOTAL,
     NU_CLUSTER_MEMBERSHIP_HEALTHY,
     NU_CLUSTER_MEMBERSHIP_CHANGE,
+    NU_CLUSTER_LB_HEALTHY_PANIC,
     NU_CLUSTER_UPDATE_ATTEMPT, /* name resolution */
     NU_CLUSTER_UPDATE_SUCCESS,
     NU_CLUSTER_UPDATE_FAILURE,
@@ -123,8 +129,9 @@ struct nu_cluster *nu_cluster_at(struct nu_clusters *clusters, size_t i);
 /* All names, for did-you-mean. */
 const char *const *nu_clusters_names(const struct nu_clusters *clusters);
 
-/* False while a cluster has a host name that was never resolved; `why` gets its text ("cluster web:
- * resolving a.test since 12 s: no such name"). Main thread. */
+/* False while a cluster has a host name that was never resolved, or its first endpoints were not
+ * all checked; `why` gets its text ("cluster web: resolving a.test since 12 s: no such name").
+ * Main thread. */
 bool nu_cluster_ready(const struct nu_cluster *cluster, char *why, size_t why_len);
 /* Whether this process may set the socket options of clusters that were not there before; reports.
  * Main thread, when it is about to serve. */
@@ -136,8 +143,8 @@ void nu_clusters_print(struct nu_clusters *clusters, FILE *out);
 
 /* --- workers --- */
 
-/* The next endpoint in the cluster's order that is not among the `tried` ones, with a reference for
- * the caller, or NULL: none is left. */
+/* The next healthy endpoint in the cluster's order that is not among the `tried` ones, with a
+ * reference for the caller, or NULL: none is left. */
 struct nu_endpoint *nu_cluster_pick(struct nu_cluster *cluster, unsigned shard,
                                     struct nu_endpoint *const *tried, unsigned tried_count);
 

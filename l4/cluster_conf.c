@@ -5,6 +5,7 @@
 #include "l4/balance/schedule.h"
 #include "l4/cluster_priv.h"
 #include "l4/dynamic_forward.h"
+#include "l4/health/conf.h"
 #include "l4/original_dst.h"
 
 #include <ctype.h>
@@ -269,12 +270,24 @@ static const struct nu_field cluster_fields[] = {
      .offset = offsetof(struct cl_cluster, pub.max_connections),
      .sub = &limit_schema,
      .doc = "Caps; what is over them is refused at once."},
+    {.key = "health_check",
+     .type = NU_OBJECT,
+     .flags = NU_PTR,
+     .offset = offsetof(struct cl_cluster, health_conf),
+     .sub = &nu_health_schema,
+     .doc = "Checks of the endpoints; absent: each is taken for healthy."},
+    {.key = "panic_threshold",
+     .type = NU_PERCENT,
+     .offset = offsetof(struct cl_cluster, panic_threshold),
+     .fallback = "50%",
+     .doc = "While fewer endpoints of a priority than that are healthy, and no other can take "
+            "over, all are used, since checks are more likely wrong than everybody unwell at once. "
+            "0% = unhealthy ones never."},
     LATER("protocol"),
     LATER("http2"),
-    LATER("health_check"),
     LATER("outlier"),
     LATER("srv"),
-    {0                               }
+    {0}
 };
 
 /* What two endpoints must not share. */
@@ -380,6 +393,11 @@ static enum nu_err check_cluster(struct nu_conf *conf, struct nu_arena *arena,
     }
     if (c->pub.original_dst && !c->pub.original_dst->enabled)
         c->pub.original_dst = NULL;
+    if (c->health_conf && (c->pub.original_dst || c->pub.dynamic_forward)) {
+        nu_conf_error_key(conf, nu_node_get(node, "health_check"),
+                          "\"health_check\" is for clusters that know their endpoints");
+        return NU_ERR_CONFIG;
+    }
     if (check_kind(conf, node, c) != NU_OK || check_sources(conf, node, c) != NU_OK)
         return NU_ERR_CONFIG;
     if (list)

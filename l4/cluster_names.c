@@ -225,5 +225,5 @@ bool nu_cluster_ready(const struct nu_cluster *cluster, char *why, size_t why_le
                  n->where->host, since_s, n->error ? n->error : "no answer yet");
         return false;
     }
-    return true;
+    return cl_health_ready(c, why, why_len);
 }

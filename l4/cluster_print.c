@@ -3,6 +3,7 @@
 #include "l4/cluster_priv.h"
 #include "l4/dns_cache.h"
 #include "l4/found.h"
+#include "l4/health/health.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -37,9 +38,12 @@ static const struct nu_stat_def defs[NU_CLUSTER_STAT_COUNT] = {
     [NU_CLUSTER_MEMBERSHIP_TOTAL] = {"membership_total",                      NU_GAUGE,     NULL,
                              "Endpoints; each address of a host name is one."                                     },
     [NU_CLUSTER_MEMBERSHIP_HEALTHY] = {"membership_healthy",                    NU_GAUGE,     NULL,
-                             "Endpoints that are used."                                                           },
+                             "Endpoints that no health check found unwell."                                       },
     [NU_CLUSTER_MEMBERSHIP_CHANGE] = {"membership_change",                     NU_COUNTER,   NULL,
                              "Times that the endpoints became others."                                            },
+    [NU_CLUSTER_LB_HEALTHY_PANIC] =
+        {"lb_healthy_panic",                      NU_COUNTER,   NULL,
+                             "Clients sent to any endpoint, healthy or not: below panic_threshold."               },
     [NU_CLUSTER_UPDATE_ATTEMPT] = {"update_attempt",                        NU_COUNTER,   NULL,
                              "Questions asked for a host name."                                                   },
     [NU_CLUSTER_UPDATE_SUCCESS] = {"update_success",                        NU_COUNTER,   NULL,
@@ -57,6 +61,8 @@ void nu_cluster_register(void)
 {
     nu_stats_register(&nu_cluster_stat_group);
     nu_stats_register(&nu_dns_cache_stats);
+    nu_stats_register(&nu_health_stat_group);
+    nu_schema_extend(&nu_health_schema, &nu_health_tcp);
 }
 
 static void print_limit(FILE *out, const struct nu_cluster *cluster)
@@ -84,7 +90,11 @@ static void print_endpoint(const struct shown *how, struct nu_endpoint *e)
             (uint64_t)e->cx_connect_fail);
     fprintf(out, "%s::%s::cx_total::%" PRIu64 "\n", name, head, (uint64_t)e->cx_total);
     fprintf(out, "%s::%s::hostname::%s\n", name, head, e->name ? e->name : "");
-    fprintf(out, "%s::%s::health_flags::healthy\n", name, head);
+    fprintf(out, "%s::%s::health_flags::", name, head);
+    nu_health_flags_print(e, out);
+    fputc('\n', out);
+    if (nu_health_last(e))
+        fprintf(out, "%s::%s::health_check::%s\n", name, head, nu_health_last(e));
     fprintf(out, "%s::%s::weight::%u\n", name, head, how->weight);
     fprintf(out, "%s::%s::priority::%u\n", name, head, how->priority);
 }
@@ -101,7 +111,7 @@ static void print_cluster(FILE *out, const struct nu_cluster *cluster)
     fprintf(out, "%s::observability_name::%s\n", cluster->name, cluster->name);
     print_limit(out, cluster);
     for (uint32_t g = 0; g < set->group_count; g++)
-        for (uint32_t i = 0; i < set->group[g].count; i++) {
+        for (uint32_t i = 0; i < set->group[g].total; i++) {
             uint32_t item = set->group[g].first + i;
             how.weight = set->weight[item];
             how.priority = set->group[g].priority;

@@ -1,5 +1,6 @@
 /* Sets of endpoints: built on the main thread, immutable then, counted, handed to the workers'
- * views. A worker's view is its own, so a set reaches it by post. */
+ * views. A worker's view is its own, so a set reaches it by post. Who is unhealthy stands in no
+ * schedule, so that picking need not ask. */
 #include "core/assert.h"
 #include "core/table/strmap.h"
 #include "core/worker.h"
@@ -8,6 +9,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define OVERPROVISION_PERCENT 140 /* of its healthy share, that a priority can bear; Envoy's */
 
 static struct nu_endpoint_set empty = {.refs = 1};
 
@@ -39,6 +42,8 @@ static int compare_members(const void *left, const void *right)
     const struct cl_member *a = left, *b = right;
     if (a->priority != b->priority)
         return a->priority < b->priority ? -1 : 1;
+    if (a->failed != b->failed)
+        return a->failed ? 1 : -1;
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
@@ -61,14 +66,43 @@ static void add_groups(struct nu_endpoint_set *set, const struct cl_member *memb
     for (uint32_t i = 0; i < set->count; i++) {
         if (i == 0 || members[i].priority != members[i - 1].priority)
             *++g = (struct nu_endpoint_group){.priority = members[i].priority, .first = i};
-        g->count++;
+        g->total++;
+        g->healthy += !members[i].failed;
     }
     set->group_count = (uint32_t)(g + 1 - set->group);
-    for (uint32_t i = 0; i < set->group_count; i++)
-        add_schedule(set, &set->group[i]);
 }
 
-struct nu_endpoint_set *cl_set_new(struct cl_member *members, size_t count)
+/* Whether the priorities together can carry the load, as Envoy reckons: each as much of it as its
+ * healthy share and 40 % more. */
+static bool is_enough(const struct nu_endpoint_set *set)
+{
+    uint64_t percent = 0;
+    for (uint32_t i = 0; i < set->group_count; i++) {
+        const struct nu_endpoint_group *g = &set->group[i];
+        uint64_t part = (uint64_t)OVERPROVISION_PERCENT * g->healthy / g->total;
+        percent += part < 100 ? part : 100;
+    }
+    return percent >= 100;
+}
+
+/* Who is used, and when it is whose turn. */
+static void add_schedules(struct nu_endpoint_set *set, double panic_threshold)
+{
+    bool enough = is_enough(set), first = true;
+    for (uint32_t i = 0; i < set->group_count; i++) {
+        struct nu_endpoint_group *g = &set->group[i];
+        g->panic = !enough && g->healthy < panic_threshold * g->total;
+        g->count = g->panic ? g->total : g->healthy;
+        add_schedule(set, g);
+        set->healthy += g->healthy;
+        if (first && g->count > 0) {
+            set->panic = g->panic;
+            first = false;
+        }
+    }
+}
+
+struct nu_endpoint_set *cl_set_new(struct cl_member *members, size_t count, double panic_threshold)
 {
     struct nu_endpoint_set *set = calloc(1, sizeof *set + count * sizeof *set->item);
     nu_assert(set != NULL);
@@ -83,6 +117,7 @@ struct nu_endpoint_set *cl_set_new(struct cl_member *members, size_t count)
         set->weight[i] = members[i].weight;
     }
     add_groups(set, members);
+    add_schedules(set, panic_threshold);
     return set;
 }
 
@@ -102,8 +137,10 @@ static void add_member(struct roll *roll, const struct cl_target *target,
     if (roll->seen && nu_strmap_put_str(roll->seen, nu_addr_str(addr, text), roll))
         return;
     struct nu_endpoint *e = nu_endpoint_get(roll->cluster->pub.name, addr, target->where.text);
-    roll->members[roll->count] = (struct cl_member){
-        e, (uint32_t)target->weight, (uint32_t)target->priority, (uint32_t)roll->count};
+    roll->members[roll->count] = (struct cl_member){.endpoint = e,
+                                                    .weight = (uint32_t)target->weight,
+                                                    .priority = (uint32_t)target->priority,
+                                                    .order = (uint32_t)roll->count};
     roll->count++;
 }
 
@@ -118,7 +155,8 @@ static size_t count_addresses(const struct cl_cluster *c)
     return n;
 }
 
-static struct nu_endpoint_set *build_set(struct cl_cluster *c)
+/* All members as of now, with references; the caller frees the array. */
+static struct roll call_roll(struct cl_cluster *c)
 {
     struct roll roll = {.cluster = c};
     const struct cl_target *target = c->targets.items;
@@ -135,11 +173,8 @@ static struct nu_endpoint_set *build_set(struct cl_cluster *c)
         for (size_t k = 0; k < n; k++)
             add_member(&roll, &target[i], &addr[k]);
     }
-    struct nu_endpoint_set *set =
-        roll.count ? cl_set_new(roll.members, roll.count) : cl_set_empty();
     nu_strmap_free(roll.seen);
-    free(roll.members);
-    return set;
+    return roll;
 }
 
 /* A set on its way to a worker; the cluster is pinned meanwhile. */
@@ -198,16 +233,35 @@ static void count_members(const struct cl_cluster *c)
 {
     unsigned shard = nu_workers_count();
     nu_stat_set(c->pub.stats, shard, NU_CLUSTER_MEMBERSHIP_TOTAL, c->set->count);
-    nu_stat_set(c->pub.stats, shard, NU_CLUSTER_MEMBERSHIP_HEALTHY, c->set->count);
-    nu_stat_add(c->pub.stats, shard, NU_CLUSTER_MEMBERSHIP_CHANGE, 1);
+    nu_stat_set(c->pub.stats, shard, NU_CLUSTER_MEMBERSHIP_HEALTHY, c->set->healthy);
 }
 
-void cl_publish(struct cl_cluster *c)
+/* Makes the set of the roll, and has the workers use it. */
+static void publish_roll(struct cl_cluster *c, struct roll *roll)
 {
     struct nu_endpoint_set *before = c->set;
-    c->set = build_set(c);
+    for (size_t i = 0; i < roll->count; i++)
+        roll->members[i].failed = roll->members[i].endpoint->health & NU_ENDPOINT_FAILED;
+    c->set =
+        roll->count ? cl_set_new(roll->members, roll->count, c->panic_threshold) : cl_set_empty();
+    free(roll->members);
     cl_set_unref(before);
     count_members(c);
     for (unsigned i = 0; i <= nu_workers_count(); i++)
         hand_over(c, nu_worker_at(i));
+    cl_health_published(c);
+}
+
+void cl_publish(struct cl_cluster *c)
+{
+    struct roll roll = call_roll(c);
+    cl_health_sync(c, roll.members, roll.count);
+    nu_stat_add(c->pub.stats, nu_workers_count(), NU_CLUSTER_MEMBERSHIP_CHANGE, 1);
+    publish_roll(c, &roll);
+}
+
+void cl_republish(struct cl_cluster *c)
+{
+    struct roll roll = call_roll(c);
+    publish_roll(c, &roll);
 }

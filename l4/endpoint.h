@@ -11,6 +11,24 @@
 
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+
+struct nu_health_host;
+
+/* What health checks found; bits, 0 = it may be used. Main writes, anybody may read. */
+enum {
+    NU_ENDPOINT_FAILED = 1,  /* not to be used */
+    NU_ENDPOINT_PENDING = 2, /* was not checked yet: the first check decides at once */
+    NU_ENDPOINT_LATE = 4,    /* the last check that failed had no answer in time */
+};
+
+/* What main remembers of an endpoint, and nobody else looks at. */
+struct nu_endpoint_checks {
+    struct nu_health_host *host; /* who checks it, or NULL */
+    uint16_t passed, missed;     /* in a row */
+    bool checked;                /* there was a verdict */
+    bool known;                  /* stood in a set of its cluster before */
+};
 
 struct nu_endpoint {
     struct nu_addr addr;
@@ -18,6 +36,8 @@ struct nu_endpoint {
     const char *name; /* the host alone, where it is a name; NULL = it was written as an address */
     atomic_uint refs; /* sets and legs; the last one frees it on whatever thread: it owns no
                          thread's things */
+    _Atomic uint8_t health; /* NU_ENDPOINT_* */
+    struct nu_endpoint_checks checks;
     alignas(64) _Atomic uint64_t cx_active, cx_total, cx_connect_fail;
 };
 

@@ -51,6 +51,8 @@ struct nu_endpoint *nu_round_robin(const struct nu_endpoint_set *set, uint32_t *
                                    struct nu_endpoint *const *tried, unsigned tried_count)
 {
     for (uint32_t i = 0; i < set->group_count; i++) {
+        if (set->group[i].count == 0)
+            continue;
         struct nu_endpoint *endpoint = pick_in(set, &set->group[i], next, tried, tried_count);
         if (endpoint)
             return endpoint;

@@ -34,7 +34,9 @@ static struct nu_proxy_bytes bytes_of(const char *text, size_t len)
 /* A TLV that does not fit costs itself, not the header. */
 static size_t write_v2(uint8_t *out, const struct nu_proxy_out_conf *conf)
 {
-    struct nu_proxy_v2 what = {.src = &conf->client, .dst = &conf->local};
+    struct nu_proxy_v2 what = {.src = &conf->client,
+                               .dst = &conf->local,
+                               .local = conf->client.kind == NU_ADDR_NONE}; /* on our own account */
     if (conf->sni)
         what.authority = bytes_of(conf->sni, strlen(conf->sni));
     if (conf->alpn)

@@ -7,10 +7,12 @@
 #include "l4/access_log.h"
 #include "l4/cluster.h"
 #include "l4/filters/filters.h"
+#include "l4/health/conf.h"
 #include "l4/listener.h"
 #include "l4/tcp_proxy.h"
 #include "l4/udp/udp.h"
 #include "l7/log_ops.h"
+#include "l7/probe.h"
 #include "tls/context.h"
 #include "tls/log_ops.h"
 #include "tls/stats.h"
@@ -49,6 +51,7 @@ void nu_register_all(void)
     nu_schema_extend(&nu_listener_schema, &nu_tls_of_listener);
     nu_schema_extend(&nu_chain_schema, &nu_tls_of_chain);
     nu_schema_extend(&nu_cluster_schema, &nu_tls_of_cluster);
+    nu_schema_extend(&nu_health_schema, &nu_probe_http);
     nu_stats_register(&nu_tls_listener_stats);
     nu_stats_register(&nu_tls_cluster_stats);
     nu_l4_filters_register();

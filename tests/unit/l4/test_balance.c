@@ -94,9 +94,10 @@ static struct nu_endpoint_set *set_of(const uint32_t (*pairs)[2], uint32_t count
             .kind = NU_ADDR_IP4, .ip = {10, 0, (uint8_t)(i >> 8), (uint8_t)i}
         };
         struct nu_endpoint *e = nu_endpoint_get("test", &addr, "");
-        members[i] = (struct cl_member){e, pairs[i][1], pairs[i][0], i};
+        members[i] = (struct cl_member){
+            .endpoint = e, .weight = pairs[i][1], .priority = pairs[i][0], .order = i};
     }
-    struct nu_endpoint_set *set = cl_set_new(members, count);
+    struct nu_endpoint_set *set = cl_set_new(members, count, 0.5);
     free(members);
     return set;
 }

@@ -139,7 +139,8 @@ static void mistakes_are_named(void **state)
         {"{name: a, endpoints: \"a:1\", limits: {connections: -1}}",          "connections: -1 is out of"                              },
         {"{name: a, endpoints: \"a:1\", limits: {pending: 1}}",
          "\"pending\" is not in this version"                                                                                          },
-        {"{name: a, endpoints: \"a:1\", health_check: {}}",                   "is not in this version"                                 },
+        {"{name: a, endpoints: \"a:1\", outlier: {}}",                        "is not in this version"                                 },
+        {"{name: a, endpoints: \"a:1\", panic_threshold: 101%}",              "panic_threshold: "                                      },
         {"just words",                                                        "clusters[0]: found \"just words\", expected a map"      },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
