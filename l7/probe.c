@@ -106,8 +106,9 @@ static bool take_head(struct http_probe *p, struct nu_http_head *head)
         p->head = head;
         return true;
     }
+    const char *reason = nu_http_reason_str(status);
     nu_http_head_drop(head);
-    nu_probe_refuse(&p->filter, "status %u %s", status, nu_http_reason_str(status));
+    nu_probe_refuse(&p->filter, "status %u%s%s", status, *reason ? " " : "", reason);
     return false;
 }
 
