@@ -41,6 +41,7 @@ struct nu_endpoint_set {
     uint32_t schedule_len;           /* weighted order; each worker starts somewhere else in it */
     uint32_t *schedule;              /* indexes into item */
     uint32_t *weight;                /* by item */
+    uint32_t *order;                 /* by item: its place in the config */
     struct nu_endpoint *item[];
 };
 

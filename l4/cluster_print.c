@@ -104,6 +104,21 @@ static void print_found(struct nu_endpoint *e, void *ctx)
     print_endpoint(ctx, e);
 }
 
+/* In the order of the config, from which only the unhealthy ones are set apart. */
+static void print_group(const struct nu_endpoint_set *set, const struct nu_endpoint_group *g,
+                        struct shown *how)
+{
+    uint32_t well = g->first, unwell = g->first + g->healthy, end = g->first + g->total;
+    how->priority = g->priority;
+    for (uint32_t i = 0; i < g->total; i++) {
+        bool take_well = unwell == end ||
+                         (well < g->first + g->healthy && set->order[well] < set->order[unwell]);
+        uint32_t item = take_well ? well++ : unwell++;
+        how->weight = set->weight[item];
+        print_endpoint(how, set->item[item]);
+    }
+}
+
 static void print_cluster(FILE *out, const struct nu_cluster *cluster)
 {
     const struct nu_endpoint_set *set = cl_of(cluster)->set;
@@ -111,12 +126,7 @@ static void print_cluster(FILE *out, const struct nu_cluster *cluster)
     fprintf(out, "%s::observability_name::%s\n", cluster->name, cluster->name);
     print_limit(out, cluster);
     for (uint32_t g = 0; g < set->group_count; g++)
-        for (uint32_t i = 0; i < set->group[g].total; i++) {
-            uint32_t item = set->group[g].first + i;
-            how.weight = set->weight[item];
-            how.priority = set->group[g].priority;
-            print_endpoint(&how, set->item[item]);
-        }
+        print_group(set, &set->group[g], &how);
     how.weight = 1;
     how.priority = 0;
     if (cluster->found)

@@ -33,6 +33,7 @@ void cl_set_unref(struct nu_endpoint_set *set)
         nu_endpoint_unref(set->item[i]);
     free(set->schedule);
     free(set->weight);
+    free(set->order);
     free(set->group);
     free(set);
 }
@@ -109,12 +110,14 @@ struct nu_endpoint_set *cl_set_new(struct cl_member *members, size_t count, doub
     set->refs = 1;
     set->count = (uint32_t)count;
     set->weight = calloc(count + 1, sizeof *set->weight);
+    set->order = calloc(count + 1, sizeof *set->order);
     set->group = calloc(count + 1, sizeof *set->group);
-    nu_assert(set->weight && set->group);
+    nu_assert(set->weight && set->order && set->group);
     qsort(members, count, sizeof *members, compare_members);
     for (size_t i = 0; i < count; i++) {
         set->item[i] = members[i].endpoint;
         set->weight[i] = members[i].weight;
+        set->order[i] = members[i].order;
     }
     add_groups(set, members);
     add_schedules(set, panic_threshold);

@@ -16,7 +16,9 @@ cluster.c.upstream_cx_total cluster.c.upstream_cx_active cluster.c.upstream_cx_c
 cluster.c.upstream_cx_connect_attempts_exceeded cluster.c.upstream_cx_overflow cluster.c.upstream_cx_none_healthy
 cluster.c.upstream_cx_destroy cluster.c.upstream_cx_destroy_local cluster.c.upstream_cx_destroy_remote
 cluster.c.upstream_cx_rx_bytes_total cluster.c.upstream_cx_tx_bytes_total cluster.c.upstream_cx_connect_ms cluster.c.upstream_cx_length_ms
-cluster.c.membership_total cluster.c.membership_healthy cluster.c.membership_change
+cluster.c.membership_total cluster.c.membership_healthy cluster.c.membership_change cluster.c.lb_healthy_panic
+cluster.c.health_check.attempt cluster.c.health_check.success cluster.c.health_check.failure
+cluster.c.health_check.network_failure cluster.c.health_check.healthy
 cluster.c.update_attempt cluster.c.update_success cluster.c.update_failure cluster.c.update_empty
 server.live server.uptime server.concurrency server.total_connections
 """.split()
@@ -39,7 +41,7 @@ def test_every_name_that_is_printed_is_documented(nuncio, certs):
     pair = {"cert": str(certs.get("a.test").cert), "key": str(certs.get("a.test").key)}
     datagrams = listener({"ip_filter": {"deny_file": "list"}}, {"udp_proxy": "u"}, name="udp", bind="udp://127.0.0.1:0")
     child = nuncio(config(listeners=[listener(*FILTERS, tls={"certificates": pair}), datagrams],
-                          clusters=[cluster("127.0.0.1:9", tls={"ca": pair["cert"]}), cluster("127.0.0.1:9", name="u"), forward]),
+                          clusters=[cluster("127.0.0.1:9", tls={"ca": pair["cert"]}, health_check={"tcp": {}}), cluster("127.0.0.1:9", name="u"), forward]),
                    files={"list": "10.0.0.0/8\n"})
     known = [re.compile(fits(*row)) for row in listed()]
     printed = child.stats()
@@ -48,7 +50,7 @@ def test_every_name_that_is_printed_is_documented(nuncio, certs):
 
 
 def test_envoys_names_are_there(nuncio):
-    child = nuncio(config(listeners=[listener(*FILTERS)], clusters=[cluster("127.0.0.1:9")]))
+    child = nuncio(config(listeners=[listener(*FILTERS)], clusters=[cluster("127.0.0.1:9", health_check={"tcp": {}})]))
     assert [name for name in ENVOYS if name not in child.stats()] == []
 
 
