@@ -73,6 +73,8 @@ void cl_health_sync(struct cl_cluster *c, const struct cl_member *members, size_
 void cl_health_published(struct cl_cluster *c)
 {
     char cluster[NU_LOG_QUOTE_MAX];
+    if (c->health)
+        nu_health_count(c->health, c->set->healthy);
     if (!c->health || nu_health_waits(c->health) || c->said_panic == c->set->panic)
         return;
     c->said_panic = c->set->panic;

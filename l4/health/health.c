@@ -67,15 +67,6 @@ static void count(const struct nu_health *h, enum nu_health_stat stat)
     nu_stat_add(h->stats, main_loop()->shard, stat, 1);
 }
 
-static void count_healthy(const struct nu_health *h)
-{
-    int64_t n = 0;
-    nu_list_each (link, &h->hosts)
-        n += !(nu_container(link, struct nu_health_host, link)->endpoint->health &
-               NU_ENDPOINT_FAILED);
-    nu_stat_set(h->stats, main_loop()->shard, NU_HEALTH_HEALTHY, n);
-}
-
 static const char *host_state_str(enum host_state state)
 {
     static const char *const names[] = {"idle", "queued", "probing"};
@@ -197,10 +188,8 @@ static enum nu_health_turn take_verdict(struct nu_health_host *host, enum nu_pro
     count_verdict(h, verdict);
     note_last(host, verdict, why);
     say(host, turn, first, why);
-    if (turn == NU_HEALTH_UP || turn == NU_HEALTH_DOWN) {
-        count_healthy(h);
+    if (turn == NU_HEALTH_UP || turn == NU_HEALTH_DOWN)
         h->changed(h->ctx);
-    }
     return turn;
 }
 
@@ -305,9 +294,8 @@ static void remove_host(struct nu_health_host *host)
 
 static void remove_stale(struct nu_health *h)
 {
-    for (struct nu_list *link = h->hosts.next, *next; link != &h->hosts; link = next) {
+    nu_list_each (link, &h->hosts) {
         struct nu_health_host *host = nu_container(link, struct nu_health_host, link);
-        next = link->next;
         if (host->round == h->round)
             continue;
         struct nu_endpoint *e = nu_endpoint_ref(host->endpoint);
@@ -328,7 +316,11 @@ void nu_health_sync(struct nu_health *h, struct nu_endpoint *const *endpoints, s
     }
     remove_stale(h);
     h->warm = h->warm || (n > 0 && h->pending == 0);
-    count_healthy(h);
+}
+
+void nu_health_count(struct nu_health *h, uint32_t healthy)
+{
+    nu_stat_set(h->stats, main_loop()->shard, NU_HEALTH_HEALTHY, healthy);
 }
 
 size_t nu_health_waits(const struct nu_health *h)
@@ -339,7 +331,6 @@ size_t nu_health_waits(const struct nu_health *h)
 struct nu_health *nu_health_new(struct nu_cluster *cluster, const struct nu_health_conf *conf,
                                 nu_health_changed_fn *changed, void *ctx)
 {
-    char prefix[512];
     struct nu_health *h = calloc(1, sizeof *h);
     nu_assert(h != NULL);
     h->cluster = cluster;
@@ -347,8 +338,9 @@ struct nu_health *nu_health_new(struct nu_cluster *cluster, const struct nu_heal
     h->changed = changed;
     h->ctx = ctx;
     nu_list_init(&h->hosts);
-    snprintf(prefix, sizeof prefix, "cluster.%s.health_check", cluster->name);
-    h->stats = nu_stats_get(&nu_health_stat_group, prefix);
+    h->stats =
+        nu_stats_get(&nu_health_stat_group,
+                     nu_arena_printf(cluster->arena, "cluster.%s.health_check", cluster->name));
     return h;
 }
 
@@ -356,8 +348,8 @@ void nu_health_free(struct nu_health *h)
 {
     if (!h)
         return;
-    while (!nu_list_empty(&h->hosts))
-        remove_host(nu_container(h->hosts.next, struct nu_health_host, link));
+    nu_list_each (link, &h->hosts)
+        remove_host(nu_container(link, struct nu_health_host, link));
     nu_stats_put(h->stats);
     free(h);
 }

@@ -37,6 +37,8 @@ void nu_health_free(struct nu_health *health);
 /* These are the endpoints now: new ones are checked at once, and not used before, unless they were
  * in use unchecked; those that are gone are forgotten. */
 void nu_health_sync(struct nu_health *health, struct nu_endpoint *const *endpoints, size_t count);
+/* So many of them are healthy in the set that was published last: for the figures. */
+void nu_health_count(struct nu_health *health, uint32_t healthy);
 /* How many of the endpoints of the first sync wait for their first check; 0 from the time on when
  * none did. */
 size_t nu_health_waits(const struct nu_health *health);

@@ -12,8 +12,9 @@
 #include "core/chain.h"
 #include "l4/cluster.h"
 
-#define NU_PROBE_WHY_MAX 160 /* bytes of a reason: a sentence and a piece of what the server said  \
-                              */
+#define NU_PROBE_WHY_MAX                                                                           \
+    160 /* bytes of a reason: a sentence and a piece of what the server said                       \
+         */
 
 enum nu_probe_verdict {
     NU_PROBE_OPEN, /* none yet */

@@ -3,9 +3,9 @@
 #include "tests/unit/l4/cluster_help.h"
 
 #include "core/log.h"
-#include "l4/cluster_priv.h"
 #include "l4/health/health.h"
 #include "l7/probe.h"
+#include "tests/unit/folder.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static char path[64];
+static char folder[FOLDER_MAX], path[FOLDER_MAX + 2];
 static int listening;
 static char request[8192];
 static struct made made;
@@ -21,7 +21,8 @@ static struct made made;
 static int start(void **state)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
-    snprintf(path, sizeof path, "/tmp/nu-probe-%d", (int)getpid());
+    assert_true(folder_make(folder));
+    snprintf(path, sizeof path, "%s/s", folder);
     snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
     nu_log_set_level(NU_LOG_ERROR);
     nu_workers_init(1);
@@ -36,12 +37,13 @@ static int stop(void **state)
         retire(&made, NULL);
     nu_workers_free();
     close(listening);
-    return unlink(path);
+    folder_remove(folder);
+    return 0;
 }
 
 static const struct nu_endpoint *only(void)
 {
-    return cl_of(nu_cluster_at(made.clusters, 0))->set->item[0];
+    return nu_cluster_at(made.clusters, 0)->view[0].set->item[0];
 }
 
 /* The connection of the first check, once its request has come. */
@@ -124,7 +126,7 @@ static void answers_are_judged(void **state)
          "failed: status 302 Found"                                                                                                                    },
         {"/",                       "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
          "failed: status 503 Service Unavailable"                                                                                                      },
-        {"/",                       "HTTP/1.1 599 x\r\nContent-Length: 9999\r\n\r\n",                  "failed: status 599"                       },
+        {"/",                       "HTTP/1.1 599 x\r\nContent-Length: 9999\r\n\r\n",                      "failed: status 599"                        },
         {EXPECTED,                  OK "Content-Length: 0\r\n\r\n",                                        "failed: status 200 OK"                     },
         {EXPECTED,                  "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n",                     "passed"                                    },
         {EXPECTED,                  "HTTP/1.1 303 See Other\r\nContent-Length: 0\r\n\r\n",
@@ -136,7 +138,7 @@ static void answers_are_judged(void **state)
         {"/",                       OK "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
          NO_GOOD "the connection ended inside a body"                                                                                                  },
         {"/",                       OK "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-         NO_GOOD "both kinds of framing"                                                                                             },
+         NO_GOOD "both kinds of framing"                                                                                                               },
         {"/",                       OK "Content-Length: 1048577\r\n\r\n",                                  NO_GOOD "the body is over its limit"        },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -213,7 +215,7 @@ static void what_is_wrong_is_said(void **state)
     static const struct {
         const char *http, *words;
     } rows[] = {
-        {"healthz",                                     "http: expected a path like /healthz"},
+        {"healthz",                                     "http: expected a path like /healthz"     },
         {"\"/a b\"",                                    "expected a path like /healthz"           },
         {"\"/a\\r\\nx: y\"",                            "expected a path like /healthz"           },
         {"{}",                                          "missing key \"path\""                    },

@@ -8,6 +8,7 @@
 #include "l4/cluster_priv.h"
 #include "l4/health/health.h"
 #include "l4/health/probe.h"
+#include "tests/unit/folder.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,7 +20,7 @@
 static char says[SERVERS + 1];
 static unsigned asked[SERVERS + 1];
 static int listening[SERVERS + 1];
-static char folder[] = "/tmp/nu-health-XXXXXX", logged[8192];
+static char folder[FOLDER_MAX], logged[8192];
 
 static unsigned number_of(const struct nu_endpoint *e)
 {
@@ -115,7 +116,7 @@ static int stop(void **state)
 
 static void listen_all(void)
 {
-    assert_non_null(mkdtemp(folder));
+    assert_true(folder_make(folder));
     for (unsigned i = 1; i <= SERVERS; i++) {
         struct sockaddr_un un = {.sun_family = AF_UNIX};
         snprintf(un.sun_path, sizeof un.sun_path, "%s/%u", folder, i);
@@ -127,13 +128,9 @@ static void listen_all(void)
 
 static void close_all(void)
 {
-    for (unsigned i = 1; i <= SERVERS; i++) {
-        char path[64];
-        snprintf(path, sizeof path, "%s/%u", folder, i);
+    for (unsigned i = 1; i <= SERVERS; i++)
         close(listening[i]);
-        unlink(path);
-    }
-    rmdir(folder);
+    folder_remove(folder);
 }
 
 /* "web" with servers 1 to `count` and these keys; `check` is what stands in health_check. */
