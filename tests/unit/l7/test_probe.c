@@ -23,7 +23,7 @@ static int start(void **state)
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     assert_true(folder_make(folder));
     snprintf(path, sizeof path, "%s/s", folder);
-    snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+    snprintf(un.sun_path, sizeof un.sun_path, "%.100s", path);
     nu_log_set_level(NU_LOG_ERROR);
     nu_workers_init(1);
     listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

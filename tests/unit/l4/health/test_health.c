@@ -114,12 +114,20 @@ static int stop(void **state)
     return 0;
 }
 
+/* The way to server N. */
+static struct sockaddr_un way_to(unsigned n)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int len = snprintf(un.sun_path, sizeof un.sun_path, "%.100s/%u", folder, n);
+    assert_in_range(len, 1, sizeof un.sun_path - 1);
+    return un;
+}
+
 static void listen_all(void)
 {
     assert_true(folder_make(folder));
     for (unsigned i = 1; i <= SERVERS; i++) {
-        struct sockaddr_un un = {.sun_family = AF_UNIX};
-        snprintf(un.sun_path, sizeof un.sun_path, "%s/%u", folder, i);
+        struct sockaddr_un un = way_to(i);
         listening[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         assert_return_code(bind(listening[i], (struct sockaddr *)&un, sizeof un), 0);
         assert_return_code(listen(listening[i], 128), 0);
@@ -302,7 +310,7 @@ static void each_state_has_its_interval(void **state)
  * place. */
 static void jitter_spreads(void **state)
 {
-    static char text[512];
+    static char text[1024];
     int64_t least = INT64_MAX, most = 0;
     snprintf(text, sizeof text,
              "clusters: {name: web, endpoints: \"unix:%s/1\", health_check: {oracle: x, interval: "
@@ -355,7 +363,7 @@ static void without_a_threshold_nobody_is_used(void **state)
 
 static void priorities_take_over(void **state)
 {
-    static char text[512];
+    static char text[1024];
     snprintf(text, sizeof text,
              "clusters: {name: web, endpoints: [\"unix:%s/1\", \"unix:%s/2\", {address: "
              "\"unix:%s/3\", priority: 1}, {address: \"unix:%s/4\", priority: 1}], health_check: "
@@ -455,8 +463,7 @@ static void a_server_that_closes_is_told(void **state)
     assert_int_equal(figure("network_failure"), 1);
     assert_non_null(strstr(logged, "reason=\"Connection refused\" checks=1"));
     drop(m, NULL);
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    snprintf(un.sun_path, sizeof un.sun_path, "%s/1", folder);
+    struct sockaddr_un un = way_to(1);
     unlink(un.sun_path);
     listening[1] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     assert_return_code(bind(listening[1], (struct sockaddr *)&un, sizeof un), 0);
