@@ -1,4 +1,4 @@
-"""The Debian package: installed, started as its unit says, upgraded, removed and purged on a throw-away copy of this machine."""
+"""The Debian package: installed, started (as its unit says, and by systemd), upgraded, removed and purged on throw-away copies of this machine."""
 import re
 import shutil
 import signal
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lib import systemd, throwaway
+from lib import booted, systemd, throwaway
 from lib.build import SANITIZED
 from lib.nuncio import BINARY, ROOT
+from lib.poll import eventually
 from lib.process import command
 from lib.scale import PARANOID
 
@@ -18,6 +19,7 @@ pytestmark = [
 ]
 CONFIG = "/etc/nuncio/nuncio.yaml"
 ECHO = "admin: unix:/run/nuncio/admin.sock\nlisteners: [{name: e, bind: '127.0.0.1:80', filters: [echo]}]\n"
+BIND = 1 << 10  # CAP_NET_BIND_SERVICE
 OWN = re.compile("nuncio", re.I)
 ACCOUNTS = ["/etc/passwd", "/etc/group", "/etc/shadow"]
 
@@ -55,9 +57,22 @@ def machine(tmp_path, closing):
     return closing(throwaway.Throwaway(tmp_path))
 
 
+@pytest.fixture
+def computer(tmp_path, closing):
+    """A machine that systemd runs."""
+    if not booted.available():
+        pytest.skip("a container that lets systemd have no cgroups")
+    return closing(booted.Booted(tmp_path))
+
+
 def dpkg(machine, *words):
     """Without triggers: man-db would index all pages of this machine each time."""
     return machine.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--no-triggers", *words, timeout=60)
+
+
+def says(machine, word):
+    """What port 80 echoes."""
+    return machine.run("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/80; echo {word} >&3; head -n 1 <&3").strip()
 
 
 class Service:
@@ -78,9 +93,7 @@ class Service:
         return re.search(rf"(?m)^{key}:\s+(.*)$", Path(f"/proc/{self.child.pid}/status").read_text())[1]
 
     def says(self, word):
-        """What port 80 echoes."""
-        script = f"exec 3<>/dev/tcp/127.0.0.1/80; echo {word} >&3; head -n 1 <&3"
-        return self.machine.run("bash", "-c", script).strip()
+        return says(self.machine, word)
 
     def stop(self):
         self.child.signal(signal.SIGTERM)
@@ -94,7 +107,7 @@ def test_it_installs_serves_a_low_port_and_purges_clean(machine, package, launch
     service = Service(machine, launcher)
     uid = machine.run("id", "-u", "nuncio").strip()
     assert uid != "0" and service.status("Uid").split() == [uid] * 4
-    assert int(service.status("CapEff"), 16) == int(service.status("CapPrm"), 16) == 1 << 10  # CAP_NET_BIND_SERVICE
+    assert int(service.status("CapEff"), 16) == int(service.status("CapPrm"), 16) == BIND
     assert service.says("hello") == "hello"
     assert machine.run("nuncio", "ctl", "-c", CONFIG, "ready") == "ready\n"
     service.stop()
@@ -132,3 +145,61 @@ def test_the_unit_is_sound_and_removing_keeps_the_config(machine, package):
     assert "No such file" in machine.run("ls", "/usr/bin/nuncio", check=False)
     dpkg(machine, "-i", machine.copy(package))
     assert machine.read(CONFIG) == ECHO
+
+
+# --- by systemd itself
+
+def main_of(computer):
+    """The process of the service, which has to be active."""
+    assert computer.shown("ActiveState") == "active", computer.systemctl("status", "nuncio", check=False)
+    return computer.shown("MainPID")
+
+
+def test_systemd_starts_it_upgrades_it_and_forgets_it(computer, package, newer):
+    computer.put("/tmp/before", "")
+    dpkg(computer, "-i", computer.copy(package))
+    assert computer.shown("StatusText").startswith("serving: 0 listeners")
+    first, uid = main_of(computer), computer.run("id", "-u", "nuncio").strip()
+    status = dict(re.findall(r"(?m)^(\w+):\s+(.*)$", computer.read(f"/proc/{first}/status")))
+    assert status["Uid"].split() == [uid] * 4 and uid != "0" and int(status["CapPrm"], 16) == BIND and status["Seccomp"] == "2"
+    computer.put(CONFIG, ECHO)
+    computer.systemctl("reload", "nuncio")
+    eventually(lambda: says(computer, "hello") == "hello")  # systemctl does not wait for what HUP does
+    assert main_of(computer) == first
+    computer.put(CONFIG, "nothing: here\n")
+    computer.run("sh", "-c", "! systemctl reload nuncio")  # who asked is told
+    assert says(computer, "still") == "still"
+    computer.put(CONFIG, ECHO)
+    dpkg(computer, "--force-confold", "-i", computer.copy(newer))
+    assert main_of(computer) != first
+    assert says(computer, "again") == "again" and computer.read(CONFIG) == ECHO
+    dpkg(computer, "--purge", "nuncio")
+    assert computer.shown("LoadState") == "not-found" and computer.shown("ActiveState") == "inactive"
+    assert computer.run("pgrep", "-x", "nuncio", check=False) == ""
+    assert computer.run("find", "/etc", "/run", "/var", "-name", "*nuncio*", "-cnewer", "/tmp/before") == ""
+    assert computer.run("id", "nuncio", check=False).endswith("no such user\n")
+
+
+def test_systemd_ends_one_that_hangs_and_starts_another(computer, package):
+    computer.put("/etc/systemd/system/nuncio.service.d/soon.conf", "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
+    dpkg(computer, "-i", computer.copy(package))
+    first = main_of(computer)
+    computer.run("kill", "-STOP", first)
+    eventually(lambda: int(computer.shown("NRestarts")) > 0 and computer.shown("ActiveState") == "active", 20)
+    assert computer.shown("MainPID") != first
+
+
+def test_systemd_starts_it_with_the_first_client_and_keeps_the_others(computer, package):
+    """As the example of nuncio.socket says."""
+    dpkg(computer, "-i", computer.copy(package))
+    computer.put(CONFIG, ECHO)
+    example = computer.read("/usr/share/doc/nuncio/examples/nuncio.socket")
+    computer.put("/etc/systemd/system/nuncio.socket", re.sub(r"(ListenStream=0.0.0.0:80)\n(.*\n)", "ListenStream=127.0.0.1:80\n", example))
+    for line in re.findall(r"(?m)^#   (systemctl .*)$", example):
+        computer.run("sh", "-c", line)
+    computer.systemctl("stop", "nuncio.service")
+    assert computer.shown("ActiveState") == "inactive"
+    assert says(computer, "first") == "first"
+    assert computer.shown("ActiveState") == "active"
+    computer.systemctl("restart", "--no-block", "nuncio.service")
+    assert [says(computer, word) for word in ("a", "b", "c")] == ["a", "b", "c"]

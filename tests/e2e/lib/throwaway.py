@@ -34,11 +34,11 @@ def available():
 
 
 class Throwaway:
-    def __init__(self, folder):
+    def __init__(self, folder, unshare=UNSHARE, script=SETUP):
         self.folder = folder
-        self.keeper = Child(*UNSHARE, "sh", "-c", SETUP, "sh", folder)
+        self.keeper = Child(*unshare, "sh", "-c", script, "sh", folder)
         self.keeper.wait_line("^made$")
-        self.enter = ["nsenter", f"--mount=/proc/{self.keeper.pid}/ns/mnt", f"--net=/proc/{self.keeper.pid}/ns/net"]
+        self.enter = ["nsenter", f"--target={self.keeper.pid}", "--mount", "--net", "--root"]  # its root: ours may be a chroot
         self.inside = [*self.enter, "chroot", f"{folder}/root"]
 
     def run(self, *words, check=True, **more):
