@@ -17,7 +17,7 @@ static struct {
     struct nu_ev ev; /* on its way */
     uint64_t heard;  /* bytes of the filter's */
     uint8_t last[2]; /* the last of them */
-    bool got_end;
+    bool got_end, blocked;
     struct nu_result end;
 } raw;
 
@@ -42,6 +42,18 @@ static void raw_hears(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 static inline void raw_put(struct nu_filter *f)
 {
     nu_forward(f, raw.out, &raw.ev);
+}
+
+static inline void raw_ask(struct nu_filter *f)
+{
+    raw.blocked = nu_blocked(f, raw.out);
+}
+
+/* Whether the filter would have a socket stop reading. */
+static inline bool raw_blocked(void)
+{
+    nu_call(raw.probe.self, raw_ask);
+    return raw.blocked;
 }
 
 /* Bytes for the filter, and a turn of the loop; nothing where the chain is over. */

@@ -116,23 +116,31 @@ static void clients_may_not_renegotiate(void **state)
     raw_free();
 }
 
-/* B6: nobody takes payload, and control is heard all the same. */
+/* B6: nobody takes payload, and control is heard all the same, until a record has gone too far. */
 static void control_is_heard_while_payload_waits(void **state)
 {
-    kit->right.window = 0;
-    kit->right.high_water = 5;
     open_to(NU_TLS_SERVER, TLS1_3_VERSION);
-    assert_int_equal(SSL_write(raw.ssl, "more than it takes", 18), 18);
-    raw_send();
-    assert_int_equal(kit->right.waiting, 18);
-    update_keys(SSL_KEY_UPDATE_REQUESTED);
-    assert_int_equal(tls_kit_of(1)->control, TLS_CONTROL_BURST - 1);
-    nu_endpoint_send(&kit->right, 10); /* before it goes the answer */
-    tls_kit_run(2);
-    assert_true(raw_reads(10));
-    nu_endpoint_open(&kit->right, 1000);
-    tls_kit_run(2);
-    assert_true(says("hello"));
+    for (int i = 1; i <= 2; i++) {
+        kit->right.window = 0;
+        assert_true(SSL_write(raw.ssl, kit, 5000) == 5000); /* more than it takes */
+        raw_send();
+        assert_int_equal(kit->right.waiting, 5000);
+        assert_false(raw_blocked());
+        update_keys(SSL_KEY_UPDATE_REQUESTED);
+        assert_int_equal(tls_kit_of(1)->control, TLS_CONTROL_BURST - i);
+        nu_endpoint_send(&kit->right, 10); /* before it goes the answer */
+        tls_kit_run(2);
+        assert_true(raw_reads(10));
+        for (int n = 0; n < 3; n++) {
+            assert_true(SSL_write(raw.ssl, kit, 100) == 100);
+            raw_send();
+        }
+        assert_int_equal(kit->right.waiting, 5000); /* one waits before it, two before us */
+        assert_true(raw_blocked());
+        nu_endpoint_open(&kit->right, 1000000);
+        tls_kit_run(2);
+        assert_int_equal(kit->right.got, 5300 * (uint64_t)i);
+    }
     raw_free();
 }
 
@@ -227,6 +235,29 @@ static void what_waits_for_a_rest_that_never_comes_fails(void **state)
     }
 }
 
+/* --- how it leaves --- */
+
+/* Behind our close_notify a peer may leave without its own: no news, unless it went on talking. */
+static void leaving_without_close_notify(void **state)
+{
+    for (int talks = 0; talks < 2; talks++) {
+        open_to(NU_TLS_CLIENT, TLS1_3_VERSION);
+        nu_endpoint_finish(&kit->left, NU_CAUSE_CLIENT_FIN);
+        tls_kit_run(2);
+        assert_true(raw.got_end && raw.end.how == NU_CLEAN);
+        if (talks)
+            assert_true(says("one thing more"));
+        raw_end(NU_CAUSE_UPSTREAM_FIN);
+        tls_kit_run(2);
+        assert_null(kit->chain);
+        assert_int_equal(kit->left.result.how, NU_TRUNCATED);
+        assert_int_equal(kit->result.cause, talks ? NU_CAUSE_UPSTREAM_CUT : NU_CAUSE_CLIENT_FIN);
+        raw_free();
+        kit->left = nu_endpoint_idle();
+    }
+    assert_int_equal(tls_kit_stat(&kit->client, NU_TLS_TRUNCATED), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +271,7 @@ int main(void)
         TLS_TEST(what_is_said_within_a_message_waits_for_its_rest),
         TLS_TEST(an_end_waits_too),
         TLS_TEST(what_waits_for_a_rest_that_never_comes_fails),
+        TLS_TEST(leaving_without_close_notify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,19 @@ static void a_handshake_may_have_256_kib(void **state)
     failed(&kit->server, NU_CAUSE_TLS_FAILED, "a handshake of over 256 KiB");
 }
 
+/* A chain of certificates that makes the server's flight larger than a block. */
+static void a_long_flight_leaves_whole(void **state)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(SSL_CTX_add0_chain_cert(kit->server.ctx, tls_kit_cert(key, "x.test")), 1);
+    EVP_PKEY_free(key);
+    raw_chain(NU_TLS_SERVER, TLS1_3_VERSION);
+    assert_true(raw_shake());
+    assert_true(raw.heard > NU_BLOCK_SMALL);
+    raw_free();
+}
+
 /* --- the peer leaves */
 
 /* A port scan, a health check: nobody tried anything. */
@@ -249,6 +262,7 @@ int main(void)
         TLS_TEST(time_is_off_once_it_is_done),
         TLS_TEST(a_hello_may_have_16_kib),
         TLS_TEST(a_handshake_may_have_256_kib),
+        TLS_TEST(a_long_flight_leaves_whole),
         TLS_TEST(no_byte_is_no_failure),
         TLS_TEST(a_client_that_leaves),
         TLS_TEST(a_server_that_leaves),

@@ -136,6 +136,30 @@ static void a_worker_keeps_so_many(void **state)
     assert_false(resumes());
 }
 
+/* OpenSSL takes a session for spoilt whose connection ended without a word. */
+static void a_connection_that_was_cut_leaves_its_session(void **state)
+{
+    static const struct nu_chain_owner owner = {.closed = tls_kit_closed};
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    const struct nu_facts facts = {.upstream = &endpoint};
+    const struct nu_place places[] = {
+        {&nu_source,     &kit->left      },
+        {&nu_tls_filter, &kit->client.pub},
+        {&nu_tls_filter, &kit->server.pub},
+        {&nu_sink,       &kit->right     }
+    };
+    for (int i = 0; i < 2; i++) {
+        tls_kit_versions(versions[i]);
+        at(i ? "192.0.2.2:443" : "192.0.2.1:443");
+        kit->left = kit->right = nu_endpoint_idle();
+        kit->chain = nu_chain_new(&kit->loop, places, 4, &facts, &owner, NULL);
+        tls_kit_run(10);
+        nu_chain_abort(kit->chain, NU_CAUSE_DRAIN);
+        tls_kit_run(1);
+        assert_true(resumes());
+    }
+}
+
 static void without_an_endpoint_nothing_is_kept(void **state)
 {
     for (int i = 0; i < 2; i++) {
@@ -161,6 +185,7 @@ int main(void)
         SESSION_TEST(a_session_of_tls_13_is_offered_once),
         SESSION_TEST(a_server_may_give_several),
         SESSION_TEST(a_worker_keeps_so_many),
+        SESSION_TEST(a_connection_that_was_cut_leaves_its_session),
         SESSION_TEST(without_an_endpoint_nothing_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

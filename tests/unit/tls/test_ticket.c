@@ -157,12 +157,16 @@ static void keys_age(void **state)
     assert_ptr_equal(kept, old); /* the newest key's ticket is good as it is */
     nu_tls_tickets_advance(2 * hour);
     assert_true(resumes());
-    assert_ptr_not_equal(kept, old);  /* the key is old: a new ticket */
-    nu_tls_tickets_advance(9 * hour); /* it sealed until then: so long its tickets may live */
-    assert_true(resumes());
+    assert_ptr_not_equal(kept, old); /* the key is old: a new ticket */
+    SSL_SESSION *renewed = kept;
+    SSL_SESSION_up_ref(renewed);
     SSL_SESSION_up_ref(old);
     keep(old);
+    nu_tls_tickets_advance(
+        9 * hour); /* the first key sealed until then: so long its tickets may live */
     assert_false(resumes());
+    keep(renewed);
+    assert_true(resumes());
     SSL_SESSION_free(old);
 }
 
@@ -212,8 +216,9 @@ static void keys_of_files(void **state)
     snprintf(path, sizeof path, "%s/keys", folder);
     memset(first, 'a', sizeof first);
     memset(second, 'b', sizeof second);
-    settings(&conf);
     tls_kit_versions(TLS1_2_VERSION);
+    assert_false(resumes());
+    settings(&conf);
     assert_false(nu_tls_tickets_load(kit->server.pub.tickets, why, sizeof why));
     assert_non_null(strstr(why, path));
     assert_false(resumes() || resumes()); /* there is no key */
