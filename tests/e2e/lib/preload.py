@@ -1,6 +1,7 @@
 """A system call that goes wrong on purpose: a library put before libc's, made on the spot by gcc."""
 import os
 
+from lib.poll import eventually
 from lib.process import command
 
 # epoll_ctl says ENOSPC (the user's watches are used up) for a socket whose peer has the port NO_EPOLL_FOR.
@@ -151,18 +152,17 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int how) { NEXT(sendmsg); return
 
 
 class count_calls:
-    """`env` has a program note its reads and writes of sockets; how many there were, by the peer's port."""
+    """`env` has a program note its reads and writes of sockets."""
 
     def __init__(self, folder):
         self.log = folder / "calls"
         self.log.touch()
         self.env = preload(COUNT_CALLS, folder, CALL_LOG=str(self.log))
 
-    def _count(self, kind, port):
-        return sum(line.split()[:2] == [kind, str(port)] for line in self.log.read_text().splitlines())
-
-    def reads(self, port):
-        return self._count("r", port)
-
-    def writes(self, port):
-        return self._count("w", port)
+    def sizes(self, kind, port, total):
+        """How many bytes each call of that kind ("r", "w") moved, once it is `total` in all; they are noted just behind the call."""
+        def look():
+            rows = (line.split() for line in self.log.read_text().splitlines())
+            sizes = [int(row[2]) for row in rows if row[:2] == [kind, str(port)]]
+            return sum(sizes) == total and sizes
+        return eventually(look, 5, f"{total} bytes {kind} at port {port}")
