@@ -16,10 +16,22 @@ static void judge(const char *text, size_t most)
         nu_assert(*text >= ' ' && *text < 0x7f);
 }
 
-static void judge_peer(const X509 *cert)
+static void judge_pem(struct nu_tls_peer *peer, X509 *cert, struct nu_arena *arena)
+{
+    STACK_OF(X509) *chain = sk_X509_new_null();
+    nu_assert(chain && sk_X509_push(chain, cert) == 1);
+    nu_tls_peer_pem(peer, cert, chain, arena);
+    if (peer->pem)
+        judge(peer->pem, 3 * NU_TLS_PEER_PEM_MAX);
+    nu_assert(!peer->pem == !peer->chain_pem);
+    sk_X509_free(chain);
+}
+
+static void judge_peer(X509 *cert)
 {
     struct nu_arena *arena = nu_arena_new(4096);
-    const struct nu_tls_peer *peer = nu_tls_peer_new(cert, false, arena);
+    struct nu_tls_peer *peer = nu_tls_peer_new(cert, false, arena);
+    judge_pem(peer, cert, arena);
     judge(peer->subject, NU_TLS_PEER_NAME_MAX);
     judge(peer->issuer, NU_TLS_PEER_NAME_MAX);
     judge(peer->serial, 128);
