@@ -247,9 +247,10 @@ static const struct nu_field udp_fields[] = {
      .fallback = "16384",
      .min = 1,
      .max = INT32_MAX,
-     .doc = "Sessions of all workers; each takes a descriptor and about 4 KiB. Beyond it a new "
-            "client takes the place of the quietest one that never sent again after an answer, or "
-            "else is not heard."},
+     .doc = "Sessions of all workers; each takes a descriptor and about 4 KiB. All listeners "
+            "together have at most three quarters of the descriptors that the process may have. "
+            "Beyond it a new client takes the place of the quietest one that never sent again "
+            "after an answer, or else is not heard."},
     {.key = "max_sessions_per_source",
      .type = NU_INT,
      AT(max_per_source),

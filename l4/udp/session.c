@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define COARSE_MS      128  /* timers of many sessions fall together: one wake-up ends them all */
 #define DRAIN_QUIET_MS 1000 /* so quiet, a session that drains is over */
@@ -21,6 +22,13 @@
 #define STRANGER_MS                                                                                \
     10 /* who came just now is not evicted, even if all are new: a server nearby has answered by   \
           then */
+
+/* Of the descriptors that this process may have, the part for sessions of all listeners together:
+ * whoever forges senders leaves the others enough to work with. */
+#define FDS_SHARE(fds) ((fds) / 4 * 3)
+
+static _Atomic int64_t all_sessions;
+static int64_t most_sessions = INT32_MAX; /* written before there are threads */
 
 struct front {
     struct nu_filter filter;
@@ -117,6 +125,30 @@ const struct nu_filter_type nu_udp_front = {
     .close = front_close,
 };
 
+/* --- its place among all --- */
+
+void nu_udp_sessions_init(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < INT32_MAX)
+        most_sessions = FDS_SHARE((int64_t)files.rlim_max);
+}
+
+static void give_share(void)
+{
+    atomic_fetch_sub_explicit(&all_sessions, 1, memory_order_relaxed);
+}
+
+/* False: the listener has no room for one more, or we have none. */
+static bool take_room(struct listener *l)
+{
+    int64_t before = atomic_fetch_add_explicit(&all_sessions, 1, memory_order_relaxed);
+    if (before < most_sessions && nu_tally_take(l->tally, l->udp.max_sessions))
+        return true;
+    give_share();
+    return false;
+}
+
 /* --- the end --- */
 
 static void unlink_session(struct nu_udp_session *s)
@@ -148,6 +180,8 @@ static void closed(struct nu_chain *chain, void *ctx)
     struct nu_facts *facts = nu_chain_facts(chain);
     facts->bytes_in = s->rx_bytes;
     facts->bytes_out = s->tx_bytes;
+    if (!s->conn.uncounted)
+        give_share();
     nu_conn_closed(&s->conn, chain);
     nu_timer_disarm(&loop_of(s)->timers, &s->timer);
     unlink_session(s);
@@ -227,6 +261,7 @@ static bool evict(struct nu_udp_point *point)
         return false;
     unlink_session(s);
     nu_tally_give(s->conn.tally);
+    give_share();
     s->conn.uncounted = true;
     nu_udp_point_count(point, NU_UDP_EVICTED, 1);
     nu_chain_abort(s->conn.chain, NU_CAUSE_LIMIT);
@@ -236,9 +271,7 @@ static bool evict(struct nu_udp_point *point)
 static bool take_place(struct nu_udp_point *point)
 {
     struct listener *l = point->owner;
-    if (nu_tally_take(l->tally, l->udp.max_sessions))
-        return true;
-    if (evict(point) && nu_tally_take(l->tally, l->udp.max_sessions))
+    if (take_room(l) || (evict(point) && take_room(l)))
         return true;
     nu_stat_add(l->tally->stats, point->loop->shard, NU_LISTENER_CX_OVERFLOW, 1);
     return false;

@@ -29,6 +29,9 @@ struct nu_udp_session {
     bool muted;  /* refused: what comes is dropped without another look, for a while */
 };
 
+/* Learns how many descriptors there may be. Once, on main, before there are workers: later a
+ * sandbox does not let us ask. */
+void nu_udp_sessions_init(void);
 /* The session of this client, made if there is none; NULL: the listener has no room for it, or
  * takes no new ones. */
 struct nu_udp_session *nu_udp_session_of(struct nu_udp_point *point, const struct nu_udp_got *got,

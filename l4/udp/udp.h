@@ -8,8 +8,8 @@
 
 extern const struct nu_filter_type nu_filter_udp_proxy;
 
-/* Figures on the generated page, and the access log's operators for sessions. Once, before any
- * config is read. */
+/* Figures on the generated page, the access log's operators for sessions, and how many there may
+ * be. Once, before any config is read. */
 void nu_udp_register(void);
 
 /* How long the session on this chain may be quiet before it ends; 0 = for ever. Not a session of

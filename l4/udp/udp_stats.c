@@ -81,4 +81,5 @@ void nu_udp_register(void)
     nu_stats_register(&nu_udp_proxy_stats);
     nu_stats_register(&nu_udp_cluster_stats);
     nu_log_ops_register(ops, sizeof ops / sizeof *ops);
+    nu_udp_sessions_init();
 }

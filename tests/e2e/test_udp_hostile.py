@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import logs, netns, udp
+from lib import clients as tcp_clients, logs, netns, udp
 from lib.config import cluster, config
 from lib.netns import Row
 from lib.poll import SLOW, eventually
@@ -177,6 +177,25 @@ def test_no_descriptors_left(nuncio, peer):
     assert udp.answered(clients[-1], b"again")
     fails = proxy.stats()["cluster.c.upstream_cx_connect_fail"]
     assert fails == sum(row["cause"] == "no_descriptors" for row in logs.closed(proxy))  # another server would not have helped
+    for client in clients:
+        client.close()
+
+
+def test_datagrams_leave_descriptors_for_others(nuncio, peer):
+    """Where max_sessions is more than the descriptors there are, TCP clients of the same process are served all the same."""
+    proxy = nuncio(config(listeners=[listener({"udp_proxy": "c"}), listener({"udp_proxy": "c"}, name="too"),
+                                     {"name": "tcp", "bind": "127.0.0.1:0", "filters": ["echo"]}],
+                          clusters=[cluster(peer(udp.Server, lambda data, _peer: None))], drain_timeout="20ms"),
+                   under=("prlimit", "--nofile=256:256"))
+    clients = [udp.client(proxy.address(name)) for _ in range(200) for name in ("in", "too")]
+    for client in clients:
+        client.send(b"x")
+    proxy.wait_stat("listener.too.downstream_cx_overflow", lambda now: now and now > 50)
+    for _ in range(20):
+        with proxy.connect("tcp") as tcp:
+            tcp.sendall(b"served")
+            assert tcp_clients.recv_exactly(tcp, 6) == b"served"
+    assert proxy.stats()["udp.c.downstream_sess_active"] == 192
     for client in clients:
         client.close()
 
