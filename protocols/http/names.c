@@ -89,7 +89,7 @@ enum nu_method nu_method_find(const char *name, size_t len)
 {
     for (unsigned m = NU_METHOD_OTHER + 1; m < NU_METHOD_COUNT; m++) {
         size_t i = 0;
-        while (i < len && name[i] == methods[m].name[i])
+        while (i < len && i < methods[m].len && name[i] == methods[m].name[i])
             i++;
         if (i == len && i == methods[m].len)
             return m;

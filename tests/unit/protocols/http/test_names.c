@@ -65,6 +65,7 @@ static void methods_are_found_in_their_case(void **state)
     assert_int_equal(nu_method_find("get", 3), NU_METHOD_OTHER);
     assert_int_equal(nu_method_find("GETS", 4), NU_METHOD_OTHER);
     assert_int_equal(nu_method_find("", 0), NU_METHOD_OTHER);
+    assert_int_equal(nu_method_find("PUT\0POST", 8), NU_METHOD_OTHER); /* no byte behind its end */
     assert_string_equal(nu_method_str(NU_METHOD_OTHER), "");
 }
 
