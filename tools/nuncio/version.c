@@ -3,6 +3,8 @@
 
 #include <ares.h>
 #include <event2/event.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 #include <seccomp.h>
 #include <yaml.h>
 
@@ -13,5 +15,9 @@ void nu_version_print(FILE *out)
     fprintf(out, "libyaml %s\n", yaml_get_version_string());
     const struct scmp_version *seccomp = seccomp_version();
     fprintf(out, "libseccomp %u.%u.%u\n", seccomp->major, seccomp->minor, seccomp->micro);
+    char pcre2[64] = "";
+    if (pcre2_config(PCRE2_CONFIG_VERSION, NULL) < (int)sizeof pcre2)
+        pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
+    fprintf(out, "PCRE2 %s\n", pcre2);
     fprintf(out, "c-ares %s\n", ares_version(NULL));
 }
