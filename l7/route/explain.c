@@ -72,13 +72,13 @@ static void tell_method(const struct teller *t, const struct route *r, size_t at
 static void tell_header(const struct teller *t, const struct route *r, size_t at)
 {
     const struct route_value *value = (const struct route_value *)r->match.headers.items + at;
-    fprintf(t->out, "not so: header %s", route_value_text(value, t->arena));
+    fprintf(t->out, "not so: %s", route_value_text(value, "header", t->arena));
 }
 
 static void tell_query(const struct teller *t, const struct route *r, size_t at)
 {
     const struct route_value *value = (const struct route_value *)r->match.query.items + at;
-    fprintf(t->out, "not so: parameter %s", route_value_text(value, t->arena));
+    fprintf(t->out, "not so: %s", route_value_text(value, "parameter", t->arena));
 }
 
 static tell_fn *const tellers[] = {
@@ -134,7 +134,7 @@ static void put_values(FILE *out, struct nu_arena *arena, const char *what,
     const struct route_value *values = vec->items;
     const char **texts = nu_arena_alloc(arena, (vec->count + 1) * sizeof *texts);
     for (size_t i = 0; i < vec->count; i++)
-        texts[i] = route_value_text(&values[i], arena);
+        texts[i] = route_value_text(&values[i], what, arena);
     put_sorted(out, arena, what, texts, vec->count);
 }
 

@@ -66,8 +66,9 @@ static enum nu_err check_normal(struct nu_conf *conf, struct nu_arena *arena,
     if (error == NU_PATH_FINE && normal.len == len && memcmp(normal.at, text, len) == 0)
         return NU_OK;
     nu_conf_error(conf, node, "no request has this in its path: %s",
-                  error ? nu_path_error_str(error)
-                        : "dot segments and needless escapes are taken out before");
+                  error == NU_PATH_ESCAPE ? "behind \"%\" stand two hexadecimal digits"
+                  : error                 ? "it would be refused"
+                          : "dot segments and needless escapes are taken out before");
     if (!error)
         nu_conf_guess(conf, nu_arena_strndup(arena, normal.at, normal.len - prefix));
     return NU_ERR_CONFIG;
@@ -119,7 +120,7 @@ static enum nu_err parse_method(struct nu_conf *conf, struct nu_arena *arena,
 static const struct nu_field match_fields[] = {
     {.key = "host",
      .type = NU_CUSTOM,
-     .flags = NU_LIST,
+     .flags = NU_LIST | NU_NONEMPTY,
      .item = sizeof(const char *),
      .parse = parse_host,
      .shown = "host",

@@ -94,7 +94,7 @@ enum nu_err nu_regex_parse(struct nu_conf *conf, struct nu_arena *arena, const s
     int error;
     size_t offset;
     *(const struct nu_regex **)out = NULL;
-    if (node->kind != NU_NODE_SCALAR || nu_node_is_null(node)) {
+    if (node->kind != NU_NODE_SCALAR || nu_node_is_null(node) || !*node->text) {
         nu_conf_error(conf, node, "expected a regular expression");
         return NU_ERR_CONFIG;
     }
@@ -164,7 +164,8 @@ static enum nu_err check_edit(struct nu_conf *conf, struct nu_arena *arena,
             return NU_ERR_CONFIG;
         }
         if (digit && (uint32_t)(p[1] - '0') > edit->regex->groups) {
-            nu_conf_error(conf, with, "\\%c: the pattern has %u groups", p[1], edit->regex->groups);
+            nu_conf_error(conf, with, "\\%c: the pattern has %u group%s", p[1], edit->regex->groups,
+                          edit->regex->groups == 1 ? "" : "s");
             return NU_ERR_CONFIG;
         }
         p++;

@@ -99,7 +99,7 @@ struct route_view route_view_of(const struct nu_http_head *request)
     const char *mark = path.len ? memchr(path.at, '?', path.len) : NULL;
     size_t len = mark ? (size_t)(mark - path.at) : path.len;
     view.host = route_host_of(request->authority);
-    view.path = nu_text(path.at, len);
+    view.path = nu_text(len ? path.at : "", len);
     view.query = mark ? nu_text(mark + 1, path.len - len - 1) : nu_text("", 0);
     /* An extended CONNECT (RFC 8441) is what GET with Upgrade is in HTTP/1. */
     view.connect = request->method_id == NU_METHOD_CONNECT && request->protocol.len == 0;

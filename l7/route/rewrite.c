@@ -136,7 +136,7 @@ enum nu_err route_put_path(const struct nu_route_rewrite *rewrite, const struct 
     struct route_out raw = {.arena = out->arena, .max = out->max};
     if (!put_raw(rewrite, view->path, &raw) || raw.too_long)
         return NU_ERR_LIMIT;
-    struct nu_text rest = nu_text(raw.at, raw.len);
+    struct nu_text rest = nu_text(raw.len ? raw.at : "", raw.len);
     while (rest.len && (*rest.at == '/' || *rest.at == '\\'))
         rest = nu_text(rest.at + 1, rest.len - 1);
     route_put_str(out, "/");

@@ -27,10 +27,10 @@ enum nu_err route_path_text(struct nu_conf *conf, struct nu_arena *arena,
         if (*text == '?')
             nu_conf_error(conf, node, "the query is no part of the path: see match.query");
         else
-            nu_conf_error(conf, node, "paths have no \"%s\" as it is: write its escape, %%%02X",
-                          *text == ' '   ? " "
-                          : *text == '#' ? "#"
-                                         : "byte like this",
+            nu_conf_error(conf, node, "a path has %s only as its escape, %%%02X",
+                          *text == ' '   ? "a space"
+                          : *text == '#' ? "\"#\""
+                                         : "this byte",
                           (unsigned char)*text);
         return NU_ERR_CONFIG;
     }

@@ -268,12 +268,14 @@ bool route_query_fits(const struct route_value *value, struct nu_text query)
     return value->inverted;
 }
 
-const char *route_value_text(const struct route_value *value, struct nu_arena *arena)
+const char *route_value_text(const struct route_value *value, const char *what,
+                             struct nu_arena *arena)
 {
     static const char *const verbs[KINDS] = {"is", "begins with", "ends with", "contains",
                                              "matches"};
+    const char *no = value->inverted ? "no " : "";
     if (value->kind == ROUTE_VALUE_PRESENT)
-        return nu_arena_printf(arena, "%s%s", value->inverted ? "no " : "", value->name.at);
-    return nu_arena_printf(arena, "%s%s %s \"%s\"", value->inverted ? "no " : "", value->name.at,
-                           verbs[value->kind], value->text.at);
+        return nu_arena_printf(arena, "%s%s %s", no, what, value->name.at);
+    return nu_arena_printf(arena, "%s%s %s %s \"%s\"", no, what, value->name.at, verbs[value->kind],
+                           value->text.at);
 }

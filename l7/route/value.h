@@ -38,7 +38,8 @@ bool route_header_fits(const struct route_value *value, const struct nu_http_hea
 bool route_query_fits(const struct route_value *value, struct nu_text query);
 /* Takes the next parameter off a query, as it is written: nothing is decoded. False at its end. */
 bool route_query_next(struct nu_text *rest, struct nu_text *name, struct nu_text *value);
-/* `x-v is "2"`, `no d begins with "a"`; from the arena. */
-const char *route_value_text(const struct route_value *value, struct nu_arena *arena);
+/* `header x-v is "2"`, `no parameter d begins with "a"`; from the arena. */
+const char *route_value_text(const struct route_value *value, const char *what,
+                             struct nu_arena *arena);
 
 #endif
