@@ -46,5 +46,9 @@ void nu_tls_certs_print(FILE *out);
  * (client) a session to resume set; the caller sets the BIOs and frees it. NULL: out of memory.
  * `conn` has its filter set, and lives as long as the SSL. On a worker. */
 SSL *nu_tls_context_ssl(struct nu_tls_context *context, struct nu_tls_conn *conn);
+/* Our own certificate: the one that was shown, or as a server in a resumed session, where none is,
+ * one that would be for this name. After the handshake, where there is one; borrowed from the SSL.
+ */
+const X509 *nu_tls_context_own(const struct nu_tls_conn *conn);
 
 #endif

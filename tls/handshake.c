@@ -116,8 +116,9 @@ static void write_facts(struct tls *t)
     };
     if (peer)
         facts->peer = peer_facts(ssl, peer, arena);
-    if ((nu_tls_local_wanted() || nu_facts_wanted(NU_WANT_LOCAL_CERT)) && t->conn.shown)
-        facts->local = nu_tls_peer_new(SSL_get_certificate(ssl), true, arena);
+    if ((nu_tls_local_wanted() || nu_facts_wanted(NU_WANT_LOCAL_CERT)) &&
+        (tls_is_server(t) || t->conn.shown))
+        facts->local = nu_tls_peer_new(nu_tls_context_own(&t->conn), true, arena);
     nu_chain_facts(t->filter.chain)->tls = facts;
 }
 

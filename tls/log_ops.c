@@ -140,7 +140,7 @@ static bool upstream_failure(OP_ARGS)
         .name = (name_), .doc = (doc_), .value = NU_LOG_TEXT, .arg = NU_LOG_ARG_OPTIONAL,          \
         .prepare = nu_logtime_prepare, .write = (write_)                                           \
     }
-#define SIDE(PREFIX, side, peer)                                                                   \
+#define SIDE(PREFIX, side, peer, own)                                                              \
     TEXT(PREFIX "_TLS_VERSION", side##_version, "TLS version with the " peer ": `TLSv1.3`."),      \
         TEXT(PREFIX "_TLS_CIPHER", side##_cipher,                                                  \
              "Cipher suite with the " peer ", by OpenSSL's name."),                                \
@@ -171,8 +171,7 @@ static bool upstream_failure(OP_ARGS)
         TIME(PREFIX "_PEER_CERT_V_END", side##_end,                                                \
              "Until when the " peer "'s certificate is valid; the same."),                         \
         LOCAL(PREFIX "_LOCAL_SUBJECT", side##_local_subject,                                       \
-              "Subject of the certificate that we showed the " peer                                \
-              "; absent where a session was resumed, or none was asked for."),                     \
+              "Subject of the certificate that we showed the " peer own "."),                      \
         LOCAL(PREFIX "_LOCAL_DNS_SAN", side##_local_dns,                                           \
               "Host names in the certificate that we showed the " peer "."),                       \
         LOCAL(PREFIX "_LOCAL_URI_SAN", side##_local_uri,                                           \
@@ -183,8 +182,9 @@ static bool upstream_failure(OP_ARGS)
               "IP addresses in the certificate that we showed the " peer ".")
 
 static const struct nu_log_op ops[] = {
-    SIDE("DOWNSTREAM", client, "client"),
-    SIDE("UPSTREAM", server, "server"),
+    SIDE("DOWNSTREAM", client, "client", ""),
+    SIDE("UPSTREAM", server, "server",
+         "; absent where it asked for none, or a session was resumed"),
     TEXT("TLS_JA3_FINGERPRINT", ja3,
          "JA3 of the ClientHello, where TLS is terminated or a match needed the hello."),
     TEXT("TLS_JA4_FINGERPRINT", ja4, "JA4 of the ClientHello, in the same places."),

@@ -152,6 +152,19 @@ static int on_cert(SSL *ssl, void *arg)
     return use(ssl, &pick);
 }
 
+const X509 *nu_tls_context_own(const struct nu_tls_conn *conn)
+{
+    struct tls_pick pick;
+    const struct tls_creds *creds = tls_creds_of(SSL_get_SSL_CTX(conn->ssl));
+    const struct nu_facts_more *more = nu_chain_facts(conn->filter->chain)->more;
+    const char *name = more ? more->sni : NULL; /* OpenSSL forgets it where TLS 1.2 resumes */
+    bool chosen = conn->shown || conn->context->role == NU_TLS_CLIENT || !creds->names;
+    if (chosen || !name || nu_domain_is_ip(name, strlen(name)))
+        return SSL_get_certificate(conn->ssl);
+    pick_name(conn->ssl, creds, name, &pick);
+    return pick.count ? pick.cert[0]->leaf : SSL_get_certificate(conn->ssl);
+}
+
 /* Our order counts. Without a common one the client is told so (RFC 7301 3.2). */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *len,
                    const unsigned char *theirs, unsigned their_len, void *arg)

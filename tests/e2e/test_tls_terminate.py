@@ -1,4 +1,5 @@
 """TLS terminated on a listener: which certificate, version, cipher and protocol a client gets, and what a config may get wrong."""
+import json
 import socket
 
 import pytest
@@ -71,6 +72,17 @@ def test_certificate_by_name_and_by_what_the_client_can(nuncio, several):
     for options, subject, signature in rows:
         said = echo_once(address, *options)
         assert (said.subject, said.signature) == (f"CN = {subject}", signature), options
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_our_own_certificate_is_told_of_resumed_sessions_too(nuncio, several, tmp_path, version):
+    """No certificate is shown then; it is the name's all the same, not the default one."""
+    log = {"path": "own.json", "json": {"own": "%DOWNSTREAM_LOCAL_DNS_SAN%", "resumed": "%DOWNSTREAM_TLS_RESUMED%"}}
+    proxy = nuncio(config(listeners=[listener("echo", access_log=log, tls={"certificates": [c.pair() for c in several.values()]})]))
+    session, name = tmp_path / "session", ("-servername", "c.b.test", version)
+    echo_once(proxy.address("in"), *name, "-sess_out", session)
+    assert echo_once(proxy.address("in"), *name, "-sess_in", session).reused
+    assert [json.loads(row) for row in proxy.file_lines("own.json", 2)] == [{"own": "c.b.test", "resumed": word} for word in ("no", "yes")]
 
 
 def test_name_with_the_wrong_kind_of_key_alone(terminate, several):
