@@ -33,10 +33,12 @@ void nu_join(struct nu_filter *left, struct nu_filter *right)
     nu_assert(l && r && !l->peer && !r->peer);
     nu_assert(left->chain->loop == right->chain->loop);
     nu_assert(left->chain->end[NU_FWD] == left && right->chain->end[NU_REV] == right);
-    nu_assert(right->next[NU_FWD] && !nu_bit(left, NU_B_ENDED, NU_REV));
+    nu_assert(right->next[NU_FWD] && !nu_bit(right, NU_B_ENDED, NU_FWD));
+    nu_assert(!nu_bit(left, NU_B_ENDED, NU_REV));
     *l = (struct nu_joint){.self = left, .peer = r};
     *r = (struct nu_joint){.self = right, .peer = l};
     nu_bit_set(left, NU_B_ARRIVED, NU_REV, false); /* an earlier partner's END was its own */
+    nu_bit_set(right, NU_B_ARRIVED, NU_FWD, false);
     nu_chain_enter(left->chain);
     nu_chain_enter(right->chain);
     left->chain->dirty = right->chain->dirty = 1;
@@ -46,13 +48,13 @@ void nu_join(struct nu_filter *left, struct nu_filter *right)
 
 void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev)
 {
-    nu_assert(!joint->sent);
-    if (ev->kind == NU_END)
-        joint->sent = (uint8_t)(ev->u.end.how + 1);
     if (!joint->peer) {
         nu_ev_free(ev);
         return;
     }
+    nu_assert(!joint->sent);
+    if (ev->kind == NU_END)
+        joint->sent = (uint8_t)(ev->u.end.how + 1);
     struct nu_filter *partner = joint->peer->self;
     struct nu_chain *chain = partner->chain;
     nu_chain_enter(chain);
