@@ -81,6 +81,14 @@ const char *nu_side_str(enum nu_side side);
       "the endpoint broke the rules of TLS after the handshake, or reported an error")             \
     X(UPSTREAM_CUT, "upstream_truncated", "UC", TRUNCATED, UPSTREAM,                               \
       "the endpoint closed its TLS connection without close_notify")                               \
+    X(CLIENT_GONE, "client_gone", "DC", CANCELLED, CLIENT,                                         \
+      "the client closed its half, and no response began within a second")                         \
+    X(UPSTREAM_PROTOCOL, "upstream_protocol_error", "UPE", CANCELLED, UPSTREAM,                    \
+      "the server's response breaks the rules of its protocol")                                    \
+    X(UPSTREAM_SHORT, "upstream_incomplete", "UC", TRUNCATED, UPSTREAM,                            \
+      "the server closed in the midst of a response")                                              \
+    X(RESPONSE_TIMEOUT, "response_timeout", "UT", TIMEOUT, LOCAL,                                  \
+      "the response took longer than its route's timeout")                                         \
     X(DRAIN, "drain_timeout", "DT", CANCELLED, LOCAL, "still open at drain_timeout")               \
     X(NO_FDS, "no_descriptors", "UF", CANCELLED, LOCAL, "out of file descriptors")                 \
     X(INTERNAL, "internal_error", "-", CANCELLED, LOCAL, "a system call failed")

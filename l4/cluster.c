@@ -29,6 +29,8 @@ struct build {
     struct nu_strmap *first_use; /* name -> node */
 };
 
+static void (*retiring)(struct nu_cluster *cluster, unsigned shard);
+
 struct nu_cluster *nu_cluster_find(struct nu_clusters *clusters, const char *name)
 {
     return clusters ? nu_strmap_get_str(clusters->by_name, name) : NULL;
@@ -74,6 +76,17 @@ static void make_views(struct nu_cluster *cluster)
         cluster->view[i].set = cl_set_empty();
 }
 
+/* P1: the header says who it is, the address is its own, or it chose the server. */
+static bool is_per_client(const struct nu_cluster *c)
+{
+    bool is = c->proxy_header != NU_PROXY_NONE || c->found || c->connect.opt.transparent;
+    for (const struct nu_ext *e = *nu_cluster_schema.ext; e; e = e->next) {
+        const void *value = nu_ext_get(c->ext, e);
+        is = is || (value && e->per_client && e->per_client(value));
+    }
+    return is;
+}
+
 static struct nu_cluster *make(struct build *b, const struct nu_node *node, const char *text)
 {
     struct nu_arena *arena = nu_arena_new(ARENA_FIRST);
@@ -92,6 +105,7 @@ static struct nu_cluster *make(struct build *b, const struct nu_node *node, cons
         nu_ext_places(&(struct nu_ext_values){&nu_cluster_schema, c->pub.ext}, arena, c->pub.near);
     nu_counted_setup(&c->pub.counted, arena, release);
     cl_chosen_make(c);
+    c->pub.per_client = is_per_client(&c->pub);
     make_views(&c->pub);
     return &c->pub;
 }
@@ -213,6 +227,11 @@ static void cl_stop(struct cl_cluster *c)
     cl_chosen_stop(c);
 }
 
+void nu_clusters_on_retire(void (*fn)(struct nu_cluster *cluster, unsigned shard))
+{
+    retiring = fn;
+}
+
 void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, unsigned shard)
 {
     for (size_t i = 0; i < nu_clusters_count(gone); i++) {
@@ -221,6 +240,8 @@ void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, u
             continue;
         if (shard == nu_workers_count())
             cl_stop(cl_of(cluster)); /* from now on no set may be sent */
+        if (retiring)
+            retiring(cluster, shard);
         nu_counted_retire_on(&cluster->counted, shard);
     }
 }

@@ -19,6 +19,7 @@ struct nu_loop;
 struct nu_original_dst;
 struct nu_dynamic_forward;
 struct nu_found;
+struct nu_pool;
 
 /* The endpoints of one priority: neighbours in the set, with a part of the schedule. */
 struct nu_endpoint_group {
@@ -58,8 +59,31 @@ enum nu_cluster_stat {
     NU_CLUSTER_CX_DESTROY_REMOTE,
     NU_CLUSTER_CX_RX_BYTES,
     NU_CLUSTER_CX_TX_BYTES,
-    NU_CLUSTER_CX_CONNECT_MS, /* histogram */
-    NU_CLUSTER_CX_LENGTH_MS,  /* histogram */
+    NU_CLUSTER_CX_CONNECT_MS,  /* histogram */
+    NU_CLUSTER_CX_LENGTH_MS,   /* histogram */
+    NU_CLUSTER_CX_HTTP1_TOTAL, /* from here on: of layers that see requests */
+    NU_CLUSTER_CX_IDLE_TIMEOUT,
+    NU_CLUSTER_CX_PROTOCOL_ERROR,
+    NU_CLUSTER_CX_DESTROY_WITH_ACTIVE_RQ,
+    NU_CLUSTER_RQ_TOTAL,
+    NU_CLUSTER_RQ_ACTIVE,
+    NU_CLUSTER_RQ_COMPLETED,
+    NU_CLUSTER_RQ_1XX,
+    NU_CLUSTER_RQ_2XX,
+    NU_CLUSTER_RQ_3XX,
+    NU_CLUSTER_RQ_4XX,
+    NU_CLUSTER_RQ_5XX,
+    NU_CLUSTER_RQ_PENDING_TOTAL,
+    NU_CLUSTER_RQ_PENDING_ACTIVE,
+    NU_CLUSTER_RQ_PENDING_FAILURE_EJECT,
+    NU_CLUSTER_RQ_CANCELLED,
+    NU_CLUSTER_RQ_TIMEOUT,
+    NU_CLUSTER_RQ_RX_RESET,
+    NU_CLUSTER_RQ_TX_RESET,
+    NU_CLUSTER_RQ_RETRY,
+    NU_CLUSTER_RQ_RETRY_SUCCESS,
+    NU_CLUSTER_RQ_RETRY_LIMIT_EXCEEDED,
+    NU_CLUSTER_RQ_TIME_MS, /* histogram */
     NU_CLUSTER_MEMBERSHIP_TOTAL,
     NU_CLUSTER_MEMBERSHIP_HEALTHY,
     NU_CLUSTER_MEMBERSHIP_CHANGE,
@@ -88,6 +112,7 @@ struct nu_cluster {
     void **ext;                              /* what higher layers add (tls, protocol) */
     struct nu_place near[NU_EXT_PLACES_MAX]; /* those of them that are filters of a leg */
     unsigned near_count;
+    bool per_client; /* a connection speaks for the client it was opened for, and serves no other */
     _Atomic int64_t cx_active;    /* legs of all workers, against max_connections */
     struct nu_cluster_view *view; /* by shard; a cache line each */
 };
@@ -96,6 +121,8 @@ struct nu_cluster {
 struct nu_cluster_view {
     alignas(64) struct nu_endpoint_set *set; /* never NULL; may be empty */
     uint32_t next;                           /* place in the schedule */
+    struct nu_pool *pool; /* idle connections, of the layer that keeps them */
+    bool retired;         /* and keeps no more of them */
 };
 
 struct nu_clusters; /* all clusters of a generation */
@@ -120,6 +147,10 @@ void nu_clusters_discard(struct nu_clusters *clusters, struct nu_clusters *old);
 /* On each shard after it has taken the next generation: retires the clusters of `gone` that `next`
  * lacks. */
 void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, unsigned shard);
+
+/* Has `fn` called on each shard when it lets go of a cluster: what is kept in its view's pool ends.
+ * One for the program, before any config is read. */
+void nu_clusters_on_retire(void (*fn)(struct nu_cluster *cluster, unsigned shard));
 
 /* Whether one of its endpoints is a UNIX socket. Main thread. */
 bool nu_cluster_has_unix(const struct nu_cluster *cluster);

@@ -56,6 +56,10 @@ struct nu_chain_conf {
     struct nu_tally *tally; /* its listener's figures */
 };
 
+/* The config of the chain that a client's connection is on, for those who outlive it and pin that
+ * themselves; NULL: it is no connection of a listener. On its worker. */
+struct nu_chain_conf *nu_listener_chain_conf(const struct nu_chain *connection);
+
 /* "listener.<name>": enum nu_listener_stat. */
 extern const struct nu_stat_group nu_listener_stats;
 

@@ -26,6 +26,14 @@ static void closed(struct nu_chain *chain, void *ctx)
 
 static const struct nu_chain_owner owner = {closed, gone};
 
+struct nu_chain_conf *nu_listener_chain_conf(const struct nu_chain *connection)
+{
+    if (nu_chain_owner(connection) != &owner)
+        return NULL;
+    const struct listener_conn *conn = nu_chain_owner_ctx(connection);
+    return conn->conf;
+}
+
 /* --- the choice of a chain --- */
 
 static bool needs_sniff(const struct listener *l, const struct nu_facts *facts)

@@ -58,9 +58,9 @@ void nu_upstream_timed_out(const struct nu_upstream *up, struct nu_filter *f)
             (long long)up->cluster->connect_timeout_ms);
 }
 
-/* What the handshake found out, for the client's log line. */
-static void tell_tls(const struct nu_upstream *up, const struct nu_filter *f,
-                     struct nu_chain *owner)
+/* What the handshake found out. */
+void nu_upstream_tell(const struct nu_upstream *up, const struct nu_filter *f,
+                      struct nu_chain *owner)
 {
     const struct nu_tls_facts *tls = nu_chain_facts(f->chain)->tls;
     if (tls && up->cluster->near_count > 0)
@@ -72,7 +72,7 @@ void nu_upstream_ready(struct nu_upstream *up, const struct nu_filter *f, struct
     up->ready = true;
     record_age(up, f, NU_CLUSTER_CX_CONNECT_MS);
     if (owner)
-        tell_tls(up, f, owner);
+        nu_upstream_tell(up, f, owner);
 }
 
 /* The reason that only the handshake knows. */
@@ -218,6 +218,7 @@ static struct nu_chain *new_chain(struct nu_filter *owner, const struct nu_place
     if (!facts.upstream_host) /* else the client chose it, and an address may have many names */
         facts.upstream_host = endpoint->name;
     facts.tls = facts.upstream_tls = NULL;
+    facts.stream = NULL;
     struct nu_chain *chain = nu_chain_new(loop, places, count, &facts, NULL, NULL);
     nu_chain_facts(chain)->more = NULL;
     return chain;

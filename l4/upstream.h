@@ -35,6 +35,9 @@ void nu_upstream_begin(struct nu_upstream *up, struct nu_filter *f, struct nu_cl
                        struct nu_endpoint *endpoint);
 /* Connected and all handshakes done; once. `owner`: the chain whose log is to know, or NULL. */
 void nu_upstream_ready(struct nu_upstream *up, const struct nu_filter *f, struct nu_chain *owner);
+/* The same news for another owner's log, where the connection serves several. */
+void nu_upstream_tell(const struct nu_upstream *up, const struct nu_filter *f,
+                      struct nu_chain *owner);
 /* For a timer of the first filter: fails the chain. */
 void nu_upstream_timed_out(const struct nu_upstream *up, struct nu_filter *f);
 /* In `close`, before the joint is parted: counts how it ended and gives all back. */

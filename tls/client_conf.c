@@ -222,6 +222,12 @@ static enum nu_err parse(struct nu_conf *conf, struct nu_arena *arena, const str
     return NU_OK;
 }
 
+static bool is_per_client(const void *value)
+{
+    const struct tls_context *context = value;
+    return context->conf.client->sni_from_client;
+}
+
 struct nu_ext nu_tls_of_cluster = {
     .field = {.key = "tls",
               .type = NU_CUSTOM,
@@ -230,4 +236,5 @@ struct nu_ext nu_tls_of_cluster = {
               .shown = "map",
               .doc = "Speaks TLS with the servers, and verifies who they are."},
     .place = tls_context_place,
+    .per_client = is_per_client,
 };

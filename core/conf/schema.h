@@ -86,6 +86,8 @@ struct nu_ext {
     /* The filter that a value stands for, beside the socket of the chains or legs it is written
      * for; NULL = none. What `out` refers to lives until `owner` is freed (main thread). */
     void (*place)(void *value, struct nu_arena *owner, struct nu_place *out);
+    /* Whether a leg so made speaks for the one client it was opened for; NULL = it does not. */
+    bool (*per_client)(const void *value);
     struct nu_ext *next;
     unsigned slot;
 };
