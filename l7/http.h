@@ -66,8 +66,9 @@ struct nu_http_conf {
     int slashes;        /* enum nu_slashes */
     bool merge_slashes; /* "//" is "/" */
     struct nu_forwarded_conf forwarded;
-    struct nu_vec log_confs;                                     /* struct nu_access_log_conf */
-    const struct nu_node *filter_list, *route_list, *reply_list; /* while it is read */
+    struct nu_vec log_confs;               /* struct nu_access_log_conf */
+    struct nu_vec routes_raw, replies_raw; /* nodes; this and the next while it is read */
+    const struct nu_node *filter_list;
 
     /* --- prepared --- */
     struct nu_h1_limits limits;

@@ -14,7 +14,7 @@
 #include "protocols/http/head.h"
 
 struct nu_http_conf;
-struct nu_http_counters;
+struct nu_chain_conf;
 struct nu_route;
 struct nu_cluster;
 
@@ -37,7 +37,7 @@ struct nu_cluster;
     X(SERVER_ERROR, "UPE", "the server broke the protocol")
 
 #define NU_STREAM_FLAG(id, letters, doc) NU_FLAG_##id,
-enum nu_stream_flag { NU_STREAM_FLAGS(NU_STREAM_FLAG) NU_FLAG_COUNT };
+enum nu_stream_flag { NU_STREAM_FLAGS(NU_STREAM_FLAG) NU_FLAG_COUNT, NU_FLAG_NONE = NU_FLAG_COUNT };
 #undef NU_STREAM_FLAG
 const char *nu_stream_flag_str(enum nu_stream_flag flag);
 
@@ -61,9 +61,11 @@ struct nu_stream {
     int64_t first_byte_ms;         /* the response's head came from the server */
     int64_t response_ms;           /* the response was complete */
     int64_t deadline_ms;           /* of the request, set by the router; 0 = none */
-    void (*expired)(struct nu_filter *router); /* it has passed: called within the router */
     struct nu_filter *router;
-    uint64_t request_bytes, response_bytes; /* of bodies */
+    void (*expired)(struct nu_filter *router); /* that has passed: called within the router */
+    void (*answer)(struct nu_filter *router); /* to be answered with `status` now: within it, too */
+    struct nu_chain_conf *pinned;             /* of the connection, or NULL */
+    uint64_t request_bytes, response_bytes;   /* of bodies */
 };
 
 /* The stream that a filter belongs to. */
@@ -73,7 +75,7 @@ static inline struct nu_stream *nu_stream_of(const struct nu_filter *f)
 }
 static inline void nu_stream_flag(struct nu_stream *s, enum nu_stream_flag flag)
 {
-    s->flags |= 1u << flag;
+    s->flags |= flag == NU_FLAG_NONE ? 0 : 1u << flag;
 }
 
 /* The stream of `head`, in whose arena it is made and that it owns from now on: chooses the route,
@@ -81,9 +83,17 @@ static inline void nu_stream_flag(struct nu_stream *s, enum nu_stream_flag flag)
  * callback of the codec. */
 struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_http_conf *conf,
                                 struct nu_http_head *head, struct nu_arena *arena);
-/* The same for a request that could not be read: it is answered with `status` and logged. The
- * caller injects stream->request, then END. */
+/* The same for a request that could not be read: it is answered with `status` and logged. `head` is
+ * what was read of it, or NULL. The caller injects stream->request. */
 struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_http_conf *conf,
-                                    struct nu_arena *arena, unsigned status, const char *details);
+                                    struct nu_http_head *head, struct nu_arena *arena,
+                                    unsigned status, const char *details, enum nu_stream_flag flag);
+
+/* From the codec, in mid-stream: the request is answered with this, and its server is not waited
+ * for any more. If a response has begun, that is cut. */
+void nu_stream_answer(struct nu_stream *s, unsigned status, const char *details,
+                      enum nu_stream_flag flag);
+/* From the codec: this final head goes to the client now; adds what every response has. */
+void nu_stream_respond(struct nu_stream *s, struct nu_http_head *head);
 
 #endif

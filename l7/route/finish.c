@@ -46,11 +46,10 @@ static enum nu_err one_action(const struct reader *rd, struct route *r)
     return err;
 }
 
-/* Keys that would say nothing. */
+/* Keys that would say nothing, but for those that stand in every normalized route. */
 static enum nu_err fitting_keys(const struct reader *rd, const struct route *r)
 {
-    static const char *const cluster_only[] = {"timeout", "rewrite", "retry", "request_headers",
-                                               "upgrade"};
+    static const char *const cluster_only[] = {"rewrite", "retry", "request_headers"};
     static const char *const pathless[] = {"path", "path_prefix", "path_regex", "method"};
     const struct nu_node *match = nu_node_get(rd->node, "match"), *node;
     enum nu_err err = NU_OK;

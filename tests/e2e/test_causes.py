@@ -11,6 +11,7 @@ import pytest
 
 from lib import clients, held, logs, preload
 from lib.config import LOGS, cluster, config, listener, relay
+from lib.http import Origin, Stuck, front
 from lib.nuncio import ROOT, run_nuncio
 from lib.peers import Blackhole, Echo, Hang, Resetter, Script, Source
 from lib.pki import Ca
@@ -387,6 +388,40 @@ def upstream_truncated(t):
     return led_to(tls_out(t, tls_server(t, lambda tls: (tls.shutdown(socket.SHUT_WR), clients.how_it_ends(tls)))))
 
 
+def served(t, answer, **route):
+    """An http filter before a server that answers so, and a client that reads until the end."""
+    nuncio = t.nuncio(front(t.peer(Origin, answer), routes=[{"cluster": "c", **route}]))
+    with nuncio.connect("in") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        clients.how_it_ends(client)
+    return nuncio, {"layer": "sock"}
+
+
+def client_gone(t):
+    """Nobody knows whether a client that closed its half still reads."""
+    nuncio = t.nuncio(front(t.peer(Stuck)))
+    with nuncio.connect("in") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        clients.how_it_ends(client)
+    return nuncio, {"layer": "http"}
+
+
+def upstream_protocol_error(t):
+    return served(t, lambda request: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n")
+
+
+def upstream_incomplete(t):
+    return served(t, lambda request: request.conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"))
+
+
+def response_timeout(t):
+    def answer(request):
+        request.conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        clients.how_it_ends(request.conn)
+    return served(t, answer, timeout="200ms")
+
+
 def datagrams(t, **proxy):
     """One question and its answer through a UDP listener."""
     with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -493,6 +528,10 @@ ROWS = {
     "upstream_truncated": Row(upstream_truncated, "UC", "upstream"),
     "session_idle": Row(session_idle, None, "local"),
     "session_complete": Row(session_complete, None, "local"),
+    "client_gone": Row(client_gone, "DC", "client"),
+    "upstream_protocol_error": Row(upstream_protocol_error, "UPE", "upstream"),
+    "upstream_incomplete": Row(upstream_incomplete, "UC", "upstream"),
+    "response_timeout": Row(response_timeout, "UT", "local"),
     "drain_timeout": Row(drain, "DT", "local"),
     "no_descriptors": Row(no_descriptors, "UF", "local"),
     "internal_error": Row(internal_error, None, "local"),

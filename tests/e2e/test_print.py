@@ -96,9 +96,36 @@ def streams(files):
          "sniff_timeout": "3s", "access_log": logs,
          "chains": [{"name": "c", "match": match, "access_log": [], "tls": terminated(files),
                      "filters": [*byte_filters(files), {"tcp_proxy": {"clusters": [{"name": "a", "weight": 3}, {"name": "b"}], **proxy}}]},
+                    {"match": {"sni": "h.test"}, "filters": [http(files)]},
                     {"filters": [{"tcp_proxy": {"cluster": "c", **proxy}}]}]},
         {"bind": ["unix:/run/x y.sock", "127.0.0.1:0"], "mode": "0660", "tls": {"certificates": {"cert": files["cert"], "key": files["key"]}, "tickets": "off"},
          "filters": {"echo": {"idle_timeout": "90m"}}}]
+
+
+def http(files):
+    edits = {"set": {"x-a": "%PROTOCOL%"}, "add": {"x-b": "1"}, "remove": ["x-c"]}
+    match = {"host": ["a.test", "*.b.test"], "path_prefix": "/api/", "method": ["GET"], "headers": {"x": "1", "y": {"present": True}},
+             "query": {"d": "1"}}
+    routes = [
+        {"name": "r", "match": match, "clusters": [{"name": "a", "weight": 9}, {"name": "b"}], "timeout": "1s", "idle_timeout": "2s",
+         "rewrite": {"path_prefix": "/", "host": "b.test"}, "retry": {"when": ["5xx"], "attempts": 2},
+         "request_headers": edits, "response_headers": edits},
+        {"match": {"path": "/old"}, "redirect": {"path": "/new", "host": "c.test", "port": 8443, "scheme": "https", "status": 308, "strip_query": True}},
+        {"match": {"path_prefix": "/old2"}, "redirect": {"path_prefix": "/n"}},
+        {"match": {"path": "/old3"}, "redirect": {"path_regex": {"pattern": "x", "with": "y"}}},
+        {"match": {"path_regex": "^/u/[0-9]+$"}, "respond": {"status": 200, "body": "ok", "content_type": "a/b"}},
+        {"match": {"path": "/f"}, "respond": {"status": 200, "body_file": files["list"]}, "filters": {"throttle": "1KiB"}},
+        {"match": {"path": "/g"}, "cluster": "a", "rewrite": {"path": "/h"}},
+        {"match": {"path": "/i"}, "cluster": "a", "rewrite": {"path_regex": {"pattern": "x", "with": "y"}}},
+        {"cluster": "a", "upgrade": []}]
+    return {"http": {
+        "name": "i", "headers_timeout": "1s", "request_timeout": "2s", "stream_idle_timeout": "3s", "idle_timeout": "4s",
+        "max_header_bytes": "8KiB", "max_headers": 50, "max_body_bytes": "1MiB", "escaped_slashes": "reject", "merge_slashes": True,
+        "forward_client_cert": "sanitize_set", "trusted_hops": 1, "request_id": True, "preserve_request_id": True,
+        "request_id_in_response": True, "via": "me", "server_name": "", "access_log": "/dev/stdout", "filters": [{"throttle": "1MiB"}],
+        "client_cert_details": ["subject", "uri"], "local_replies": [
+            {"status": [503, "4xx"], "flags": "UH", "status_to": 500, "body": "sorry", "content_type": "a/b", "headers": edits},
+            {"body_file": files["list"]}], "routes": routes}}
 
 
 def every_key(files):
@@ -108,13 +135,18 @@ def every_key(files):
     servers = [{"address": "a.test:1", "weight": 3, "priority": 1}, "127.0.0.1:2", "unix:/run/y"]
     clusters = [
         {"name": "a", "endpoints": servers, "balance": "round_robin", "connect_timeout": "1500ms", "proxy_protocol": "v1",
-         "limits": {"connections": 9}, "tls": originated(files), "socket": {**SOCKET, "fast_open": True}},
+         "limits": {"connections": 9}, "panic_threshold": "20%", "health_check": {
+             "interval": "2s", "timeout": "1s", "healthy": 3, "unhealthy": 4, "jitter": "1%", "no_traffic_interval": "9s",
+             "unhealthy_interval": "1s", "edge_interval": "1s", "port": 99,
+             "http": {"path": "/h", "host": "h.test", "method": "HEAD", "expected": ["200", "3xx"], "headers": {"x-a": "1"}}},
+         "pool": {"max_idle": 9, "idle_timeout": "9s", "max_requests": 9}, "tls": originated(files), "socket": {**SOCKET, "fast_open": True}},
         {"name": "b", "original_dst": {"source": "proxy_protocol", "max_endpoints": 9, "keep": "9s", **NETWORKS}, "transparent": True,
          "tls": {"verify": "none", "sni": "a.test", "cert": files["cert"], "key": files["key"]}},
         {"name": "c", "dynamic_forward": {"allow": "*.a.test", "deny": ["b.a.test"], "addresses": NETWORKS, "port": 8443, "family": "v6",
                                           "max_hosts": 9, "max_pending": 9, "host_ttl": "9s", "dns_timeout": "1s"},
          "bind_source": {"address": ["127.0.0.1", "::1"], "interface": "lo", "freebind": True}},
         {"name": "d", "original_dst": {"enabled": True}},
+        {"name": "e", "endpoints": "127.0.0.1:3", "health_check": {"tcp": {"send": "PING\r\n", "receive": ["hex:0aff"]}}},
         {"name": "u", "dns": "a.test:53", "socket": {"dscp": "cs1"}, "bind_source": "127.0.0.1"}]
     return config(workers=2, admin="unix:/run/admin", drain_timeout="0", seccomp=False, core_dumps=True,
                   listeners=[*streams(files), datagrams], clusters=clusters)

@@ -11,7 +11,9 @@
 #include "l4/listener.h"
 #include "l4/tcp_proxy.h"
 #include "l4/udp/udp.h"
+#include "l7/http.h"
 #include "l7/log_ops.h"
+#include "l7/pool.h"
 #include "l7/probe.h"
 #include "tls/context.h"
 #include "tls/log_ops.h"
@@ -23,11 +25,11 @@
 static const struct nu_filter_type *const filters[] = {
     &nu_filter_echo,      &nu_filter_tcp_proxy,        &nu_filter_ip_filter,
     &nu_filter_throttle,  &nu_filter_connection_limit, &nu_filter_source_limit,
-    &nu_filter_udp_proxy,
+    &nu_filter_udp_proxy, &nu_filter_http,
 };
 
 static const char *const later[] = {
-    "http",       "tap",    "header_edit",  "cors",     "local_rate_limit",
+    "tap",    "header_edit",  "cors",     "local_rate_limit",
     "basic_auth", "buffer", "fault",        "compress", "websocket",
     "decompress", "csrf",   "health_check",
 };
@@ -37,6 +39,7 @@ static const struct nu_stat_group *const stats[] = {
     &nu_tcp_proxy_stats,
     &nu_logfile_stats,
     &nu_server_stats,
+    &nu_http_stats,
 };
 
 void nu_register_all(void)
@@ -58,5 +61,6 @@ void nu_register_all(void)
     nu_log_ops_l4();
     nu_log_ops_tls();
     nu_log_ops_l7();
+    nu_pool_register();
     nu_udp_register();
 }

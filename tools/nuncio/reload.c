@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/worker.h"
 #include "l4/cluster.h"
+#include "l7/http_conf.h"
 #include "l4/listener.h"
 #include "tls/context.h"
 #include "tools/nuncio/admin.h"
@@ -208,7 +209,7 @@ static enum nu_err bind_all(struct nu_generation *gen)
     struct nu_server *server = reload.server;
     struct nu_admin *admin;
     if (nu_clusters_try(gen->clusters, gen->conf) != NU_OK ||
-        nu_tls_contexts_open(gen->conf) != NU_OK)
+        nu_tls_contexts_open(gen->conf) != NU_OK || nu_http_logs_open(gen->conf) != NU_OK)
         return NU_ERR_CONFIG;
     if (nu_admin_change(server, gen, &admin) != NU_OK)
         return NU_ERR_CONFIG;

@@ -1,0 +1,436 @@
+/* Tries of one request; see attempt.h. */
+#include "l7/attempt.h"
+
+#include "core/assert.h"
+#include "l7/forwarded.h"
+#include "l7/h1_client.h"
+#include "l7/head_edit.h"
+#include "l7/http.h"
+#include "l7/route/route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct router *self_of(struct nu_filter *f)
+{
+    return (struct router *)f;
+}
+
+static struct nu_loop *loop_of(const struct router *r)
+{
+    return nu_filter_loop(&r->filter);
+}
+
+static void count(const struct router *r, enum nu_cluster_stat stat, int64_t n)
+{
+    nu_stat_add(r->pick.cluster->stats, loop_of(r)->shard, stat, n);
+}
+
+/* --- figures of a try --- */
+
+static void begin_count(struct router *r)
+{
+    r->counted = true;
+    r->try_ms = loop_of(r)->now_ms;
+    count(r, NU_CLUSTER_RQ_TOTAL, 1);
+    count(r, NU_CLUSTER_RQ_ACTIVE, 1);
+}
+
+static void end_count(struct router *r)
+{
+    if (!r->counted)
+        return;
+    r->counted = false;
+    count(r, NU_CLUSTER_RQ_ACTIVE, -1);
+}
+
+static void set_waiting(struct router *r, bool waiting)
+{
+    if ((r->state == ROUTER_WAITING) == waiting)
+        return;
+    count(r, NU_CLUSTER_RQ_PENDING_ACTIVE, waiting ? 1 : -1);
+    if (waiting)
+        count(r, NU_CLUSTER_RQ_PENDING_TOTAL, 1);
+}
+
+void router_set_state(struct router *r, enum router_state to)
+{
+    set_waiting(r, to == ROUTER_WAITING);
+    r->state = (uint8_t)to;
+}
+
+/* --- what is kept --- */
+
+void attempt_free(struct router *r)
+{
+    for (unsigned i = 0; i < r->kept_count; i++)
+        nu_slice_drop(&r->kept[i]);
+    free(r->kept);
+    r->kept = NULL;
+    r->kept_count = r->kept_cap = 0;
+    nu_pick_end(&r->pick);
+}
+
+static void forget_body(struct router *r)
+{
+    for (unsigned i = 0; i < r->kept_count; i++)
+        nu_slice_drop(&r->kept[i]);
+    r->kept_count = 0;
+    r->kept_bytes = 0;
+    r->lost = true;
+}
+
+static void keep(struct router *r, struct nu_slice data)
+{
+    nu_slice_keep(loop_of(r)->blocks, &data);
+    if (r->kept_count == r->kept_cap) {
+        r->kept_cap = r->kept_cap ? 2 * r->kept_cap : 4;
+        r->kept = realloc(r->kept, r->kept_cap * sizeof *r->kept);
+        nu_assert(r->kept != NULL);
+    }
+    r->kept[r->kept_count++] = data;
+    r->kept_bytes += (uint32_t)data.len;
+}
+
+/* --- towards the server --- */
+
+static void pass(struct router *r, struct nu_ev ev)
+{
+    nu_inject(&r->joint, NU_FWD, &ev);
+}
+
+static void send_all(struct router *r)
+{
+    struct nu_http_head *head = r->stream->request;
+    router_set_state(r, ROUTER_SENDING);
+    r->heard = false;
+    begin_count(r);
+    pass(r, (struct nu_ev){.kind = NU_HEAD, .u.head = &head->head});
+    for (unsigned i = 0; i < r->kept_count; i++)
+        pass(r, nu_ev_data(nu_slice_dup(r->kept[i])));
+    if (r->trailers)
+        pass(r, (struct nu_ev){.kind = NU_TRAIL, .u.head = r->trailers});
+    if (r->ended)
+        pass(r, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
+    nu_release(&r->filter, NU_FWD);
+}
+
+static void on_ready(struct nu_filter *f)
+{
+    struct router *r = self_of(f);
+    struct nu_facts *facts = nu_chain_facts(f->chain);
+    facts->connect_ms = (uint32_t)(loop_of(r)->now_ms - r->try_ms + 1);
+    send_all(r);
+}
+
+void attempt_data(struct router *r, struct nu_slice data)
+{
+    if (r->state == ROUTER_OVER) {
+        nu_slice_drop(&data);
+        return;
+    }
+    if (!r->lost && r->kept_bytes + data.len > NU_REPLAY_MAX && r->state >= ROUTER_SENDING)
+        forget_body(r);
+    if (!r->lost)
+        keep(r, nu_slice_dup(data));
+    if (r->state >= ROUTER_SENDING)
+        pass(r, nu_ev_data(data));
+    else
+        nu_slice_drop(&data);
+    if (r->state == ROUTER_WAITING && r->kept_bytes >= NU_REPLAY_MAX)
+        nu_hold(&r->filter, NU_FWD);
+}
+
+void attempt_trailers(struct router *r, struct nu_head *trailers)
+{
+    r->trailers = trailers;
+    if (r->state == ROUTER_SENDING || r->state == ROUTER_ANSWERED)
+        pass(r, (struct nu_ev){.kind = NU_TRAIL, .u.head = trailers});
+}
+
+void attempt_end(struct router *r)
+{
+    if (r->state == ROUTER_SENDING || r->state == ROUTER_ANSWERED)
+        pass(r, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
+}
+
+/* --- tries --- */
+
+static unsigned most_tries(const struct nu_route *route)
+{
+    int64_t most = route->retry.when ? route->retry.attempts + 1 : NU_TRIES_FREE;
+    return most < NU_TRIES_MOST ? (unsigned)most : NU_TRIES_MOST;
+}
+
+/* RFC 9110 9.2.2: once or twice makes no difference. */
+static bool is_idempotent(const struct nu_http_head *request)
+{
+    switch (request->method_id) {
+    case NU_METHOD_GET:
+    case NU_METHOD_HEAD:
+    case NU_METHOD_OPTIONS:
+    case NU_METHOD_TRACE:
+    case NU_METHOD_PUT:
+    case NU_METHOD_DELETE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Envoy's words for what came of the last try. */
+static const char *reset_reason(struct nu_result result, bool connected)
+{
+    if (result.cause == NU_CAUSE_UPSTREAM_PROTOCOL)
+        return "protocol error";
+    if (result.cause == NU_CAUSE_OVERFLOW)
+        return "overflow";
+    return connected ? "connection termination" : "connection failure";
+}
+
+static void underscore(char *text)
+{
+    for (; *text; text++)
+        if (*text == ' ')
+            *text = '_';
+}
+
+static enum nu_stream_flag flag_of(struct nu_result result, bool connected)
+{
+    if (result.cause == NU_CAUSE_UPSTREAM_PROTOCOL)
+        return NU_FLAG_SERVER_ERROR;
+    if (result.cause == NU_CAUSE_OVERFLOW)
+        return NU_FLAG_OVERFLOW;
+    return connected ? NU_FLAG_SERVER_GONE : NU_FLAG_CONNECT_FAILED;
+}
+
+/* No try is left: 502 for nonsense, 503 for all else, as Envoy answers. */
+static void give_up(struct router *r, struct nu_result result, bool connected)
+{
+    struct nu_stream *s = r->stream;
+    const char *reason = reset_reason(result, connected);
+    bool nonsense = result.cause == NU_CAUSE_UPSTREAM_PROTOCOL;
+    char *details = nu_arena_printf(s->arena, "upstream_reset_before_response_started{%s}", reason);
+    underscore(details);
+    nu_stream_flag(s, flag_of(result, connected));
+    if (r->tries > 1) {
+        nu_stream_flag(s, NU_FLAG_RETRIES);
+        count(r, NU_CLUSTER_RQ_RETRY_LIMIT_EXCEEDED, 1);
+    }
+    router_set_state(r, ROUTER_OVER);
+    router_reply(r, nonsense ? 502 : 503,
+                 nu_arena_printf(s->arena,
+                                 "upstream connect error or disconnect/reset before headers. reset "
+                                 "reason: %s",
+                                 reason),
+                 details);
+}
+
+static void no_endpoint(struct router *r)
+{
+    enum nu_cause cause;
+    const char *why;
+    struct nu_stream *s = r->stream;
+    count(r, NU_CLUSTER_CX_NONE_HEALTHY, 1);
+    router_set_state(r, ROUTER_OVER);
+    nu_stream_flag(s, NU_FLAG_NO_HEALTHY);
+    if (nu_pick_why(&r->pick, &cause, &why)) {
+        router_reply(r, cause == NU_CAUSE_DENIED || cause == NU_CAUSE_LOOP ? 403 : 503, "",
+                     nu_cause_str(cause));
+        return;
+    }
+    router_reply(r, 503, "no healthy upstream", "no_healthy_upstream");
+}
+
+/* A client of HTTP/1.0 may name no host; HTTP/1.1 has to (RFC 9112 3.2). */
+static void name_host(struct router *r)
+{
+    const struct nu_endpoint *endpoint = r->pick.endpoint;
+    const char *host = endpoint->addr.kind == NU_ADDR_UNIX ? "localhost" : endpoint->host;
+    if (r->hostless)
+        r->stream->request->authority = nu_text(host, strlen(host));
+}
+
+static void join(struct router *r)
+{
+    struct nu_stream *s = r->stream;
+    struct nu_h1_client_want want = {
+        .cluster = r->pick.cluster,
+        .endpoint = r->pick.endpoint,
+        .fresh = r->fresh,
+        .careful = !is_idempotent(s->request),
+        .ready = on_ready,
+    };
+    struct nu_facts *facts = nu_chain_facts(r->filter.chain);
+    facts->upstream = &r->pick.endpoint->addr;
+    facts->attempts++;
+    name_host(r);
+    r->tries++;
+    r->try_ms = loop_of(r)->now_ms;
+    switch (nu_h1_client_join(&r->filter, &want, &r->reused)) {
+    case NU_H1_CLIENT_READY:
+        send_all(r);
+        break;
+    case NU_H1_CLIENT_WAIT:
+        router_set_state(r, ROUTER_WAITING);
+        break;
+    case NU_H1_CLIENT_FULL:
+        count(r, NU_CLUSTER_CX_OVERFLOW, 1);
+        give_up(r, nu_result_of(NU_CAUSE_OVERFLOW), false);
+        break;
+    }
+}
+
+/* False: there is no endpoint left. */
+static bool next_endpoint(struct router *r)
+{
+    switch (nu_pick_next(&r->pick, &r->filter)) {
+    case NU_PICK_FOUND:
+        join(r);
+        return true;
+    case NU_PICK_WAIT:
+        router_set_state(r, ROUTER_WAITING);
+        return true;
+    case NU_PICK_NONE:
+        break;
+    }
+    return false;
+}
+
+static void on_picked(struct nu_filter *f)
+{
+    if (!next_endpoint(self_of(f)))
+        no_endpoint(self_of(f));
+}
+
+/* The head as the server is to see it. */
+static void prepare(struct router *r)
+{
+    struct nu_stream *s = r->stream;
+    struct nu_http_head *head = s->request;
+    nu_head_edits_apply(s->route->request_headers, head, r->filter.chain);
+    head->upgrade = nu_text("", 0);
+    nu_http_head_keep(head);
+}
+
+void attempt_first(struct router *r)
+{
+    struct nu_stream *s = r->stream;
+    struct nu_cluster *cluster = nu_route_cluster(s->route, nu_loop_random(loop_of(r)));
+    struct nu_text host = s->request->authority;
+    s->cluster = cluster;
+    nu_chain_facts(r->filter.chain)->cluster = cluster->name;
+    if (nu_route_rewrite(s->route, s->request, s->conf->limits.target_bytes)) {
+        router_reply(r, 414, "", "rewritten_path_too_long");
+        return;
+    }
+    if (s->request->authority.at != host.at)
+        nu_forwarded_host(s->request, host);
+    prepare(r);
+    r->hostless = s->request->authority.len == 0;
+    nu_pick_start(&r->pick, &r->filter, cluster, (uint8_t)most_tries(s->route), on_picked);
+    on_picked(&r->filter);
+}
+
+/* Whether it is safe, and worth it, to send the request once more. */
+static bool may_try_again(const struct router *r, bool connected)
+{
+    const struct nu_stream *s = r->stream;
+    if (r->lost || r->tries >= most_tries(s->route))
+        return false;
+    return !connected || (!r->heard && is_idempotent(s->request)) ||
+           (!r->heard && s->route->retry.when & NU_RETRY_RESET);
+}
+
+/* A kept connection that died says nothing about its endpoint: a new one to the same, as another
+ * may not be there. Else the next. */
+static bool try_again(struct router *r)
+{
+    if (r->reused) {
+        r->fresh = true;
+        join(r);
+        return true;
+    }
+    return next_endpoint(r);
+}
+
+bool attempt_failed(struct router *r, struct nu_result result)
+{
+    bool connected = r->counted;
+    end_count(r);
+    nu_part(&r->joint, result); /* usually the connection has done that itself */
+    if (connected)
+        count(r, NU_CLUSTER_RQ_RX_RESET, 1);
+    else
+        count(r, NU_CLUSTER_RQ_PENDING_FAILURE_EJECT, 1);
+    if (r->state == ROUTER_ANSWERED) {
+        nu_stream_flag(r->stream, flag_of(result, true));
+        r->stream->details = "upstream_reset_after_response_started{connection_termination}";
+        return true;
+    }
+    if (may_try_again(r, connected)) {
+        count(r, NU_CLUSTER_RQ_RETRY, 1);
+        if (try_again(r))
+            return false;
+    }
+    give_up(r, result, connected);
+    return false;
+}
+
+static bool wants_retry(const struct nu_retry *retry, unsigned status)
+{
+    if (status >= 500 && retry->when & NU_RETRY_5XX)
+        return true;
+    if (status >= 502 && status <= 504 && retry->when & NU_RETRY_GATEWAY_ERROR)
+        return true;
+    return status == 409 && retry->when & NU_RETRY_RETRIABLE_4XX;
+}
+
+bool attempt_head(struct router *r, struct nu_http_head *head)
+{
+    struct nu_stream *s = r->stream;
+    count(r, (enum nu_cluster_stat)(NU_CLUSTER_RQ_1XX + head->status / 100 - 1), 1);
+    if (wants_retry(&s->route->retry, head->status) && !r->lost &&
+        r->tries < most_tries(s->route)) {
+        end_count(r);
+        nu_part(&r->joint, (struct nu_result){.how = NU_CANCELLED, .side = NU_SIDE_LOCAL});
+        count(r, NU_CLUSTER_RQ_RETRY, 1);
+        if (next_endpoint(r))
+            return false;
+        no_endpoint(r);
+        return false;
+    }
+    if (r->tries > 1)
+        count(r, NU_CLUSTER_RQ_RETRY_SUCCESS, 1);
+    router_set_state(r, ROUTER_ANSWERED);
+    forget_body(r);
+    s->first_byte_ms = loop_of(r)->now_ms;
+    nu_head_edits_apply(s->route->response_headers, head, r->filter.chain);
+    return true;
+}
+
+void attempt_over(struct router *r)
+{
+    end_count(r);
+    count(r, NU_CLUSTER_RQ_COMPLETED, 1);
+    nu_stat_record(r->pick.cluster->stats, loop_of(r)->shard, NU_CLUSTER_RQ_TIME_MS,
+                   (uint64_t)(loop_of(r)->now_ms - r->try_ms));
+}
+
+void attempt_timed_out(struct router *r)
+{
+    if (r->pick.cluster)
+        count(r, NU_CLUSTER_RQ_TIMEOUT, 1);
+}
+
+void attempt_cancel(struct router *r, struct nu_result result)
+{
+    if (!r->pick.cluster)
+        return;
+    if (r->state == ROUTER_WAITING)
+        count(r, NU_CLUSTER_RQ_CANCELLED, 1);
+    else if (r->counted)
+        count(r, NU_CLUSTER_RQ_TX_RESET, 1);
+    end_count(r);
+    nu_part(&r->joint, result);
+}

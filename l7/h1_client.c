@@ -1,0 +1,508 @@
+/* The HTTP/1 side towards servers; see h1_client.h.
+ *
+ *   ~joint~ h1_client | [tls] | [proxy_protocol] | sock
+ *
+ * Faces: a joint to a router on the left, bytes on the right. Sees everything. Stores: bytes that
+ * came behind a response's end (an error: the connection ends), and the head being read (capped).
+ * END from the server ends the connection; what it means for the response is the parser's to say.
+ * Holds nothing: the socket holds until it is connected, which the connect timer bounds; a router
+ * that is slow to take holds through the joint. Its timers: connecting, and idle while it is kept.
+ * `close` parts the joint, so that the router learns by END(result), and leaves the pool. */
+#include "l7/h1_client.h"
+
+#include "core/assert.h"
+#include "l4/sock.h"
+#include "l4/upstream.h"
+#include "l7/pool.h"
+#include "l7/stream.h"
+#include "protocols/http/h1.h"
+#include "protocols/http/h1_write.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+enum { TIMER_CONNECT, TIMER_IDLE };
+
+enum client_state {
+    CLIENT_CONNECTING, /* joined, not ready */
+    CLIENT_BUSY,       /* joined: a request is in progress */
+    CLIENT_KEPT,       /* in the pool, not joined */
+    CLIENT_ENDING,     /* nothing of it may be used any more */
+};
+
+/* What of the exchange in progress is over. */
+enum { SAID = 1, HEARD = 2 };
+
+struct h1_client {
+    struct nu_filter filter;
+    struct nu_joint joint;
+    struct nu_upstream up;
+    struct nu_pooled pooled;
+    void (*ready)(struct nu_filter *router);
+    struct nu_http_head *request; /* in progress: the router's */
+    struct nu_slice rest;         /* received, not read */
+    int64_t since_ms;             /* kept since */
+    uint32_t requests;
+    uint8_t state;
+    uint8_t over; /* SAID, HEARD */
+    bool chunked; /* the request's body is */
+    bool keep;    /* the response allows another request */
+    bool idle_timer;
+    struct nu_h1_parser parser;
+};
+
+static const struct nu_h1_limits limits = NU_H1_LIMITS_DEFAULT;
+
+const char *nu_h1_client_answer_str(enum nu_h1_client_answer answer)
+{
+    static const char *const names[] = {"ready", "wait", "full"};
+    nu_assert((unsigned)answer < sizeof names / sizeof *names);
+    return names[answer];
+}
+
+static struct h1_client *self_of(struct nu_filter *f)
+{
+    return (struct h1_client *)f;
+}
+
+static struct nu_loop *loop_of(const struct h1_client *c)
+{
+    return nu_filter_loop(&c->filter);
+}
+
+static void count(const struct h1_client *c, enum nu_cluster_stat stat)
+{
+    nu_stat_add(c->up.cluster->stats, loop_of(c)->shard, stat, 1);
+}
+
+static struct nu_chain *owner_of(const struct h1_client *c)
+{
+    return c->joint.peer ? c->joint.peer->self->chain : NULL;
+}
+
+/* Which states may follow which: a bit for each. */
+static const uint8_t edges[] = {
+    [CLIENT_CONNECTING] = 1 << CLIENT_BUSY | 1 << CLIENT_ENDING,
+    [CLIENT_BUSY] = 1 << CLIENT_KEPT | 1 << CLIENT_ENDING,
+    [CLIENT_KEPT] = 1 << CLIENT_BUSY | 1 << CLIENT_ENDING,
+    [CLIENT_ENDING] = 1 << CLIENT_ENDING,
+};
+
+static void set_state(struct h1_client *c, enum client_state to)
+{
+    nu_assert(edges[c->state] >> to & 1);
+    c->state = (uint8_t)to;
+}
+
+/* --- its end --- */
+
+static void end_now(struct nu_filter *f)
+{
+    struct h1_client *c = self_of(f);
+    set_state(c, CLIENT_ENDING);
+    nu_fail(f, NU_CAUSE_NONE, NU_SIDE_LOCAL, "%s", "");
+}
+
+static void leave_pool(struct h1_client *c)
+{
+    if (c->state == CLIENT_KEPT)
+        nu_pool_drop(c->up.cluster, loop_of(c)->shard, &c->pooled);
+}
+
+static void on_evict(struct nu_pooled *pooled)
+{
+    struct h1_client *c = nu_container(pooled, struct h1_client, pooled);
+    set_state(c, CLIENT_ENDING);
+    nu_call(&c->filter, end_now);
+}
+
+static void on_idle(struct nu_filter *f)
+{
+    struct h1_client *c = self_of(f);
+    int64_t limit = nu_pool_conf_of(c->up.cluster)->idle_timeout_ms;
+    int64_t quiet = loop_of(c)->now_ms - c->since_ms;
+    c->idle_timer = false;
+    if (c->state != CLIENT_KEPT)
+        return;
+    if (quiet < limit) {
+        c->idle_timer = true;
+        nu_timer_set(f, TIMER_IDLE, limit - quiet, on_idle);
+        return;
+    }
+    count(c, NU_CLUSTER_CX_IDLE_TIMEOUT);
+    leave_pool(c);
+    end_now(f);
+}
+
+/* --- between requests --- */
+
+static bool may_be_kept(const struct h1_client *c)
+{
+    int64_t most = nu_pool_conf_of(c->up.cluster)->max_requests;
+    return c->keep && !c->up.cluster->per_client && c->rest.len == 0 &&
+           (most == 0 || c->requests < most);
+}
+
+static void keep(struct h1_client *c)
+{
+    int64_t limit = nu_pool_conf_of(c->up.cluster)->idle_timeout_ms;
+    c->since_ms = loop_of(c)->now_ms;
+    set_state(c, CLIENT_KEPT);
+    if (limit == 0 || c->idle_timer)
+        return;
+    c->idle_timer = true;
+    nu_timer_set(&c->filter, TIMER_IDLE, limit, on_idle);
+}
+
+/* Both have said all: the router has no need of it any more. A router that left before has its
+ * reasons, and they are on their way here. */
+static void exchange_over(struct h1_client *c)
+{
+    bool left = !c->joint.peer;
+    nu_part(&c->joint, (struct nu_result){.how = NU_CLEAN});
+    c->request = NULL;
+    if (!left && may_be_kept(c) && nu_pool_put(c->up.cluster, loop_of(c)->shard, &c->pooled))
+        keep(c);
+    else
+        end_now(&c->filter);
+}
+
+static void over(struct h1_client *c, uint8_t what)
+{
+    c->over |= what;
+    if (c->over == (SAID | HEARD))
+        exchange_over(c);
+}
+
+/* --- towards the server --- */
+
+static void say(struct h1_client *c, struct nu_slice data)
+{
+    nu_forward_data(&c->filter, NU_FWD, data);
+}
+
+static void say_head(struct h1_client *c, struct nu_http_head *head)
+{
+    struct nu_filter *f = &c->filter;
+    struct nu_stream *stream = nu_stream_of(c->joint.peer->self);
+    struct nu_slice out;
+    c->request = head;
+    c->over = 0;
+    c->requests++;
+    c->chunked = head->body == NU_BODY_CHUNKED;
+    nu_h1_begin_response(&c->parser, stream->arena, head->method_id, false);
+    struct nu_block *b = nu_block_get(loop_of(c)->blocks, nu_h1_head_room(head));
+    enum nu_err err = nu_h1_write_head(b, head, &(struct nu_h1_how){0}, &out);
+    nu_block_unref(b);
+    if (err)
+        nu_fail(f, NU_CAUSE_INTERNAL, NU_SIDE_LOCAL, "a request head that cannot be written");
+    else
+        say(c, out);
+}
+
+static void say_data(struct h1_client *c, struct nu_slice data)
+{
+    if (!c->chunked) {
+        say(c, data);
+        return;
+    }
+    struct nu_block *b = nu_block_get(loop_of(c)->blocks, NU_H1_CHUNK_HEAD_MAX);
+    size_t n = nu_h1_chunk_head(nu_block_tail(b), data.len);
+    if (n > 0) {
+        say(c, nu_block_freeze(b, n));
+        say(c, data);
+        say(c, nu_h1_chunk_tail());
+    } else {
+        nu_slice_drop(&data);
+    }
+    nu_block_unref(b);
+}
+
+static void say_trailers(struct h1_client *c, const struct nu_http_head *trail)
+{
+    struct nu_slice out;
+    if (!c->chunked)
+        return;
+    struct nu_block *b = nu_block_get(loop_of(c)->blocks, nu_h1_head_room(trail));
+    if (nu_h1_write_trailers(b, trail, &out) == NU_OK) {
+        say(c, out);
+        c->chunked = false; /* the last chunk was with them */
+    }
+    nu_block_unref(b);
+}
+
+static void say_end(struct h1_client *c, struct nu_result result)
+{
+    if (result.how != NU_CLEAN) { /* a request that is not whole must not look it */
+        set_state(c, CLIENT_ENDING);
+        nu_fail(&c->filter, (enum nu_cause)result.cause, (enum nu_side)result.side, "%s", "");
+        return;
+    }
+    if (c->chunked)
+        say(c, nu_h1_last_chunk());
+    over(c, SAID);
+}
+
+static void from_router(struct h1_client *c, struct nu_ev *ev)
+{
+    switch (ev->kind) {
+    case NU_HEAD:
+        say_head(c, (struct nu_http_head *)ev->u.head);
+        break;
+    case NU_DATA:
+        say_data(c, ev->u.data);
+        break;
+    case NU_TRAIL:
+        say_trailers(c, (const struct nu_http_head *)ev->u.head);
+        break;
+    case NU_END:
+        say_end(c, ev->u.end);
+        break;
+    default:
+        nu_ev_free(ev);
+    }
+}
+
+/* --- from the server --- */
+
+static void tell(struct h1_client *c, struct nu_ev ev)
+{
+    nu_inject(&c->joint, NU_REV, &ev);
+}
+
+static void drop_head(void *ctx)
+{
+    nu_http_head_drop(ctx);
+}
+
+/* The head is the stream's from now on, however far it gets. */
+static void tell_head(struct h1_client *c, enum nu_kind kind, struct nu_http_head *head)
+{
+    if (head->wire.len > 0)
+        nu_arena_on_free(head->arena, drop_head, head);
+    tell(c, (struct nu_ev){.kind = kind, .u.head = &head->head});
+}
+
+/* The server's fault: the router is told by the part in `close`. */
+static void on_error(struct h1_client *c, const struct nu_h1_out *out)
+{
+    bool cut = out->error == NU_H1_CUT_HEAD || out->error == NU_H1_CUT_BODY;
+    set_state(c, CLIENT_ENDING);
+    if (!cut)
+        count(c, NU_CLUSTER_CX_PROTOCOL_ERROR);
+    nu_fail(&c->filter, cut ? NU_CAUSE_UPSTREAM_SHORT : NU_CAUSE_UPSTREAM_PROTOCOL,
+            NU_SIDE_UPSTREAM, "%s", nu_h1_error_str(out->error));
+}
+
+/* One thing off the received bytes; false: there is nothing more to be had from them now. */
+static bool read_one(struct h1_client *c, enum nu_h1_event event, struct nu_h1_out *out)
+{
+    switch (event) {
+    case NU_H1_INTERIM:
+        tell_head(c, NU_INTERIM, out->head);
+        return true;
+    case NU_H1_HEAD:
+        c->keep = out->head->keep_alive && out->head->body != NU_BODY_CLOSE;
+        tell_head(c, NU_HEAD, out->head);
+        return true;
+    case NU_H1_DATA:
+        tell(c, nu_ev_data(out->data));
+        return true;
+    case NU_H1_TRAIL:
+        tell_head(c, NU_TRAIL, out->head);
+        return true;
+    case NU_H1_END:
+        tell(c, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
+        over(c, HEARD);
+        return false;
+    case NU_H1_ERROR:
+        on_error(c, out);
+        return false;
+    default:
+        return false;
+    }
+}
+
+static bool is_listening(const struct h1_client *c)
+{
+    return c->state == CLIENT_BUSY && c->request && !(c->over & HEARD) &&
+           !nu_chain_ended(c->filter.chain);
+}
+
+/* P2: who speaks unasked is not to be trusted with the next request. */
+static void on_unasked(struct h1_client *c)
+{
+    leave_pool(c);
+    set_state(c, CLIENT_ENDING);
+    count(c, NU_CLUSTER_CX_PROTOCOL_ERROR);
+    nu_fail(&c->filter, NU_CAUSE_UPSTREAM_PROTOCOL, NU_SIDE_UPSTREAM, "%s", "unasked");
+}
+
+static void on_bytes(struct h1_client *c, struct nu_slice data)
+{
+    struct nu_h1_out out;
+    bool more = is_listening(c);
+    c->rest = data;
+    while (more && c->rest.len > 0)
+        more = read_one(c, nu_h1_read(&c->parser, &c->rest, &out), &out) && is_listening(c);
+    if (is_listening(c) && c->rest.len == 0) /* an END that needs no byte of its own */
+        read_one(c, nu_h1_read(&c->parser, &c->rest, &out), &out);
+    bool unasked = c->rest.len > 0 && !nu_chain_ended(c->filter.chain);
+    nu_slice_drop(&c->rest);
+    if (unasked && c->state != CLIENT_ENDING)
+        on_unasked(c);
+}
+
+/* The server has said all it will say. */
+static void on_server_end(struct h1_client *c, struct nu_result result)
+{
+    struct nu_h1_out out = {0};
+    leave_pool(c);
+    if (result.how == NU_CLEAN && is_listening(c)) {
+        c->keep = false;
+        enum nu_h1_event event = nu_h1_eof(&c->parser, &out);
+        if (event == NU_H1_MORE) {
+            out.error = NU_H1_CUT_HEAD;
+            event = NU_H1_ERROR;
+        }
+        read_one(c, event, &out);
+        if (nu_chain_ended(c->filter.chain))
+            return;
+    }
+    set_state(c, CLIENT_ENDING);
+    nu_fail(&c->filter, (enum nu_cause)result.cause, NU_SIDE_UPSTREAM, "%s", "");
+}
+
+static void h1_client_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    struct h1_client *c = self_of(f);
+    if (dir == NU_FWD)
+        from_router(c, ev);
+    else if (ev->kind == NU_END)
+        on_server_end(c, ev->u.end);
+    else
+        on_bytes(c, ev->u.data);
+}
+
+/* --- its beginning --- */
+
+static void on_connect_timeout(struct nu_filter *f)
+{
+    struct h1_client *c = self_of(f);
+    if (!c->up.ready)
+        nu_upstream_timed_out(&c->up, f);
+}
+
+static enum nu_open h1_client_open(struct nu_filter *f, const void *conf)
+{
+    const struct nu_h1_client_want *want = conf;
+    struct h1_client *c = self_of(f);
+    nu_upstream_begin(&c->up, f, want->cluster, want->endpoint);
+    c->ready = want->ready;
+    c->pooled.endpoint = want->endpoint;
+    c->pooled.evict = on_evict;
+    nu_h1_init(&c->parser, &limits);
+    count(c, NU_CLUSTER_CX_HTTP1_TOTAL);
+    if (want->cluster->connect_timeout_ms > 0)
+        nu_timer_set(f, TIMER_CONNECT, want->cluster->connect_timeout_ms, on_connect_timeout);
+    return NU_OPEN;
+}
+
+static void become_ready(struct h1_client *c)
+{
+    nu_timer_stop(&c->filter, TIMER_CONNECT);
+    set_state(c, CLIENT_BUSY);
+    nu_upstream_ready(&c->up, &c->filter, owner_of(c));
+}
+
+/* Nothing ahead holds any more, for the first time. */
+static void h1_client_flow(struct nu_filter *f, enum nu_dir dir, bool go)
+{
+    struct h1_client *c = self_of(f);
+    if (dir != NU_FWD || !go || c->state != CLIENT_CONNECTING)
+        return;
+    become_ready(c);
+    if (c->joint.peer)
+        nu_call(c->joint.peer->self, c->ready);
+}
+
+static void h1_client_close(struct nu_filter *f)
+{
+    struct h1_client *c = self_of(f);
+    struct nu_chain *owner = owner_of(c);
+    leave_pool(c);
+    if (c->up.ready && owner)
+        count(c, NU_CLUSTER_CX_DESTROY_WITH_ACTIVE_RQ);
+    nu_slice_drop(&c->rest);
+    nu_upstream_end(&c->up, f, owner);
+    nu_part(&c->joint, nu_chain_result(f->chain));
+}
+
+static const struct nu_filter_type h1_client_type = {
+    .name = "h1_client",
+    .doc = "Sends requests to a server and reads its responses.",
+    .size = sizeof(struct h1_client),
+    .face = NU_FACES(NU_FACE_HTTP, NU_FACE_BYTES),
+    .flags = NU_F_INTERNAL,
+    .joint = offsetof(struct h1_client, joint),
+    .sees = {NU_SEES_ALL, NU_SEES(NU_DATA) | NU_SEES(NU_END)},
+    .open = h1_client_open,
+    .event = h1_client_event,
+    .flow = h1_client_flow,
+    .close = h1_client_close,
+};
+
+/* Whether the server has neither closed nor spoken: asked of the kernel, as the news may still wait
+ * in the loop's own set. */
+static bool is_quiet(const struct h1_client *c)
+{
+    char byte;
+    return recv(nu_sock_fd(c->filter.chain, NU_FWD), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           errno == EAGAIN;
+}
+
+/* A kept connection to the endpoint, off the pool, or NULL. */
+static struct h1_client *take_kept(struct nu_filter *router, const struct nu_h1_client_want *want)
+{
+    unsigned shard = nu_filter_loop(router)->shard;
+    struct nu_pooled *pooled;
+    while (!want->fresh && (pooled = nu_pool_take(want->cluster, shard, want->endpoint))) {
+        struct h1_client *c = nu_container(pooled, struct h1_client, pooled);
+        if (!want->careful || is_quiet(c))
+            return c;
+        on_evict(pooled);
+    }
+    return NULL;
+}
+
+static enum nu_h1_client_answer join_new(struct nu_filter *router,
+                                         const struct nu_h1_client_want *want)
+{
+    struct nu_place first = {&h1_client_type, want};
+    struct nu_chain *chain = nu_upstream_open(router, want->cluster, want->endpoint, &first);
+    if (!chain)
+        return NU_H1_CLIENT_FULL;
+    struct h1_client *c = self_of(nu_chain_end(chain, NU_REV));
+    nu_chain_facts(chain)->listener = nu_chain_facts(chain)->chain = NULL; /* they may go first */
+    if (want->cluster->found)
+        nu_upstream_list_own(&c->up, chain);
+    nu_join(router, &c->filter);
+    if (nu_chain_ended(chain) || nu_blocked(&c->filter, NU_FWD))
+        return NU_H1_CLIENT_WAIT;
+    if (c->state == CLIENT_CONNECTING)
+        become_ready(c);
+    return NU_H1_CLIENT_READY;
+}
+
+enum nu_h1_client_answer nu_h1_client_join(struct nu_filter *router,
+                                           const struct nu_h1_client_want *want, bool *reused)
+{
+    struct h1_client *c = take_kept(router, want);
+    *reused = c != NULL;
+    if (!c)
+        return join_new(router, want);
+    set_state(c, CLIENT_BUSY);
+    nu_join(router, &c->filter);
+    nu_upstream_tell(&c->up, &c->filter, router->chain);
+    return NU_H1_CLIENT_READY;
+}

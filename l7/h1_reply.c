@@ -1,0 +1,145 @@
+/* The writing half of the HTTP/1 side towards clients: responses of the stream in progress. */
+#include "core/assert.h"
+#include "l7/h1_server_priv.h"
+#include "protocols/http/h1_write.h"
+
+static bool write_head(struct h1_server *s, struct nu_http_head *head, const struct nu_h1_how *how)
+{
+    struct nu_filter *f = &s->filter;
+    struct nu_slice out;
+    struct nu_block *b = nu_block_get(nu_filter_loop(f)->blocks, nu_h1_head_room(head));
+    enum nu_err err = nu_h1_write_head(b, head, how, &out);
+    nu_block_unref(b);
+    if (err) {
+        nu_fail(f, NU_CAUSE_INTERNAL, NU_SIDE_LOCAL, "a response head that cannot be written");
+        return false;
+    }
+    nu_forward_data(f, NU_REV, out);
+    return true;
+}
+
+/* Not to clients of HTTP/1.0, which know none (RFC 9110 15.2). */
+static void on_interim(struct h1_server *s, struct nu_http_head *head)
+{
+    if (s->stream->request->version >= NU_HTTP_1_1 && s->out == OUT_NONE)
+        write_head(s, head, &(struct nu_h1_how){0});
+}
+
+/* How the body's end is told from what follows, to this client. */
+static enum out_state frame(struct nu_http_head *head, const struct nu_http_head *request)
+{
+    bool chunks = request->version >= NU_HTTP_1_1;
+    if (head->body == NU_BODY_CHUNKED || head->body == NU_BODY_CLOSE)
+        head->body = chunks ? NU_BODY_CHUNKED : NU_BODY_CLOSE;
+    return head->body == NU_BODY_CHUNKED ? OUT_CHUNKED
+           : head->body == NU_BODY_CLOSE ? OUT_CLOSE
+                                         : OUT_PLAIN;
+}
+
+/* Whether what is left of the request may be more than one would read for nothing (T6). */
+static bool much_is_left(const struct h1_server *s)
+{
+    const struct nu_http_head *request = s->stream->request;
+    if (s->in != IN_BODY)
+        return false;
+    return !request->has_length ||
+           request->content_length - s->stream->request_bytes > NU_HTTP_DISCARD_MAX;
+}
+
+static void on_response(struct h1_server *s, struct nu_http_head *head)
+{
+    const struct nu_http_head *request = s->stream->request;
+    nu_stream_respond(s->stream, head);
+    s->out = (uint8_t)frame(head, request);
+    s->closing = s->closing || s->half_closed || !request->keep_alive || s->stream->close ||
+                 s->out == OUT_CLOSE || much_is_left(s);
+    struct nu_h1_how how = {.close = s->closing,
+                            .keep_alive = !s->closing && request->version == NU_HTTP_1_0};
+    write_head(s, head, &how);
+}
+
+static void on_data(struct h1_server *s, struct nu_slice data)
+{
+    struct nu_filter *f = &s->filter;
+    s->stream->response_bytes += data.len;
+    if (s->out != OUT_CHUNKED) {
+        nu_forward_data(f, NU_REV, data);
+        return;
+    }
+    struct nu_block *b = nu_block_get(nu_filter_loop(f)->blocks, NU_H1_CHUNK_HEAD_MAX);
+    size_t n = nu_h1_chunk_head(nu_block_tail(b), data.len);
+    if (n > 0) {
+        nu_forward_data(f, NU_REV, nu_block_freeze(b, n));
+        nu_forward_data(f, NU_REV, data);
+        nu_forward_data(f, NU_REV, nu_h1_chunk_tail());
+    } else {
+        nu_slice_drop(&data);
+    }
+    nu_block_unref(b);
+}
+
+static void on_trailers(struct h1_server *s, const struct nu_http_head *trail)
+{
+    struct nu_slice out;
+    if (s->out != OUT_CHUNKED)
+        return;
+    struct nu_block *b = nu_block_get(nu_filter_loop(&s->filter)->blocks, nu_h1_head_room(trail));
+    if (nu_h1_write_trailers(b, trail, &out) == NU_OK) {
+        nu_forward_data(&s->filter, NU_REV, out);
+        s->out = OUT_TRAILED;
+    }
+    nu_block_unref(b);
+}
+
+/* The response is whole, and with it the stream is over; the rest of the request may still be under
+ * way. */
+static void on_end(struct h1_server *s)
+{
+    struct nu_result cut = {.how = NU_CANCELLED, .side = NU_SIDE_LOCAL};
+    if (s->out == OUT_CHUNKED)
+        nu_forward_data(&s->filter, NU_REV, nu_h1_last_chunk());
+    s->stream->response_ms = h1_now(s);
+    nu_part(&s->joint, s->in == IN_DONE ? (struct nu_result){.how = NU_CLEAN} : cut);
+    s->stream = NULL;
+    s->out = OUT_NONE;
+    h1_response_over(s);
+}
+
+/* The stream broke: what the client has of the response must be seen to be cut, and without chunks
+ * or a length only a reset says so. */
+static void on_cut(struct h1_server *s, struct nu_result result)
+{
+    bool begun = s->out != OUT_NONE;
+    if (result.how == NU_CLEAN || begun)
+        result.how = NU_TRUNCATED;
+    nu_part(&s->joint, result);
+    s->stream = NULL;
+    s->out = OUT_NONE;
+    h1_end(s, result);
+}
+
+void h1_reply_event(struct h1_server *s, struct nu_ev *ev)
+{
+    switch (ev->kind) {
+    case NU_INTERIM:
+        on_interim(s, (struct nu_http_head *)ev->u.head);
+        break;
+    case NU_HEAD:
+        on_response(s, (struct nu_http_head *)ev->u.head);
+        break;
+    case NU_DATA:
+        on_data(s, ev->u.data);
+        break;
+    case NU_TRAIL:
+        on_trailers(s, (const struct nu_http_head *)ev->u.head);
+        break;
+    case NU_END:
+        if (ev->u.end.how == NU_CLEAN && s->out != OUT_NONE)
+            on_end(s);
+        else
+            on_cut(s, ev->u.end);
+        break;
+    default:
+        nu_ev_free(ev);
+    }
+}

@@ -1,0 +1,492 @@
+/* The HTTP/1 side towards clients: reads requests, one stream at a time; h1_reply.c answers.
+ *
+ * Faces: bytes on the left, a joint to the stream in progress on the right. Sees everything.
+ * Stores: bytes behind a request in progress (one read, then it holds), and the head being read
+ * (capped by the parser's limits). END: a client that has said all still gets its answer, for a
+ * while; a cut one ends the stream. Holds FWD while bytes wait for the response before; that one's
+ * timers bound it. One lazily moved timer serves all deadlines. `close` parts the joint and drops
+ * what was not read. */
+#include "l7/h1_server_priv.h"
+
+#include "core/assert.h"
+#include "l4/sock.h"
+#include "l7/http_conf.h"
+#include "l7/route/route.h"
+
+#include <string.h>
+
+#define ARENA_BYTES 1536 /* a stream, and a head of 16 fields that lies in one read */
+#define HALF_CLOSED_MS                                                                             \
+    1000 /* for a response to begin once the client closed its half: most such                     \
+            clients are gone, and only writing tells */
+
+enum { TIMER, TIMER_RESUME };
+
+static struct h1_server *self_of(struct nu_filter *f)
+{
+    return (struct h1_server *)f;
+}
+
+/* Which states of `in` may follow which: a bit for each. */
+static const uint8_t in_edges[] = {
+    [IN_IDLE] = 1 << IN_HEAD | 1 << IN_LINGER | 1 << IN_SHUT,
+    [IN_HEAD] = 1 << IN_BODY | 1 << IN_SHUT,
+    [IN_BODY] = 1 << IN_DONE | 1 << IN_DISCARD | 1 << IN_LINGER | 1 << IN_SHUT,
+    [IN_DONE] = 1 << IN_IDLE | 1 << IN_LINGER | 1 << IN_SHUT,
+    [IN_DISCARD] = 1 << IN_IDLE | 1 << IN_LINGER | 1 << IN_SHUT,
+    [IN_LINGER] = 1 << IN_SHUT,
+    [IN_SHUT] = 0,
+};
+
+static void set_in(struct h1_server *s, enum in_state to)
+{
+    nu_assert(in_edges[s->in] >> to & 1);
+    s->in = (uint8_t)to;
+    s->since_ms = h1_now(s);
+}
+
+/* --- time --- */
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static int64_t after(int64_t from_ms, int64_t timeout_ms)
+{
+    return timeout_ms > 0 ? from_ms + timeout_ms : 0;
+}
+
+static int64_t idle_deadline(const struct h1_server *s)
+{
+    const struct nu_route *route = s->stream->route;
+    int64_t limit = route && route->idle_timeout_ms >= 0 ? route->idle_timeout_ms
+                                                         : s->conf->stream_idle_timeout_ms;
+    return after(nu_chain_last_activity(s->stream->chain), limit);
+}
+
+/* While a request is in progress: no byte either way, all of it too slow, the router's own. */
+static int64_t stream_deadline(const struct h1_server *s)
+{
+    int64_t at = sooner(idle_deadline(s), s->stream->deadline_ms);
+    if (s->in == IN_BODY)
+        at = sooner(at, after(s->stream->start_ms, s->conf->request_timeout_ms));
+    if (s->half_closed && s->out == OUT_NONE)
+        at = sooner(at, after(s->since_ms, HALF_CLOSED_MS));
+    return at;
+}
+
+/* When the state we are in has lasted too long; 0 = never. */
+static int64_t deadline(const struct h1_server *s)
+{
+    if (s->in == IN_SHUT)
+        return 0;
+    if (s->in == IN_DISCARD || s->in == IN_LINGER)
+        return s->since_ms + NU_HTTP_LINGER_MS;
+    if (s->in == IN_HEAD || (s->in == IN_IDLE && s->first))
+        return after(s->since_ms, s->conf->headers_timeout_ms);
+    if (s->in == IN_IDLE)
+        return after(s->since_ms, s->conf->idle_timeout_ms);
+    return s->stream ? stream_deadline(s) : 0;
+}
+
+static void on_timer(struct nu_filter *f);
+
+/* Lets the timer ring in time. A later deadline moves nothing: it rings and looks again. */
+static void watch(struct h1_server *s)
+{
+    int64_t at = deadline(s), now = h1_now(s);
+    if (at == 0 || (s->timer_ms != 0 && s->timer_ms <= at))
+        return;
+    s->timer_ms = at;
+    nu_timer_set(&s->filter, TIMER, at > now ? at - now : 0, on_timer);
+}
+
+/* --- the end of the connection --- */
+
+void h1_end(struct h1_server *s, struct nu_result result)
+{
+    set_in(s, IN_SHUT);
+    nu_slice_drop(&s->rest);
+    nu_forward_end(&s->filter, NU_REV, result);
+    if (s->half_closed)
+        nu_done(&s->filter, NU_FWD);
+    else
+        nu_drop(&s->filter, NU_FWD);
+}
+
+/* Nothing more will be written. What the client is still sending is read for a while, lest the
+ * kernel resets what has not reached it yet. */
+static void shut(struct h1_server *s, bool linger)
+{
+    struct nu_result clean = {.how = NU_CLEAN, .side = NU_SIDE_LOCAL};
+    if (!linger || s->half_closed) {
+        h1_end(s, clean);
+        return;
+    }
+    set_in(s, IN_LINGER);
+    nu_slice_drop(&s->rest);
+    nu_forward_end(&s->filter, NU_REV, clean);
+    nu_release(&s->filter, NU_FWD);
+    watch(s);
+}
+
+static void stop_lingering(struct h1_server *s)
+{
+    set_in(s, IN_SHUT);
+    nu_drop(&s->filter, NU_FWD);
+}
+
+/* --- from the client --- */
+
+static void inject(struct h1_server *s, struct nu_ev ev)
+{
+    nu_inject(&s->joint, NU_FWD, &ev);
+}
+
+static void inject_head(struct h1_server *s, enum nu_kind kind, struct nu_http_head *head)
+{
+    inject(s, (struct nu_ev){.kind = kind, .u.head = &head->head});
+}
+
+static void begin_request(struct h1_server *s)
+{
+    s->arena = nu_arena_new(ARENA_BYTES);
+    s->first = false;
+    nu_h1_begin_request(&s->parser, s->arena);
+    set_in(s, IN_HEAD);
+}
+
+static void begin_stream(struct h1_server *s, struct nu_stream *stream)
+{
+    s->arena = NULL;
+    s->stream = stream;
+    set_in(s, IN_BODY);
+    inject_head(s, NU_HEAD, stream->request);
+}
+
+static void on_head(struct h1_server *s, struct nu_http_head *head)
+{
+    h1_count(s, NU_HTTP_RQ_HTTP1_TOTAL, 1);
+    begin_stream(s, nu_stream_new(&s->filter, s->conf, head, s->arena));
+}
+
+static void end_request(struct h1_server *s)
+{
+    set_in(s, IN_DONE);
+    s->stream->request_ms = h1_now(s);
+    inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
+}
+
+/* A request that cannot be read, or comes too slowly: its answer is the connection's last. `head`
+ * is what was read of it, or NULL. */
+static void refuse(struct h1_server *s, unsigned status, const char *details,
+                   enum nu_stream_flag flag, struct nu_http_head *head)
+{
+    s->closing = s->broken = true;
+    nu_slice_drop(&s->rest);
+    if (s->in == IN_HEAD)
+        begin_stream(s,
+                     nu_stream_refused(&s->filter, s->conf, head, s->arena, status, details, flag));
+    else if (s->in == IN_BODY)
+        nu_stream_answer(s->stream, status, details, flag);
+    else
+        shut(s, true);
+}
+
+static void on_error(struct h1_server *s, const struct nu_h1_out *out)
+{
+    h1_count(s, NU_HTTP_CX_PROTOCOL_ERROR, 1);
+    refuse(s, nu_h1_error_status(out->error), nu_h1_error_str(out->error), NU_FLAG_CLIENT_ERROR,
+           out->head);
+}
+
+static void on_body(struct h1_server *s, struct nu_slice data)
+{
+    if (s->in == IN_BODY) {
+        s->stream->request_bytes += data.len;
+        inject(s, nu_ev_data(data));
+        return;
+    }
+    s->discarded += (uint32_t)data.len;
+    nu_slice_drop(&data);
+    if (s->discarded > NU_HTTP_DISCARD_MAX)
+        shut(s, true);
+}
+
+static void next_request(struct h1_server *s);
+
+/* One thing off the received bytes; false: there is nothing more to be had from them now. */
+static bool read_one(struct h1_server *s)
+{
+    struct nu_h1_out out;
+    switch (nu_h1_read(&s->parser, &s->rest, &out)) {
+    case NU_H1_HEAD:
+        on_head(s, out.head);
+        return true;
+    case NU_H1_DATA:
+        on_body(s, out.data);
+        return true;
+    case NU_H1_TRAIL:
+        nu_http_head_keep(out.head);
+        if (s->in == IN_BODY)
+            inject_head(s, NU_TRAIL, out.head);
+        return true;
+    case NU_H1_END:
+        if (s->in == IN_BODY)
+            end_request(s);
+        else
+            next_request(s);
+        return true;
+    case NU_H1_ERROR:
+        on_error(s, &out);
+        return false;
+    default:
+        return false;
+    }
+}
+
+static bool is_reading(const struct h1_server *s)
+{
+    return !s->broken && (s->in == IN_HEAD || s->in == IN_BODY || s->in == IN_DISCARD);
+}
+
+/* Reads until the request is complete or bytes run out; what is behind it waits. */
+static void read_on(struct h1_server *s)
+{
+    struct nu_filter *f = &s->filter;
+    bool more = true;
+    while (more && !nu_chain_ended(f->chain)) {
+        if (s->in == IN_IDLE && s->rest.len > 0)
+            begin_request(s);
+        more = is_reading(s) && read_one(s);
+    }
+    if (nu_chain_ended(f->chain) || s->in >= IN_LINGER || s->rest.len == 0)
+        nu_slice_drop(&s->rest);
+    if (s->rest.len > 0) {
+        nu_hold(f, NU_FWD);
+        nu_slice_keep(nu_filter_loop(f)->blocks, &s->rest);
+    } else {
+        nu_release(f, NU_FWD);
+    }
+    if (!nu_chain_ended(f->chain))
+        watch(s);
+}
+
+/* Request and response are both over. What the client said before it closed its half has been read
+ * by now: its END waits behind that. */
+static void next_request(struct h1_server *s)
+{
+    if (s->closing || s->half_closed) {
+        shut(s, s->rest.len > 0 || s->in == IN_DISCARD);
+        return;
+    }
+    set_in(s, IN_IDLE);
+    s->discarded = 0;
+}
+
+static void resume(struct nu_filter *f)
+{
+    read_on(self_of(f));
+}
+
+void h1_response_over(struct h1_server *s)
+{
+    if (s->broken) {
+        shut(s, true);
+    } else if (s->in == IN_BODY) {
+        set_in(s, IN_DISCARD);
+    } else {
+        next_request(s);
+    }
+    if (s->rest.len > 0) /* not within the response before: its connection is not free yet */
+        nu_timer_set(&s->filter, TIMER_RESUME, 0, resume);
+    watch(s);
+}
+
+/* Behind what has not been read, if there is any: that is rare, and copied together. */
+static void take(struct h1_server *s, struct nu_slice data)
+{
+    if (s->rest.len == 0) {
+        s->rest = data;
+        return;
+    }
+    struct nu_slice rest = s->rest;
+    struct nu_block *b = nu_block_get(nu_filter_loop(&s->filter)->blocks, rest.len + data.len);
+    memcpy(b->data, rest.data, rest.len);
+    memcpy(b->data + rest.len, data.data, data.len);
+    s->rest = nu_block_freeze(b, rest.len + data.len);
+    nu_slice_drop(&rest);
+    nu_slice_drop(&data);
+    nu_block_unref(b);
+}
+
+/* The client has said all it will say, and may be gone. */
+static void on_client_end(struct h1_server *s)
+{
+    struct nu_h1_out out;
+    s->half_closed = true;
+    if (s->in == IN_LINGER) {
+        set_in(s, IN_SHUT);
+        nu_done(&s->filter, NU_FWD);
+    } else if (s->in == IN_DONE || s->broken) {
+        s->since_ms = h1_now(s);
+        watch(s);
+    } else if (is_reading(s) && nu_h1_eof(&s->parser, &out) == NU_H1_ERROR) {
+        on_error(s, &out);
+    } else { /* between requests */
+        shut(s, false);
+    }
+}
+
+/* The connection broke: the stream hears of it by the part in `close`. */
+static void on_client_cut(struct h1_server *s, struct nu_result result)
+{
+    nu_fail(&s->filter, (enum nu_cause)result.cause, (enum nu_side)result.side, "%s", "");
+}
+
+static void h1_server_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    struct h1_server *s = self_of(f);
+    if (dir == NU_REV) {
+        h1_reply_event(s, ev);
+    } else if (ev->kind == NU_END && ev->u.end.how == NU_CLEAN) {
+        on_client_end(s);
+    } else if (ev->kind == NU_END) {
+        on_client_cut(s, ev->u.end);
+    } else if (s->in >= IN_LINGER || s->broken) {
+        nu_ev_free(ev);
+    } else {
+        take(s, ev->u.data);
+        read_on(s);
+    }
+}
+
+/* --- what lasts too long --- */
+
+static void client_is_gone(struct h1_server *s)
+{
+    nu_fail(&s->filter, NU_CAUSE_CLIENT_GONE, NU_SIDE_CLIENT, "%s",
+            "closed its half, and no response began");
+}
+
+/* The request's own time is over, or nothing moves. */
+static void expire_stream(struct h1_server *s)
+{
+    struct nu_stream *stream = s->stream;
+    int64_t now = h1_now(s);
+    if (stream->deadline_ms && stream->deadline_ms <= now) {
+        stream->deadline_ms = 0;
+        nu_call(stream->router, stream->expired);
+        return;
+    }
+    if (s->half_closed && s->out == OUT_NONE && s->since_ms + HALF_CLOSED_MS <= now) {
+        client_is_gone(s);
+        return;
+    }
+    int64_t idle = idle_deadline(s);
+    bool is_idle = idle && idle <= now;
+    h1_count(s, is_idle ? NU_HTTP_RQ_IDLE_TIMEOUT : NU_HTTP_RQ_TIMEOUT, 1);
+    s->closing = true;
+    s->broken = s->in == IN_BODY;
+    nu_stream_answer(stream, s->in == IN_BODY ? 408 : 504,
+                     is_idle ? "stream_idle_timeout" : "request_overall_timeout",
+                     is_idle ? NU_FLAG_IDLE : NU_FLAG_NONE);
+}
+
+static void expire(struct h1_server *s)
+{
+    switch (s->in) {
+    case IN_IDLE:
+        h1_count(s, NU_HTTP_CX_IDLE_TIMEOUT, 1);
+        shut(s, false);
+        break;
+    case IN_HEAD:
+        h1_count(s, NU_HTTP_RQ_HEADER_TIMEOUT, 1);
+        refuse(s, 408, "request_header_timeout", NU_FLAG_NONE, NULL);
+        break;
+    case IN_DISCARD:
+        shut(s, true);
+        break;
+    case IN_LINGER:
+        stop_lingering(s);
+        break;
+    default:
+        expire_stream(s);
+        break;
+    }
+}
+
+static void on_timer(struct nu_filter *f)
+{
+    struct h1_server *s = self_of(f);
+    int64_t at = deadline(s);
+    s->timer_ms = 0;
+    if (at != 0 && at <= h1_now(s))
+        expire(s);
+    if (!nu_chain_ended(f->chain))
+        watch(s);
+}
+
+static void h1_server_signal(struct nu_filter *f, enum nu_signal signal)
+{
+    struct h1_server *s = self_of(f);
+    if (signal != NU_DRAIN || s->closing)
+        return;
+    s->closing = true;
+    h1_count(s, NU_HTTP_CX_DRAIN_CLOSE, 1);
+    if (s->in == IN_IDLE)
+        shut(s, true);
+}
+
+static enum nu_open h1_server_open(struct nu_filter *f, const void *conf)
+{
+    struct h1_server *s = self_of(f);
+    s->conf = conf;
+    s->first = true;
+    s->since_ms = h1_now(s);
+    nu_h1_init(&s->parser, &s->conf->limits);
+    h1_count(s, NU_HTTP_CX_TOTAL, 1);
+    h1_count(s, NU_HTTP_CX_ACTIVE, 1);
+    h1_count(s, NU_HTTP_CX_HTTP1_TOTAL, 1);
+    h1_count(s, NU_HTTP_CX_HTTP1_ACTIVE, 1);
+    return NU_OPEN;
+}
+
+static void h1_server_start(struct nu_filter *f)
+{
+    nu_sock_set_meter(f->chain, (struct nu_meter){self_of(f)->conf->stats, NU_HTTP_CX_RX_BYTES,
+                                                  NU_HTTP_CX_TX_BYTES});
+    watch(self_of(f));
+}
+
+static void h1_server_close(struct nu_filter *f)
+{
+    struct h1_server *s = self_of(f);
+    if (s->stream)
+        h1_count(s, NU_HTTP_CX_DESTROY_ACTIVE_RQ, 1);
+    nu_part(&s->joint, nu_chain_result(f->chain));
+    nu_slice_drop(&s->rest);
+    nu_arena_free(s->arena);
+    h1_count(s, NU_HTTP_CX_ACTIVE, -1);
+    h1_count(s, NU_HTTP_CX_HTTP1_ACTIVE, -1);
+    h1_count(s, NU_HTTP_CX_DESTROY, 1);
+    nu_stat_record(s->conf->stats, nu_filter_loop(f)->shard, NU_HTTP_CX_LENGTH_MS,
+                   (uint64_t)(h1_now(s) - nu_chain_facts(f->chain)->start_ms));
+}
+
+const struct nu_filter_type nu_filter_http = {
+    .name = "http",
+    .doc = "Reads HTTP requests and routes each to a cluster.",
+    .size = sizeof(struct h1_server),
+    .face = NU_FACES(NU_FACE_BYTES, NU_FACE_NONE),
+    .joint = offsetof(struct h1_server, joint),
+    .sees = {NU_SEES(NU_DATA) | NU_SEES(NU_END), NU_SEES_ALL},
+    .schema = &nu_http_schema,
+    .prepare = nu_http_prepare,
+    .open = h1_server_open,
+    .start = h1_server_start,
+    .event = h1_server_event,
+    .signal = h1_server_signal,
+    .close = h1_server_close,
+};

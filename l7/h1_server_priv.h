@@ -1,0 +1,68 @@
+/* Inside of the HTTP/1 side towards clients: h1_server.c reads, h1_reply.c writes. */
+#ifndef NU_L7_H1_SERVER_PRIV_H
+#define NU_L7_H1_SERVER_PRIV_H
+
+#include "l7/http.h"
+#include "l7/stream.h"
+
+/* What of the request has come. */
+enum in_state {
+    IN_IDLE,    /* nothing */
+    IN_HEAD,    /* a part of its head */
+    IN_BODY,    /* its head */
+    IN_DONE,    /* all */
+    IN_DISCARD, /* its response is over: the rest is read and thrown away */
+    IN_LINGER,  /* writing is shut: whatever comes is thrown away */
+    IN_SHUT,    /* nothing will be read any more */
+};
+
+/* How the response's body is framed. */
+enum out_state {
+    OUT_NONE,  /* no final head was written */
+    OUT_PLAIN, /* by length, or it has none */
+    OUT_CHUNKED,
+    OUT_TRAILED, /* chunked, and the end was written with the trailers */
+    OUT_CLOSE,   /* by the end of the connection */
+};
+
+struct h1_server {
+    struct nu_filter filter;
+    struct nu_joint joint;
+    const struct nu_http_conf *conf;
+    struct nu_stream *stream; /* in progress, as long as joined */
+    struct nu_arena *arena;   /* of the head being read */
+    struct nu_slice rest;     /* received, not read */
+    int64_t since_ms;         /* of the state `in`, on the loop's clock */
+    int64_t timer_ms;         /* when the timer rings; 0 = not set */
+    uint32_t discarded;       /* bytes */
+    uint8_t in, out;
+    bool first;       /* no request has come yet */
+    bool closing;     /* no request after this one */
+    bool broken;      /* what the client sends is no longer read as HTTP */
+    bool half_closed; /* the client has said all it will say */
+    struct nu_h1_parser parser;
+};
+
+static inline int64_t h1_now(const struct h1_server *s)
+{
+    return nu_filter_loop(&s->filter)->now_ms;
+}
+
+static inline void h1_count(const struct h1_server *s, enum nu_http_stat stat, int64_t n)
+{
+    nu_stat_add(s->conf->stats, nu_filter_loop(&s->filter)->shard, stat, n);
+}
+
+/* --- h1_server.c --- */
+
+/* The stream has said all, and is parted from: goes on to the next request, or ends. */
+void h1_response_over(struct h1_server *s);
+/* The connection ends behind what was written, in this way. */
+void h1_end(struct h1_server *s, struct nu_result result);
+
+/* --- h1_reply.c --- */
+
+/* What comes from the stream. */
+void h1_reply_event(struct h1_server *s, struct nu_ev *ev);
+
+#endif

@@ -1,0 +1,152 @@
+/* Kept connections of a worker, by cluster and endpoint; see pool.h. */
+#include "l7/pool.h"
+
+#include "core/assert.h"
+
+#include <stdlib.h>
+
+#define BUCKETS 64 /* by endpoint; a cluster with more endpoints shares them */
+
+/* One cluster's on one worker. */
+struct nu_pool {
+    unsigned count;
+    struct nu_list all; /* oldest first */
+    struct nu_list bucket[BUCKETS];
+};
+
+static const struct nu_pool_conf defaults = {.max_idle = 1024, .idle_timeout_ms = 3600 * 1000};
+
+static const struct nu_field fields[] = {
+    {.key = "max_idle",
+     .type = NU_INT,
+     .offset = offsetof(struct nu_pool_conf, max_idle),
+     .fallback = "1024",
+     .max = 1000000,
+     .doc = "Connections that each worker keeps open for the next request; the oldest goes first. "
+            "0 = none."},
+    {.key = "idle_timeout",
+     .type = NU_DURATION,
+     .offset = offsetof(struct nu_pool_conf, idle_timeout_ms),
+     .fallback = "1h",
+     .doc = "A kept connection that carries no request for this long is closed; 0 = never."},
+    {.key = "max_requests",
+     .type = NU_INT,
+     .offset = offsetof(struct nu_pool_conf, max_requests),
+     .fallback = "0",
+     .doc = "Requests on one connection before it is closed; 0 = any number."},
+    {0                    }
+};
+
+static const struct nu_schema schema = {
+    .name = "pool",
+    .doc = "Connections to the cluster's servers that are kept between requests of HTTP.",
+    .size = sizeof(struct nu_pool_conf),
+    .fields = fields,
+};
+
+struct nu_ext nu_pool_of_cluster = {
+    .field = {.key = "pool",
+              .type = NU_OBJECT,
+              .flags = NU_PTR,
+              .sub = &schema,
+              .doc = "Connections that are kept between requests."}
+};
+
+const struct nu_pool_conf *nu_pool_conf_of(const struct nu_cluster *cluster)
+{
+    const struct nu_pool_conf *conf = nu_ext_get(cluster->ext, &nu_pool_of_cluster);
+    return conf ? conf : &defaults;
+}
+
+static struct nu_list *bucket_of(struct nu_pool *pool, const struct nu_endpoint *endpoint)
+{
+    return &pool->bucket[(uintptr_t)endpoint / 64 % BUCKETS];
+}
+
+static struct nu_pool *pool_of(struct nu_cluster_view *view)
+{
+    if (view->pool)
+        return view->pool;
+    struct nu_pool *pool = malloc(sizeof *pool);
+    nu_assert(pool != NULL);
+    pool->count = 0;
+    nu_list_init(&pool->all);
+    for (unsigned i = 0; i < BUCKETS; i++)
+        nu_list_init(&pool->bucket[i]);
+    return view->pool = pool;
+}
+
+static void unlist(struct nu_pool *pool, struct nu_pooled *pooled)
+{
+    nu_list_del(&pooled->in_bucket);
+    nu_list_del(&pooled->in_pool);
+    pool->count--;
+}
+
+static void evict(struct nu_pool *pool, struct nu_pooled *pooled)
+{
+    unlist(pool, pooled);
+    pooled->evict(pooled);
+}
+
+static struct nu_pooled *oldest(struct nu_pool *pool)
+{
+    return nu_container(pool->all.next, struct nu_pooled, in_pool);
+}
+
+bool nu_pool_put(struct nu_cluster *cluster, unsigned shard, struct nu_pooled *pooled)
+{
+    int64_t most = nu_pool_conf_of(cluster)->max_idle;
+    struct nu_cluster_view *view = &cluster->view[shard];
+    if (most == 0 || view->retired)
+        return false;
+    struct nu_pool *pool = pool_of(view);
+    if (pool->count >= most)
+        evict(pool, oldest(pool));
+    nu_list_add_tail(&pool->all, &pooled->in_pool);
+    nu_list_add_tail(bucket_of(pool, pooled->endpoint), &pooled->in_bucket);
+    pool->count++;
+    return true;
+}
+
+struct nu_pooled *nu_pool_take(struct nu_cluster *cluster, unsigned shard,
+                               const struct nu_endpoint *endpoint)
+{
+    struct nu_pool *pool = cluster->view[shard].pool;
+    if (!pool)
+        return NULL;
+    struct nu_list *bucket = bucket_of(pool, endpoint);
+    for (struct nu_list *at = bucket->prev; at != bucket; at = at->prev) {
+        struct nu_pooled *pooled = nu_container(at, struct nu_pooled, in_bucket);
+        if (pooled->endpoint != endpoint)
+            continue;
+        unlist(pool, pooled);
+        return pooled;
+    }
+    return NULL;
+}
+
+void nu_pool_drop(struct nu_cluster *cluster, unsigned shard, struct nu_pooled *pooled)
+{
+    unlist(cluster->view[shard].pool, pooled);
+}
+
+/* The worker lets go of the cluster; requests in progress end by themselves, and are not kept. */
+static void retire(struct nu_cluster *cluster, unsigned shard)
+{
+    struct nu_cluster_view *view = &cluster->view[shard];
+    struct nu_pool *pool = view->pool;
+    view->retired = true;
+    view->pool = NULL;
+    if (!pool)
+        return;
+    while (!nu_list_empty(&pool->all))
+        evict(pool, oldest(pool));
+    free(pool);
+}
+
+void nu_pool_register(void)
+{
+    nu_schema_extend(&nu_cluster_schema, &nu_pool_of_cluster);
+    nu_clusters_on_retire(retire);
+}

@@ -1,0 +1,205 @@
+/* Streams: how they are made, their left end, and what is counted and logged when they are over;
+ * see stream.h. */
+#include "l7/stream.h"
+
+#include "core/assert.h"
+#include "core/counted.h"
+#include "l4/access_log.h"
+#include "l4/listener.h"
+#include "l7/http.h"
+#include "l7/route/route.h"
+#include "l7/stream_in.h"
+
+const char *nu_stream_flag_str(enum nu_stream_flag flag)
+{
+#define LETTERS(id, letters, doc) letters,
+    static const char *const names[] = {NU_STREAM_FLAGS(LETTERS)};
+#undef LETTERS
+    nu_assert((unsigned)flag < NU_FLAG_COUNT);
+    return names[flag];
+}
+
+/* --- the left end ---
+ *
+ * Faces: a joint to the codec on the left, HTTP on the right. Sees nothing: all passes. Stores
+ * nothing, holds nothing. */
+
+struct stream_in {
+    struct nu_filter filter;
+    struct nu_joint joint;
+};
+
+const struct nu_filter_type nu_stream_in = {
+    .name = "stream",
+    .doc = "The left end of a request's chain.",
+    .size = sizeof(struct stream_in),
+    .face = NU_FACES(NU_FACE_NONE, NU_FACE_HTTP),
+    .flags = NU_F_INTERNAL,
+    .joint = offsetof(struct stream_in, joint),
+};
+
+/* --- the end --- */
+
+static void count(const struct nu_stream *s, enum nu_http_stat stat, int64_t n)
+{
+    nu_stat_add(s->conf->stats, nu_chain_loop(s->chain)->shard, stat, n);
+}
+
+static void count_end(const struct nu_stream *s)
+{
+    const struct nu_loop *loop = nu_chain_loop(s->chain);
+    count(s, NU_HTTP_RQ_ACTIVE, -1);
+    if (s->response) {
+        count(s, NU_HTTP_RQ_COMPLETED, 1);
+        count(s, (enum nu_http_stat)(NU_HTTP_RQ_1XX + s->status / 100 - 1), 1);
+    }
+    nu_stat_record(s->conf->stats, loop->shard, NU_HTTP_RQ_TIME_MS,
+                   (uint64_t)(loop->now_ms - s->start_ms));
+}
+
+/* A stream that ended before its response did: who is to blame stands in the chain's result. */
+static void blame(struct nu_stream *s, struct nu_result result)
+{
+    if (s->response_ms)
+        return;
+    if (result.side == NU_SIDE_CLIENT) {
+        count(s, NU_HTTP_RQ_RX_RESET, 1);
+        nu_stream_flag(s, NU_FLAG_CLIENT_GONE);
+        s->details = "downstream_remote_disconnect";
+    } else {
+        count(s, NU_HTTP_RQ_TX_RESET, 1);
+        if (result.cause == NU_CAUSE_DRAIN)
+            nu_stream_flag(s, NU_FLAG_DRAIN);
+    }
+}
+
+static void closed(struct nu_chain *chain, void *ctx)
+{
+    struct nu_stream *s = ctx;
+    struct nu_facts *facts = nu_chain_facts(chain);
+    blame(s, nu_chain_result(chain));
+    facts->bytes_in = s->request_bytes;
+    facts->bytes_out = s->response_bytes;
+    count_end(s);
+    nu_access_log_write(s->conf->log, chain);
+}
+
+static void gone(struct nu_loop *loop, void *ctx)
+{
+    struct nu_stream *s = ctx;
+    if (s->pinned)
+        nu_unpin(&s->pinned->counted, loop->shard);
+    nu_http_head_drop(s->request);
+    nu_arena_free(s->arena);
+}
+
+static const struct nu_chain_owner owner = {closed, gone};
+
+/* --- the beginning --- */
+
+static struct nu_stream *allocate(const struct nu_filter *codec, const struct nu_http_conf *conf,
+                                  struct nu_http_head *head, struct nu_arena *arena)
+{
+    struct nu_stream *s = nu_arena_alloc(arena, sizeof *s);
+    s->arena = arena;
+    s->conf = conf;
+    s->request = head;
+    s->start_ms = nu_filter_loop(codec)->now_ms;
+    return s;
+}
+
+static void refuse(struct nu_stream *s, unsigned status, const char *details,
+                   enum nu_stream_flag flag)
+{
+    s->status = (uint16_t)status;
+    s->details = details;
+    nu_stream_flag(s, flag);
+}
+
+/* One form for the path, so that what routes match on is what the server acts on. */
+static void normalize(struct nu_stream *s)
+{
+    struct nu_http_head *head = s->request;
+    enum nu_path_error error = nu_path_normalize(s->conf->path, head->path, s->arena, &head->path);
+    if (error)
+        refuse(s, 400, nu_path_error_str(error), NU_FLAG_NONE);
+    else if (head->expect_other)
+        refuse(s, 417, "expectation_failed", NU_FLAG_NONE);
+}
+
+/* The facts of the connection, with the request's own beginning. */
+static struct nu_facts facts_of(const struct nu_filter *codec, struct nu_stream *s)
+{
+    struct nu_facts facts = *nu_chain_facts(codec->chain);
+    facts.bytes_in = facts.bytes_out = 0;
+    facts.start_us += (s->start_ms - facts.start_ms) * 1000;
+    facts.start_ms = s->start_ms;
+    facts.stream = s;
+    return facts;
+}
+
+/* The config must stay until the stream is gone, which may be later than the connection. */
+static void pin(struct nu_stream *s, const struct nu_filter *codec)
+{
+    s->pinned = nu_listener_chain_conf(codec->chain);
+    if (s->pinned)
+        nu_pin(&s->pinned->counted, nu_filter_loop(codec)->shard);
+}
+
+static struct nu_stream *start(struct nu_filter *codec, struct nu_stream *s,
+                               const struct nu_facts *facts)
+{
+    const struct nu_http_conf *conf = s->conf;
+    struct nu_loop *loop = nu_filter_loop(codec);
+    const struct nu_place *places = s->route ? s->route->places : conf->places;
+    unsigned place_count = s->route ? s->route->place_count : conf->place_count;
+    pin(s, codec);
+    s->chain = nu_chain_new(loop, places, place_count, facts, &owner, s);
+    s->router = nu_chain_end(s->chain, NU_FWD);
+    nu_join(codec, nu_chain_end(s->chain, NU_REV));
+    count(s, NU_HTTP_RQ_TOTAL, 1);
+    count(s, NU_HTTP_RQ_ACTIVE, 1);
+    return s;
+}
+
+struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_http_conf *conf,
+                                struct nu_http_head *head, struct nu_arena *arena)
+{
+    struct nu_stream *s = allocate(codec, conf, head, arena);
+    struct nu_facts facts = facts_of(codec, s);
+    nu_forwarded_request(&conf->forwarded, s, &facts);
+    normalize(s);
+    if (!s->status)
+        s->route = nu_routes_find(conf->routes, head);
+    return start(codec, s, &facts);
+}
+
+struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_http_conf *conf,
+                                    struct nu_http_head *head, struct nu_arena *arena,
+                                    unsigned status, const char *details, enum nu_stream_flag flag)
+{
+    if (!head) {
+        head = nu_http_head_new(arena);
+        head->version = NU_HTTP_1_1;
+    }
+    struct nu_stream *s = allocate(codec, conf, head, arena);
+    struct nu_facts facts = facts_of(codec, s);
+    refuse(s, status, details, flag);
+    return start(codec, s, &facts);
+}
+
+void nu_stream_answer(struct nu_stream *s, unsigned status, const char *details,
+                      enum nu_stream_flag flag)
+{
+    refuse(s, s->response ? s->status : status, details, flag);
+    nu_call(s->router, s->answer);
+}
+
+void nu_stream_respond(struct nu_stream *s, struct nu_http_head *head)
+{
+    s->response = head;
+    s->status = head->status;
+    if (!s->details)
+        s->details = "via_upstream";
+    nu_forwarded_response(&s->conf->forwarded, s, head);
+}
