@@ -37,7 +37,7 @@ struct dns {
     char address[32]; /* "127.0.0.1:PORT" */
     struct dns_row *rows;
     unsigned asked; /* questions, A and AAAA apart */
-    unsigned from;  /* port that the last one came from */
+    unsigned from;  /* port that the last one came from that was answered */
 };
 
 struct dns_out {
@@ -121,9 +121,9 @@ static inline void dns_answer(struct dns *dns, const uint8_t *question, size_t l
     unsigned type = question[12 + name_len] << 8 | question[13 + name_len];
     const struct dns_row *row = dns_find(dns, name);
     dns->asked++;
-    dns->from = ntohs(from->sin_port);
     if (row && row->silent)
         return;
+    dns->from = ntohs(from->sin_port);
     dns_put(&out, question, 12 + name_len + 4);
     memcpy(out.bytes + 2, (uint8_t[]){0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, 10);
     out.bytes[3] |= (uint8_t)(row ? row->rcode : DNS_NXDOMAIN);
