@@ -121,7 +121,7 @@ def ci(tmp_path):
 
     def run(steps, seconds=60):
         with open(f"{HERE}/../../.ci/run") as script:
-            text = script.read().replace("step_seconds=900", f"step_seconds={seconds}")
+            text = script.read().replace("step_seconds=1200", f"step_seconds={seconds}")
         (tmp_path / ".ci/run").write_text(text)
         return subprocess.run(["sh", tmp_path / ".ci/run"], env={**os.environ, "CI_STEPS": steps}, capture_output=True, text=True)
     return run
