@@ -5,6 +5,7 @@
 
 #include "core/chain.h"
 #include "core/logfmt.h"
+#include "l7/stream.h"
 #include "protocols/http/head.h"
 
 #include <ctype.h>
@@ -217,13 +218,27 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+/* Operators see the response that is edited, though it is not yet the one on its way. */
+static bool write_value(const struct edit *edit, struct nu_http_head *head, struct nu_chain *chain,
+                        struct nu_logbuf *out)
+{
+    struct nu_stream *s = nu_chain_facts(chain)->stream;
+    if (!s || head->status == 0)
+        return nu_logfmt_value(edit->format, out, chain);
+    struct nu_http_head *before = s->response;
+    s->response = head;
+    bool present = nu_logfmt_value(edit->format, out, chain);
+    s->response = before;
+    return present;
+}
+
 /* What the format says of the chain; it may speak of the field that it replaces. nu_http_add
  * refuses what would break a line. */
 static void put_written(const struct edit *edit, struct nu_http_head *head, struct nu_chain *chain)
 {
     char room[NU_LOG_LINE_MAX];
     struct nu_logbuf buf = {.data = room, .cap = sizeof room};
-    bool present = nu_logfmt_value(edit->format, &buf, chain);
+    bool present = write_value(edit, head, chain, &buf);
     struct nu_text value = nu_text(buf.data, buf.len);
     while (value.len && is_blank(value.at[value.len - 1]))
         value.len--;

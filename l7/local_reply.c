@@ -93,8 +93,6 @@ void nu_local_reply(struct nu_filter *f, unsigned status, struct nu_text body, c
     if (head->content_length > 0)
         nu_http_append(head, NU_HDR_CONTENT_TYPE, NU_TEXT("content-type"), type);
     s->status = (uint16_t)status;
-    if (!s->response)
-        s->response = head;
     if (r)
         nu_head_edits_apply(r->edits, head, f->chain);
     nu_local_reply_send(f, head, body, details);

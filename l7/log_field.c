@@ -17,7 +17,7 @@ struct field {
 
 struct fields {
     struct field either, or_else;
-    bool has_else, service_time;
+    bool has_else, service_time, original_path; /* what `either` asks for */
 };
 
 static const struct {
@@ -63,6 +63,7 @@ static enum nu_err prepare(struct nu_arena *arena, const char *arg, const void *
     if (!*error && fields->has_else)
         *error = read_field(arena, arg + first + 1, strlen(arg + first + 1), of, &fields->or_else);
     fields->service_time = nu_text_is(fields->either.name, "x-envoy-upstream-service-time");
+    fields->original_path = nu_text_is(fields->either.name, "x-envoy-original-path");
     *out = fields;
     return *error ? NU_ERR_CONFIG : NU_OK;
 }
@@ -126,6 +127,25 @@ struct nu_text lf_value(const void *prepared, const struct nu_http_head *head)
     const struct fields *fields = prepared;
     struct nu_text value = value_of(&fields->either, head);
     return value.len == 0 && fields->has_else ? value_of(&fields->or_else, head) : value;
+}
+
+/* The target without the scheme and the authority of its absolute form. */
+static struct nu_text path_of(const struct nu_http_head *head)
+{
+    struct nu_text target = head->target;
+    size_t skip = head->form == NU_FORM_ABSOLUTE ? head->scheme.len + strlen("://") : 0;
+    const char *slash = skip < target.len ? memchr(target.at + skip, '/', target.len - skip) : NULL;
+    return slash ? nu_text(slash, target.len - (size_t)(slash - target.at)) : nu_text("", 0);
+}
+
+struct nu_text lf_request_value(const void *prepared, const struct nu_http_head *head,
+                                bool rewritten)
+{
+    const struct fields *fields = prepared;
+    struct nu_text original = nu_text("", 0);
+    if (fields->original_path && rewritten && !nu_http_find(head, fields->either.name))
+        original = path_of(head);
+    return original.len ? original : lf_value(prepared, head);
 }
 
 bool lf_is_service_time(const void *prepared)

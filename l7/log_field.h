@@ -19,6 +19,10 @@ enum nu_err lf_prepare_query(struct nu_arena *arena, const char *arg, const void
 
 /* The first field that is there; empty: none of them. */
 struct nu_text lf_value(const void *prepared, const struct nu_http_head *head);
+/* The same of a request. Where a route has rewritten it, x-envoy-original-path is the path that the
+ * client asked for, whether there is such a field or not. */
+struct nu_text lf_request_value(const void *prepared, const struct nu_http_head *head,
+                                bool rewritten);
 /* Whether it asks for x-envoy-upstream-service-time. */
 bool lf_is_service_time(const void *prepared);
 /* The value of a parameter in a path's query. */

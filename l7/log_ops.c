@@ -31,16 +31,21 @@ static bool put_text(struct nu_logbuf *out, struct nu_text text)
 
 /* --- heads --- */
 
+/* Its route may send the server another path than the client's. */
+static struct nu_text request_value(const struct nu_stream *s, const void *arg)
+{
+    bool rewritten = s && s->route && s->route->rewrite;
+    return s ? lf_request_value(arg, s->request, rewritten) : nu_text("", 0);
+}
+
 static bool request_field(OP_ARGS)
 {
-    const struct nu_stream *s = stream_of(subject);
-    return s && put_text(out, lf_value(arg, s->request));
+    return put_text(out, request_value(stream_of(subject), arg));
 }
 
 static bool request_field_no_query(OP_ARGS)
 {
-    const struct nu_stream *s = stream_of(subject);
-    struct nu_text value = s ? lf_value(arg, s->request) : nu_text("", 0);
+    struct nu_text value = request_value(stream_of(subject), arg);
     const char *query = value.len ? memchr(value.at, '?', value.len) : NULL;
     return put_text(out, nu_text(value.at, query ? (size_t)(query - value.at) : value.len));
 }

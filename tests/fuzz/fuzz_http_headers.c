@@ -117,6 +117,18 @@ static void judge_wire(struct nu_loop *loop, struct nu_arena *arena, struct nu_h
     nu_block_unref(block);
 }
 
+/* A response that says nothing of itself yet. */
+static void judge_response(const struct nu_forwarded_conf *c, struct nu_stream *stream)
+{
+    struct nu_http_head *head = nu_http_head_new(stream->arena);
+    head->status = 200;
+    head->version = stream->request->version;
+    nu_forwarded_response(c, stream, head);
+    nu_assert(only(head, NU_HDR_SERVER) && only(head, NU_HDR_DATE));
+    nu_assert(!only(head, NU_HDR_VIA) == !c->via);
+    nu_assert(c->show_request_id || !only(head, NU_HDR_REQUEST_ID));
+}
+
 static void judge_line(struct nu_chain *chain)
 {
     static struct nu_arena *arena;
@@ -178,6 +190,7 @@ static void one(struct nu_loop *loop, uint8_t mode, const struct nu_tls_facts *t
     nu_forwarded_request(&conf, &stream, &facts);
     judge_head(&conf, head, tls->peer != NULL);
     nu_forwarded_host(head, head->authority);
+    judge_response(&conf, &stream);
     judge_wire(loop, arena, head);
     stream.chain = nu_chain_new(loop, places, 2, &facts, NULL, &stream);
     judge_line(stream.chain);

@@ -59,6 +59,19 @@ static void values_with_operators(void **state)
         "Host: a.test\nx-a: 12\nx-b: edge: 100% /p\nx-c: 203.0.113.5\n");
 }
 
+/* Of the response that is edited, before it is the stream's. */
+static void values_about_a_response(void **state)
+{
+    kit_request("GET / HTTP/1.1\nHost: a.test\n");
+    kit_stream();
+    struct nu_http_head *head = kit_head("HTTP/1.1 404 Not Found\nX-A: 1\n", true);
+    nu_head_edits_apply(edits_of("{set: {x-b: \"%RESPONSE_CODE% %RESP(X-A)% %REQ(HOST)%\"}}", ""),
+                        head, kit.stream.chain);
+    assert_string_equal(kit_fields(head), "X-A: 1\nx-b: 404 1 a.test\n");
+    assert_null(kit.stream.response);
+    nu_http_head_drop(head);
+}
+
 /* Else a client could say by itself what the edit is to prove. */
 static void what_is_unknown_goes(void **state)
 {
@@ -162,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KIT_TEST(remove_then_set_then_add),
         KIT_TEST(values_with_operators),
+        KIT_TEST(values_about_a_response),
         KIT_TEST(what_is_unknown_goes),
         KIT_TEST(values_stay_in_their_line),
         KIT_TEST(huge_values_are_left_out),

@@ -134,6 +134,33 @@ static void envoys_default_line(void **state)
     assert_non_null(strstr(line_of(nu_http_log_defaults.text), "\"POST /before HTTP/1.1\""));
 }
 
+/* Nobody has to send the server a header for that. */
+static void a_rewritten_path_is_logged_as_it_came(void **state)
+{
+    static const char *const rows[][2] = {
+        {"/a/../b?c",           "/a/../b?c"},
+        {"http://a.test/a?b=/", "/a?b=/"   },
+        {"http://a.test",       "/new"     },
+        {"http://a.test?b",     "/new"     },
+    };
+    static const struct nu_route route = {.rewrite = (const void *)rows};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char lines[128];
+        snprintf(lines, sizeof lines, "GET %s HTTP/1.1\nHost: a.test\n", rows[i][0]);
+        kit_request(lines);
+        kit.stream.request->path = NU_TEXT("/new");
+        kit.stream.route = &route;
+        if (!kit.stream.chain)
+            kit_stream();
+        assert_string_equal(line_of("%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"), rows[i][1]);
+        kit.stream.route = NULL;
+        assert_string_equal(line_of("%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"), "/new");
+        assert_string_equal(line_of("%REQ(X-ENVOY-ORIGINAL-PATH)%"), "-");
+        if (i < 3)
+            nu_http_head_drop(kit.stream.request);
+    }
+}
+
 static void the_default_object(void **state)
 {
     struct nu_logbuf line = {.data = NULL};
@@ -225,15 +252,11 @@ static void names_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KIT_TEST(each_operator),
-        KIT_TEST(flags_in_envoys_order),
-        KIT_TEST(what_is_not_there),
-        KIT_TEST(service_time_is_ours),
-        KIT_TEST(envoys_default_line),
-        KIT_TEST(the_default_object),
-        KIT_TEST(hostile_values_add_no_line),
-        KIT_TEST(connections_keep_theirs),
-        KIT_TEST(names_are_checked),
+        KIT_TEST(each_operator),           KIT_TEST(flags_in_envoys_order),
+        KIT_TEST(what_is_not_there),       KIT_TEST(service_time_is_ours),
+        KIT_TEST(envoys_default_line),     KIT_TEST(a_rewritten_path_is_logged_as_it_came),
+        KIT_TEST(the_default_object),      KIT_TEST(hostile_values_add_no_line),
+        KIT_TEST(connections_keep_theirs), KIT_TEST(names_are_checked),
     };
     nu_log_ops_l4();
     nu_log_ops_tls();
