@@ -1,4 +1,5 @@
 /* Routes in a config: what the keys become, and what is said about wrong ones. */
+#include "tests/unit/folder.h"
 #include "tests/unit/l7/route/route_help.h"
 
 #include <unistd.h>
@@ -62,9 +63,11 @@ static void defaults_are_envoys(void **state)
 
 static void a_body_is_text_or_a_file(void **state)
 {
-    char path[] = "/tmp/nu-route-XXXXXX", text[256];
-    int fd = mkstemp(path);
-    FILE *file = fdopen(fd, "w");
+    char folder[FOLDER_MAX], path[FOLDER_MAX + 8], text[512];
+    assert_true(folder_make(folder));
+    snprintf(path, sizeof path, "%s/body", folder);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
     fwrite("a\0b", 1, 3, file);
     fclose(file);
     snprintf(
@@ -88,7 +91,7 @@ static void a_body_is_text_or_a_file(void **state)
     m = made_from(text);
     assert_non_null(strstr(nu_conf_report(m.conf), "is larger than 256 KiB"));
     routes_free(&m);
-    unlink(path);
+    folder_remove(folder);
 }
 
 /* One route, what is said of it, and what was meant. */
