@@ -95,6 +95,16 @@ void nu_listeners_each(struct nu_listeners *listeners,
                                   void *ctx),
                        void *ctx);
 size_t nu_listeners_count(const struct nu_listeners *listeners);
+
+/* For `nuncio explain`, while the generation's config is still there: of each listener of streams
+ * that binds the port (0 = of each) its name, for each chain that does not take the connection the
+ * first condition that fails, a line each; `chosen` goes on about the one that takes it. in->local
+ * NULL: the listener's own address. How many listeners that were. Main thread. */
+struct nu_match_input;
+typedef void nu_chosen_fn(const struct nu_chain_conf *chain, FILE *out, void *ctx);
+unsigned nu_listeners_explain(const struct nu_listeners *listeners, struct nu_conf *conf,
+                              uint16_t port, const struct nu_match_input *in, FILE *out,
+                              nu_chosen_fn *chosen, void *ctx);
 /* Whether their sockets need CAP_NET_ADMIN. Main thread. */
 bool nu_listeners_need_net_admin(const struct nu_listeners *listeners);
 

@@ -5,6 +5,7 @@
 #include "core/assert.h"
 #include "core/table/strmap.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,6 +108,49 @@ const struct nu_route *nu_routes_explain(const struct nu_routes *routes,
     }
     nu_arena_free(t.arena);
     return found;
+}
+
+/* --- what a route does --- */
+
+static void tell_clusters(const struct nu_route *route, FILE *out)
+{
+    fputs(route->share_count > 1 ? "clusters" : "cluster", out);
+    for (unsigned i = 0; i < route->share_count; i++) {
+        fprintf(out, "%s %s", i ? "," : "", route->shares[i].name);
+        if (route->share_count > 1)
+            fprintf(out, " (%" PRId64 " of %" PRId64 ")", route->shares[i].weight,
+                    route->weight_sum);
+    }
+}
+
+static void tell_rewritten(const struct nu_route *route, struct nu_http_head *request, FILE *out)
+{
+    enum nu_err err = nu_route_rewrite(route, request, SIZE_MAX);
+    if (err) {
+        fputs(", but the path cannot be rewritten: 400", out);
+        return;
+    }
+    fputs(" as ", out);
+    put_text(out, request->path);
+    fputs(" on ", out);
+    put_text(out, request->authority.len ? request->authority : NU_TEXT("(no host)"));
+}
+
+void nu_route_tell(const struct nu_route *route, struct nu_http_head *request, bool https,
+                   FILE *out)
+{
+    struct nu_text location;
+    if (route->kind == NU_ROUTE_CLUSTER) {
+        tell_clusters(route, out);
+        if (route->rewrite)
+            tell_rewritten(route, request, out);
+    } else if (route->kind == NU_ROUTE_REDIRECT) {
+        fprintf(out, "redirect %u ", nu_route_location(route, request, https, &location));
+        put_text(out, location);
+    } else {
+        fprintf(out, "respond %u", route->respond->status);
+    }
+    fputc('\n', out);
 }
 
 /* --- routes that nobody reaches --- */

@@ -103,5 +103,9 @@ unsigned nu_route_location(const struct nu_route *route, const struct nu_http_he
  * that failed, a line each; returns the one that takes it. Main thread. */
 const struct nu_route *nu_routes_explain(const struct nu_routes *routes,
                                          const struct nu_http_head *request, FILE *out);
+/* And what that route does with it, a line: "cluster a", "redirect 301 /new". The request is
+ * rewritten by it. `https` as above. */
+void nu_route_tell(const struct nu_route *route, struct nu_http_head *request, bool https,
+                   FILE *out);
 
 #endif

@@ -6,7 +6,7 @@ import pytest
 
 from lib.nuncio import ROOT, run_nuncio
 
-COMMANDS = ["run", "check", "filters", "ctl"]
+COMMANDS = ["run", "check", "filters", "explain", "ctl"]
 EXAMPLES = sorted((ROOT / "docs/examples").glob("*.yaml"))
 GOOD = 'listeners: [{name: a, bind: "127.0.0.1:8080", filters: [echo]}]\nclusters: [{name: web, endpoints: "10.0.0.1:80"}]\n'
 
@@ -47,7 +47,11 @@ def test_version_names_the_libraries():
 @pytest.mark.parametrize("words, said", [
     ([], "usage: nuncio COMMAND"),
     (["chek"], 'unknown command "chek": did you mean "check"?'),
-    (["explain"], '"explain" is not in this version'),
+    (["explain"], "which file? -c FILE"),
+    (["explain", "-c", "a.yaml"], "which request?"),
+    (["explain", "-c", "a.yaml", "GET h/p"], "is no request like"),
+    (["explain", "-c", "a.yaml", "GET http://h/p", "GET"], "one request at a time"),
+    (["explain", "-c", "a.yaml", "http://h/p", "--client", "x"], "is no address"),
     (["check"], "which file? -c FILE"),
     (["check", "-c"], 'option "-c" wants a value'),
     (["check", "a.yaml"], 'what is "a.yaml"?'),

@@ -57,6 +57,7 @@ void nu_command_help(const struct nu_command *command, FILE *out);
 extern const struct nu_command nu_command_run;
 extern const struct nu_command nu_command_check;
 extern const struct nu_command nu_command_filters;
+extern const struct nu_command nu_command_explain;
 extern const struct nu_command nu_command_ctl;
 extern const struct nu_command nu_command_docs;
 

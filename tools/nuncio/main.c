@@ -12,9 +12,6 @@ void nu_paranoid_install(void); /* of the test filters, linked into test builds 
 
 #define MAX_COMMANDS 32 /* names that a guess chooses from */
 
-/* Sub-commands that other versions have. */
-static const char *const later[] = {"explain", NULL};
-
 static const char intro[] = "usage: nuncio COMMAND [OPTIONS]\n"
                             "\n"
                             "A proxy made of one chain of filters, from socket to socket.\n"
@@ -45,11 +42,6 @@ static enum nu_exit unknown(const char *name)
     size_t count = 0;
     for (; count < MAX_COMMANDS && nu_command_at(count); count++)
         names[count] = nu_command_at(count)->name;
-    for (const char *const *l = later; *l; l++)
-        if (strcmp(*l, name) == 0) {
-            fprintf(stderr, "nuncio: \"%s\" is not in this version\n", name);
-            return NU_EXIT_USAGE;
-        }
     const char *guess = nu_did_you_mean(name, names, count);
     fprintf(stderr, "nuncio: unknown command \"%s\"", name);
     fprintf(stderr, guess ? ": did you mean \"%s\"?\n" : "\n", guess);
