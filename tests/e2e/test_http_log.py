@@ -1,0 +1,117 @@
+"""The access log of requests: Envoy's default line, byte for byte, for each way a request can end; operators; hostile values."""
+import json
+import re
+
+import pytest
+
+from lib.config import cluster, config, listener
+from lib.mirror import Mirror, curl
+from lib.peers import Hang, Resetter
+
+LOGS = [{"path": "http.log"}, {"path": "http.json", "format": "json"},
+        {"path": "details.log", "format": "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %ROUTE_NAME% %UPSTREAM_CLUSTER%"}]
+# What no test can know beforehand.
+TIME, MS = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", r"\d+"
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+RESET = "upstream connect error or disconnect/reset before headers. reset reason: "
+
+
+@pytest.fixture
+def proxy(nuncio, peer, refusing_port):
+    """A proxy with a route for each end that a request can have."""
+    mirror = peer(Mirror)
+    silent, resetter = peer(Hang), peer(Resetter, 1)
+    clusters = [cluster(mirror), cluster(refusing_port, name="down"), cluster(silent, name="silent"), cluster(resetter, name="reset"),
+                cluster(refusing_port, name="sick", panic_threshold="0%",
+                        health_check={"tcp": {}, "interval": "100ms", "timeout": "100ms", "unhealthy": 1})]
+    routes = [{"name": name, "match": {"path": f"/{name}"}, "cluster": name} for name in ("down", "reset", "sick")]
+    routes += [{"name": "slow", "match": {"path": "/slow"}, "cluster": "silent", "timeout": "200ms"},
+               {"name": "left", "match": {"path": "/left"}, "cluster": "silent"},
+               {"match": {"path_prefix": "/old/"}, "cluster": "c", "rewrite": {"path_prefix": "/new/"}},
+               {"match": {"path_prefix": "/c"}, "cluster": "c"},
+               {"match": {"path": "/respond"}, "respond": {"status": 418, "body": "tea\n"}}]
+    child = nuncio(config(listeners=[listener({"http": {"routes": routes, "access_log": LOGS}})], clusters=clusters))
+    child.url, child.mirror, child.silent, child.down = f"http://{child.address('in')}", mirror, silent, refusing_port.address
+    return child
+
+
+def line(method, path, status, flags, received, sent, upstream, host, service="-", agent="a/1"):
+    """A pattern of Envoy's default line."""
+    text = (f'[TIME] "{method} {path} HTTP/1.1" {status} {flags} {received} {sent} MS {service} "127.0.0.1" "{agent}" "UUID" "{host}" "{upstream}"')
+    return re.escape(text).replace("TIME", TIME).replace("MS", MS).replace("UUID", UUID)
+
+
+def logged(child, count=1):
+    return child.file_lines("http.log", count)[count - 1]
+
+
+def test_a_good_request(proxy):
+    host = proxy.url.removeprefix("http://")
+    answer = curl(proxy.url + "/c?x=%20", "-A", "a/1", "-d", "four")
+    assert re.fullmatch(line("POST", "/c?x=%20", 200, "-", 4, len(answer.body), proxy.mirror.address, host, "MS"), logged(proxy)), logged(proxy)
+    curl(proxy.url + "/c", "-A", "a/1", "-I", "-H", "Host: b.test")
+    assert re.fullmatch(line("HEAD", "/c", 200, "-", 0, 0, proxy.mirror.address, "b.test", "MS"), logged(proxy, 2))
+    assert proxy.file_lines("details.log", 2)[0] == "200 - via_upstream routes[6] c"
+
+
+# path: status, flags, body, details, whether an endpoint was tried
+ENDS = {
+    "none": (404, "NR", "", "route_not_found"),
+    "sick": (503, "UH", "no healthy upstream", "no_healthy_upstream"),
+    "down": (503, "UF", RESET + "connection failure", None),
+    "slow": (504, "UT", "upstream request timeout", None),
+    "respond": (418, "-", "tea\n", "direct_response"),
+}
+
+
+@pytest.mark.parametrize("path", ENDS)
+def test_answers_of_our_own(proxy, path):
+    status, flags, body, details = ENDS[path]
+    if path == "sick":
+        proxy.wait_stat("cluster.sick.membership_healthy", 0)
+    answer = curl(f"{proxy.url}/{path}", "-A", "a/1")
+    assert (answer.status, answer.body) == (status, body)
+    assert answer.headers["content-length"] == str(len(body)) and answer.headers["server"] == "nuncio" and "date" in answer.headers
+    host, row = proxy.url.removeprefix("http://"), json.loads(proxy.file_lines("http.json")[0])
+    upstream = {"down": proxy.down, "slow": proxy.silent.address}.get(path, "-")
+    assert re.fullmatch(line("GET", f"/{path}", status, flags, 0, len(body), upstream, host), logged(proxy)), logged(proxy)
+    assert (row["status"], row["flags"], row["bytes_sent"]) == (status, None if flags == "-" else flags, len(body))
+    assert details is None or row["details"] == details
+
+
+def test_a_server_that_breaks_off(proxy):
+    answer = curl(proxy.url + "/reset", "-A", "a/1", "-d", "x")
+    assert answer.status == 503 and answer.body.startswith(RESET + "connection termination")
+    row = json.loads(proxy.file_lines("http.json")[0])
+    assert row["flags"].split(",")[0] == "UC" and row["details"].startswith("upstream_reset_before_response_started")
+
+
+def test_a_client_that_left(proxy):
+    with proxy.connect("in") as client:
+        client.sendall(b"GET /left HTTP/1.1\r\nHost: a.test\r\nUser-Agent: a/1\r\n\r\n")
+        proxy.wait_stat("cluster.silent.upstream_rq_active", 1)
+    assert re.fullmatch(line("GET", "/left", 0, "DC", 0, 0, proxy.silent.address, "a.test"), logged(proxy)), logged(proxy)
+    assert proxy.file_lines("details.log")[0] == "0 DC downstream_remote_disconnect left silent"
+
+
+def test_a_request_that_nobody_can_read(proxy):
+    with proxy.connect("in") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        answer = client.recv(4096).decode()
+    assert answer.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert re.search(r'" 400 DPE 0 \d+ \d+ - "-" "-" "-" ', logged(proxy)), logged(proxy)
+
+
+def test_what_a_client_sends_adds_no_line(proxy):
+    with proxy.connect("in") as client:
+        client.sendall(b"GET /c\"%REQ(X)% HTTP/1.1\r\nHost: a.test\r\nUser-Agent: a\"b\\\xff\r\nX-Forwarded-For: " + b"," * 30000 + b"\r\n\r\n")
+        client.recv(4096)
+    text = logged(proxy)
+    assert '"GET /c\\x22%REQ(X)% HTTP/1.1"' in text and text.endswith("[cut]")
+    json.loads(proxy.file_lines("http.json")[0])
+    assert len(proxy.file_lines("http.log")) == 1
+
+
+def test_a_rewritten_path_is_logged_as_it_came(proxy):
+    told = json.loads(curl(proxy.url + "/old/a").body)
+    assert told["path"] == "/new/a" and '"GET /old/a HTTP/1.1"' in logged(proxy)
