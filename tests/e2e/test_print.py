@@ -183,7 +183,7 @@ def test_every_key(files, tmp_path):
     """New keys have to be put into `every_key`: then this tells whether they print well."""
     text = round_trip(tmp_path, every_key(files))
     own_test = {("config", "user"), ("config", "group")}
-    assert documented() - written(text) == own_test
+    assert documented() - written(text) == own_test, "every_key() lacks these"
 
 
 # --- values

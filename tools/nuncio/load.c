@@ -44,14 +44,14 @@ struct nu_generation *nu_load_open(const struct nu_source *source)
     return gen;
 }
 
-/* A cluster with that name and nothing else of interest. */
+/* A cluster with that name and nothing else of interest: every kind of chain may end at it. */
 static struct nu_node *stand_in(struct nu_arena *arena, const struct nu_node *name)
 {
     struct nu_node *map = nu_arena_alloc(arena, sizeof *map);
     struct nu_node *endpoint = nu_arena_alloc(arena, sizeof *endpoint);
     struct nu_node *copy = nu_arena_alloc(arena, sizeof *copy);
     *copy = *name;
-    *endpoint = (struct nu_node){.key = "endpoints", .text = "unix:/nowhere"};
+    *endpoint = (struct nu_node){.key = "endpoints", .text = "127.0.0.1:1"};
     *map = (struct nu_node){.kind = NU_NODE_MAP, .count = 2};
     map->child = nu_arena_alloc(arena, 2 * sizeof *map->child);
     map->child[0] = copy;
