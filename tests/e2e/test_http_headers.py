@@ -8,6 +8,7 @@ import pytest
 
 from lib.config import cluster, config, listener
 from lib.mirror import Mirror, curl
+from lib.nuncio import ROOT
 from lib.pki import Ca
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -135,3 +136,23 @@ def test_local_replies(proxy):
     assert curl(child.url + "/own").body == "mine"
     answer = curl(child.url + "/down")
     assert (answer.status, answer.body, answer.headers["content-type"]) == (502, "later", "text/plain")
+
+
+def test_the_example(nuncio, peer, example_certs, monkeypatch):
+    for name, value in {"CERTS": example_certs, "EDGE_PORT": 0, "SERVICE": peer(Mirror).address}.items():
+        monkeypatch.setenv(name, str(value))
+    child = nuncio(ROOT / "docs/examples/http-headers.yaml")
+    port = child.port("edge")
+    base, trust = f"https://www.test:{port}", ["--cacert", example_certs / "ca.pem", "--resolve", f"www.test:{port}:127.0.0.1"]
+    me = ["--cert", example_certs / "client.pem", "--key", example_certs / "client.key"]
+    answer = curl(base + "/api/x", *trust, *me, *sent("X-Caller: forged", "X-Debug: 1", "X-Forwarded-Client-Cert: By=forged"))
+    told = answer.told
+    assert answer.headers["x-request-id"] == told["x-request-id"] and answer.headers["server"] == "front"
+    assert told["host"] == "api.internal" and told["x-forwarded-host"] == f"www.test:{port}" and "x-debug" not in told
+    assert re.search(r"Hash=[0-9a-f]{64};Subject=\"[^\"]+\";URI=" + re.escape(told["x-caller"]), told["x-forwarded-client-cert"])
+    stranger = curl(base + "/api/x", *trust, *sent("X-Caller: forged", "X-Forwarded-Client-Cert: By=forged")).told
+    assert "x-caller" not in stranger and "x-forwarded-client-cert" not in stranger
+    answer = curl(base + "/down", *trust)
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (503, "60", "<h1>Back in a minute</h1>\n")
+    assert curl(base + "/none", *trust).status == 404
+    child.wait_line(r'"GET /down HTTP/1.1" 503 UF 0 \d+ ')
