@@ -27,7 +27,7 @@ struct nu_endpoint_checks {
     struct nu_health_host *host; /* who checks it, or NULL */
     uint16_t passed, missed;     /* in a row */
     bool checked;                /* there was a verdict */
-    bool known;                  /* stood in a set of its cluster before */
+    bool known;                  /* was in use unchecked */
 };
 
 struct nu_endpoint {

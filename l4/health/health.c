@@ -311,7 +311,6 @@ void nu_health_sync(struct nu_health *h, struct nu_endpoint *const *endpoints, s
     for (size_t i = 0; i < n; i++) {
         if (!endpoints[i]->checks.host)
             add_host(h, endpoints[i]);
-        endpoints[i]->checks.known = true;
         endpoints[i]->checks.host->round = h->round;
     }
     remove_stale(h);

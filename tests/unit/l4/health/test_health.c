@@ -384,6 +384,36 @@ static void priorities_take_over(void **state)
     assert_int_equal(stat_of(web(m), NU_CLUSTER_LB_HEALTHY_PANIC), 6);
 }
 
+/* As names bring and take them: the process stays ready, and who comes back is unknown again. */
+static void endpoints_come_and_go(void **state)
+{
+    char why[256];
+    struct made *m = commit(config(2, "interval: 1h", ""), NULL);
+    struct nu_health *health = cl_of(web(m))->health;
+    struct nu_endpoint_set *set = cl_of(web(m))->set;
+    struct nu_addr addr = set->item[0]->addr;
+    addr.path = nu_arena_printf(m->arena, "%s/3", folder);
+    struct nu_endpoint *all[3] = {set->item[0], set->item[1],
+                                  nu_endpoint_get("web", &addr, "later")};
+    pass_ms(0);
+    assert_true(is_ready(m, why));
+    nu_health_sync(health, all, 3);
+    assert_int_equal(all[2]->health, NU_ENDPOINT_FAILED | NU_ENDPOINT_PENDING);
+    assert_int_equal(nu_health_waits(health), 0);
+    pass_ms(0);
+    assert_int_equal(all[2]->health, 0);
+    says[3] = '-';
+    nu_health_sync(health, all, 2);
+    assert_null(nu_health_last(all[2]));
+    nu_health_sync(health, all, 3);
+    assert_int_equal(all[2]->health, NU_ENDPOINT_FAILED | NU_ENDPOINT_PENDING);
+    pass_ms(0);
+    assert_int_equal(all[2]->health, NU_ENDPOINT_FAILED);
+    assert_int_equal(asked[3], 2);
+    assert_int_equal(asked[1], 1);
+    nu_endpoint_unref(all[2]);
+}
+
 static void a_reload_remembers(void **state)
 {
     char why[256];
@@ -554,6 +584,7 @@ int main(void)
         TEST(below_the_threshold_all_are_used),
         TEST(without_a_threshold_nobody_is_used),
         TEST(priorities_take_over),
+        TEST(endpoints_come_and_go),
         TEST(a_reload_remembers),
         TEST(checks_that_go_leave_nothing),
         TEST(checks_that_come_interrupt_nobody),
