@@ -1,4 +1,8 @@
-/* Threads, posts and the bridge from libevent to the chain's own epoll set; see worker.h. */
+/* Threads, posts and the bridge from libevent to the chain's own epoll set; see worker.h.
+ *
+ * Main's loop is libevent's, which signals need; it watches the set as one descriptor. Threads wait
+ * for the set itself, a wait less for each turn: 4 % of a round trip. Until they run, and in tests
+ * without threads, their loops are libevent's, too. */
 #include "core/worker.h"
 
 #include "core/assert.h"
@@ -13,9 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH      256 /* epoll events a wait: more only delays the flush */
-#define MAX_ROUNDS 16  /* waits before libevent's turn: timers and posts must not starve */
-#define FEW        4 /* a round that brought fewer events is the last: the next would likely be empty */
+#define BATCH       256   /* epoll events a wait: more only delays the flush, timers and posts */
+#define MAX_WAIT_MS 60000 /* a timer of a month fits no int */
+/* Of main, where each look at the set costs libevent a wait of its own: */
+#define MAX_ROUNDS 16 /* looks before libevent's turn: timers and posts must not starve */
+#define FEW        4 /* one that brought fewer events is the last: the next would likely be empty */
 
 static struct nu_worker *workers;
 static unsigned worker_count;
@@ -45,15 +51,22 @@ static void settle(struct nu_worker *w)
     rearm(w);
 }
 
-static int poll_once(struct nu_worker *w)
+/* Waits for the loop's own set, and has its events dealt with. */
+static int take_events(struct nu_worker *w, int wait_ms)
 {
     struct epoll_event ev[BATCH];
-    int n = epoll_wait(w->loop.epoll_fd, ev, BATCH, 0);
+    int n = epoll_wait(w->loop.epoll_fd, ev, BATCH, wait_ms);
     w->loop.now_ms = clock_ms();
     for (int i = 0; i < n; i++) {
         struct nu_io *io = ev[i].data.ptr;
         io->ready(io, ev[i].events);
     }
+    return n;
+}
+
+static int poll_once(struct nu_worker *w)
+{
+    int n = take_events(w, 0);
     nu_loop_settle(&w->loop);
     return n;
 }
@@ -230,18 +243,58 @@ void nu_worker_stop(struct nu_worker *w)
     w->stopping = true;
 }
 
+/* --- threads: sockets, posts and timers are all there is, so they wait for those at once --- */
+
+static int wait_ms(const struct nu_worker *w)
+{
+    int64_t due = nu_timers_next(&w->loop.timers), wait = due - w->loop.now_ms;
+    if (nu_loop_pending(&w->loop) || (due >= 0 && wait <= 0))
+        return 0;
+    return due < 0 ? -1 : wait < MAX_WAIT_MS ? (int)wait : MAX_WAIT_MS;
+}
+
+/* They run behind the turn's events: those may still name what a post takes down. */
+static void post_ready(struct nu_io *io, uint32_t events)
+{
+    nu_container(io, struct nu_worker, post_io)->posted = true;
+}
+
+static void run_turn(struct nu_worker *w)
+{
+    take_events(w, wait_ms(w));
+    nu_timers_run(&w->loop.timers, w->loop.now_ms);
+    if (w->posted) {
+        w->posted = false;
+        run_posts(w);
+    }
+    nu_loop_settle(&w->loop);
+}
+
 static void *thread_main(void *arg)
 {
-    nu_worker_run(arg);
+    struct nu_worker *w = arg;
+    nu_loop_settle(&w->loop); /* what is queued already; and the loop is this thread's */
+    while (!w->stopping)
+        run_turn(w);
     return NULL;
+}
+
+/* Its loop goes from libevent to the thread that is about to start. */
+static void start(struct nu_worker *w)
+{
+    event_del(w->poll_event);
+    event_del(w->post_event);
+    w->stopping = false;
+    w->threaded = true;
+    w->post_io = (struct nu_io){post_ready, w->post_fd};
+    nu_assert(nu_io_add_for(&w->loop, &w->post_io, EPOLLIN) == 0);
+    nu_assert(pthread_create(&w->thread, NULL, thread_main, w) == 0);
 }
 
 void nu_workers_start(void)
 {
-    for (unsigned i = 0; i < worker_count; i++) {
-        workers[i].threaded = true;
-        nu_assert(pthread_create(&workers[i].thread, NULL, thread_main, &workers[i]) == 0);
-    }
+    for (unsigned i = 0; i < worker_count; i++)
+        start(&workers[i]);
 }
 
 static void stop_here(struct nu_worker *w, void *arg)
@@ -257,6 +310,9 @@ void nu_workers_join(void)
         nu_worker_post(&workers[i], stop_here, NULL);
         pthread_join(workers[i].thread, NULL);
         workers[i].threaded = false;
+        nu_io_del(&workers[i].loop, &workers[i].post_io);
+        event_add(workers[i].poll_event, NULL);
+        event_add(workers[i].post_event, NULL);
     }
 }
 

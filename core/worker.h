@@ -1,5 +1,5 @@
-/* A thread with a loop: libevent for timers, posts and signals, one edge-triggered epoll set for
- * sockets.
+/* A thread with a loop: one edge-triggered epoll set for sockets and posts, and the heap of timers
+ * beside it. The main thread has libevent around that, for signals.
  *
  * The main thread's loop is a worker too (the last shard), without public listeners. Threads talk
  * by posts. */
@@ -27,6 +27,8 @@ struct nu_worker {
     struct event *poll_event, *post_event, *timer_event;
     int64_t armed_ms; /* when timer_event fires, on the loop's clock */
     int post_fd;
+    struct nu_io post_io; /* of threads, as the next one is */
+    bool posted;          /* posts wait for the turn's end */
     pthread_mutex_t post_lock;
     struct nu_post *posts, **posts_end;
     pthread_t thread;

@@ -138,6 +138,136 @@ static void test_io_reports_the_raw_mask(void **state)
     close(io.fd);
 }
 
+/* --- on a thread, which waits without libevent --- */
+
+static struct nu_worker *first(void)
+{
+    return nu_worker_at(0);
+}
+
+static void stop_from_there(struct nu_worker *w, void *arg)
+{
+    nu_worker_stop(w);
+}
+
+static void stop_from_thread(void)
+{
+    nu_worker_post(nu_worker_main(), stop_from_there, NULL);
+}
+
+static struct busy {
+    struct nu_io io;
+    struct nu_timer timer;
+    unsigned turns, posts;
+    int64_t armed_ms, fired_ms;
+} busy;
+
+/* Always ready: each answer makes it so again. */
+static void on_busy(struct nu_io *io, uint32_t events)
+{
+    busy.turns++;
+    assert_int_equal(eventfd_write(io->fd, 1), 0);
+}
+
+static void on_due(struct nu_timer *t)
+{
+    busy.fired_ms = first()->loop.now_ms;
+    nu_io_del(&first()->loop, &busy.io);
+    stop_from_thread();
+}
+
+static void count_post(struct nu_worker *w, void *arg)
+{
+    if (++busy.posts < POSTS)
+        nu_worker_post(w, count_post, NULL);
+}
+
+static void begin_busy(struct nu_worker *w, void *arg)
+{
+    assert_int_equal(nu_io_add(&w->loop, &busy.io), 0);
+    busy.armed_ms = w->loop.now_ms;
+    nu_timer_arm(&w->loop.timers, &busy.timer, w->loop.now_ms + 200);
+    count_post(w, NULL);
+}
+
+static void test_a_busy_socket_starves_neither_timers_nor_posts(void **state)
+{
+    busy = (struct busy){
+        .io = {on_busy, eventfd(1, EFD_NONBLOCK)},
+          .timer.fn = on_due
+    };
+    nu_workers_start();
+    nu_worker_post(first(), begin_busy, NULL);
+    nu_worker_run(nu_worker_main());
+    assert_int_equal(busy.posts, POSTS);
+    assert_true(busy.turns > POSTS);
+    assert_in_range(busy.fired_ms - busy.armed_ms, 200, 5000);
+    close(busy.io.fd);
+}
+
+static void on_far(struct nu_timer *t)
+{
+    fail_msg("a timer of a year fired");
+}
+
+static struct nu_timer far = {.fn = on_far}, near = {.fn = on_due};
+
+static void begin_far(struct nu_worker *w, void *arg)
+{
+    nu_timer_arm(&w->loop.timers, &far, w->loop.now_ms + INT64_C(365) * 24 * 3600 * 1000);
+}
+
+static void begin_near(struct nu_worker *w, void *arg)
+{
+    busy.armed_ms = w->loop.now_ms;
+    nu_timer_arm(&w->loop.timers, &near, w->loop.now_ms + 20);
+}
+
+static void end_far(struct nu_worker *w, void *arg)
+{
+    nu_timer_disarm(&w->loop.timers, &far);
+}
+
+/* Waiting for the far one, it is woken for the near one; and a thread can start again. */
+static void test_a_thread_waits_for_the_nearest_timer(void **state)
+{
+    nu_workers_start();
+    nu_worker_post(first(), begin_far, NULL);
+    nu_workers_join();
+    nu_workers_start();
+    busy.io.fd = -1;
+    nu_worker_post(first(), begin_near, NULL);
+    nu_worker_run(nu_worker_main());
+    assert_in_range(busy.fired_ms - busy.armed_ms, 20, 2000);
+    nu_worker_post(first(), end_far, NULL);
+}
+
+static struct nu_task task;
+static unsigned task_runs;
+
+static void run_again(struct nu_task *t)
+{
+    if (++task_runs < 100)
+        nu_loop_ready(&first()->loop, t);
+    else
+        stop_from_thread();
+}
+
+static void begin_task(struct nu_worker *w, void *arg)
+{
+    nu_loop_ready(&w->loop, &task);
+}
+
+/* What queues itself for the next turn is not waited with. */
+static void test_a_thread_with_ready_tasks_does_not_wait(void **state)
+{
+    task.run = run_again;
+    nu_workers_start();
+    nu_worker_post(first(), begin_task, NULL);
+    nu_worker_run(nu_worker_main());
+    assert_int_equal(task_runs, 100);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -147,6 +277,9 @@ int main(void)
         TEST(test_timers_fire_again_and_again),
         TEST(test_an_earlier_timer_comes_first),
         TEST(test_io_reports_the_raw_mask),
+        TEST(test_a_busy_socket_starves_neither_timers_nor_posts),
+        TEST(test_a_thread_waits_for_the_nearest_timer),
+        TEST(test_a_thread_with_ready_tasks_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
