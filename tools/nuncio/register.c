@@ -15,6 +15,7 @@
 #include "l7/log_ops.h"
 #include "l7/pool.h"
 #include "l7/probe.h"
+#include "tls/buffers.h"
 #include "tls/context.h"
 #include "tls/log_ops.h"
 #include "tls/stats.h"
@@ -44,6 +45,7 @@ static const struct nu_stat_group *const stats[] = {
 
 void nu_register_all(void)
 {
+    nu_tls_buffers_install();
     for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
         nu_registry_add(filters[i]);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
