@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLASSES 3
+#define CLASSES 4
 
 /* Kept for reuse, by class: a busy worker's working set, not its peak. */
 static const struct {
     uint32_t bytes;
     unsigned keep;
 } classes[CLASSES] = {
+    {NU_BLOCK_TINY,   64},
     {NU_BLOCK_SMALL,  32},
     {NU_BLOCK_MEDIUM, 8 },
     {NU_BLOCK_LARGE,  2 }

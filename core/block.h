@@ -11,8 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define NU_BLOCK_TINY   2048u /* what a small request is decrypted into: many wait for one flush */
 #define NU_BLOCK_SMALL  (16u * 1024)  /* the first read of a wake-up, a TLS record */
-#define NU_BLOCK_MEDIUM (64u * 1024)  /* after a read that came full */
+#define NU_BLOCK_MEDIUM (68u * 1024)  /* after a read that came full: 64 KiB and what TLS adds */
 #define NU_BLOCK_LARGE  (256u * 1024) /* bulk: 0.6 of the CPU per MiB that 16 KiB reads cost */
 
 struct nu_block_pool;

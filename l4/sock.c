@@ -13,7 +13,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define READS_A_TURN 8 /* then others have their turn */
+#define READS_A_TURN 8            /* then others have their turn */
+#define BULK_READ    (64u * 1024) /* four records of TLS; with their heads they fill a MEDIUM block \
+                                   */
 
 static enum nu_cause fin_cause(const struct sock *s)
 {
@@ -68,7 +70,7 @@ static void relay(struct sock *s, struct sock *d)
         return;
     struct nu_loop *loop = nu_filter_loop(&s->filter);
     struct nu_block *b = nu_block_get(loop->blocks, s->bulk ? NU_BLOCK_LARGE : NU_BLOCK_SMALL);
-    ssize_t n = read(s->io.fd, b->data, b->cap);
+    ssize_t n = recv(s->io.fd, b->data, b->cap, 0);
     if (sock_read_result(s, n, b->cap)) {
         ssize_t w = send(d->io.fd, b->data, (size_t)n, MSG_NOSIGNAL);
         if (w > 0)
@@ -91,9 +93,10 @@ static void relay(struct sock *s, struct sock *d)
 static void take(struct sock *s)
 {
     struct nu_loop *loop = nu_filter_loop(&s->filter);
-    struct nu_block *b = nu_block_get(loop->blocks, s->bulk ? NU_BLOCK_MEDIUM : NU_BLOCK_SMALL);
-    ssize_t n = read(s->io.fd, b->data, b->cap);
-    if (sock_read_result(s, n, b->cap))
+    size_t room = s->bulk ? BULK_READ : NU_BLOCK_SMALL;
+    struct nu_block *b = nu_block_get(loop->blocks, room);
+    ssize_t n = recv(s->io.fd, b->data, room, 0);
+    if (sock_read_result(s, n, room))
         nu_forward_data(&s->filter, s->in, nu_block_freeze(b, (size_t)n));
     nu_block_unref(b);
 }

@@ -192,7 +192,8 @@ static bool write_slices(struct sock *s)
         wanted += slice->len;
     }
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count};
-    ssize_t n = sendmsg(s->io.fd, &msg, MSG_NOSIGNAL);
+    ssize_t n = count == 1 ? send(s->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                           : sendmsg(s->io.fd, &msg, MSG_NOSIGNAL);
     if (n > 0)
         shift(out, (size_t)n);
     return wrote(s, n, wanted);

@@ -42,7 +42,7 @@ static void make_room(size_t len)
     if (io.out && nu_block_room(io.out) >= want)
         return;
     size_t least = io.out ? 2 * want : io.expect;
-    least = least < NU_BLOCK_SMALL ? NU_BLOCK_SMALL : least;
+    least = least < NU_BLOCK_TINY ? NU_BLOCK_TINY : least;
     struct nu_block *b = nu_block_get(io.pool, want < least ? least : want);
     if (io.out) {
         memcpy(nu_block_tail(b), nu_block_tail(io.out), io.written);

@@ -92,7 +92,7 @@ static void read_stopped(struct tls *t, int error)
 static void pull_block(struct tls *t, bool one)
 {
     struct nu_block_pool *blocks = nu_filter_loop(&t->filter)->blocks;
-    size_t want = t->wire.in.len < NU_BLOCK_SMALL ? NU_BLOCK_SMALL : t->wire.in.len;
+    size_t want = t->wire.in.len < NU_BLOCK_TINY ? NU_BLOCK_TINY : t->wire.in.len;
     struct nu_block *b = nu_block_get(blocks, want < NU_BLOCK_MEDIUM ? want : NU_BLOCK_MEDIUM);
     size_t got = 0, n;
     int error = SSL_ERROR_NONE;

@@ -38,6 +38,8 @@ static bool shows_certificate(int type, const uint8_t *message, size_t len)
 static void on_message(int outgoing, int version, int type, const void *bytes, size_t len, SSL *ssl,
                        void *ctx)
 {
+    if (type != SSL3_RT_ALERT && type != SSL3_RT_HANDSHAKE) /* most are heads of records */
+        return;
     struct tls *t = tls_of(nu_tls_conn_of(ssl)->filter);
     const uint8_t *b = bytes;
     if (type == SSL3_RT_ALERT && len == 2) {
@@ -175,7 +177,7 @@ bool tls_shake(struct tls *t)
 {
     if (!prepared(t))
         return false;
-    tls_enter(t, 0);
+    tls_enter(t, NU_BLOCK_SMALL); /* a chain of certificates */
     int answer = SSL_do_handshake(t->conn.ssl);
     int error = answer > 0 ? SSL_ERROR_NONE : SSL_get_error(t->conn.ssl, answer);
     tls_leave(t);
