@@ -90,6 +90,7 @@ $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	$(Q)$(LINK) -o $@ $^ $(BENCH_LIBS)
 $(BUILD)/bench/http_parser: BENCH_LIBS := -lhttp_parser $(LDLIBS)
 $(BUILD)/bench/http_parser: $(LIB)
+$(BUILD)/bench/tls: BENCH_LIBS := $(LDLIBS)
 
 bench: $(BUILD)/nuncio $(BENCH_BIN)
 	$(Q).ci/deps --check build test lint

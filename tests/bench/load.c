@@ -5,6 +5,8 @@
  * for them
  *
  * Prints `units N seconds S p50 US p99 US errors N` and ends; one thread, one epoll set. */
+#include "measure.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -14,13 +16,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define TURN_EVENTS   256
-#define MAX_BYTES     ((size_t)1 << 16) /* of a ping; a pull's answer may be longer */
-#define MAX_LATENCIES ((size_t)1 << 22) /* kept for percentiles; later ones only count */
-#define READ_BYTES    ((size_t)1 << 18)
+#define TURN_EVENTS 256
+#define MAX_BYTES   ((size_t)1 << 16) /* of a ping; a pull's answer may be longer */
+#define READ_BYTES  ((size_t)1 << 18)
 
 struct conn {
     int fd;
@@ -31,23 +31,14 @@ struct conn {
 static struct {
     char request[MAX_BYTES];
     size_t request_len, answer_len;
-    size_t units, errors;
-    float latency_us[MAX_LATENCIES];
 } run;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void ask(struct conn *conn)
 {
     conn->got = 0;
     conn->asked_at = now();
     if (send(conn->fd, run.request, run.request_len, MSG_NOSIGNAL) != (ssize_t)run.request_len)
-        run.errors++;
+        measured.errors++;
 }
 
 static bool open_conn(struct conn *conn, uint16_t port, int epoll)
@@ -72,33 +63,15 @@ static void answer(struct conn *conn)
     static char in[READ_BYTES];
     ssize_t got = recv(conn->fd, in, sizeof in, MSG_DONTWAIT);
     if (got <= 0) {
-        run.errors++;
+        measured.errors++;
         close(conn->fd);
         return;
     }
     conn->got += (size_t)got;
     if (conn->got < run.answer_len)
         return;
-    if (run.units < MAX_LATENCIES)
-        run.latency_us[run.units] = (float)((now() - conn->asked_at) * 1e6);
-    run.units++;
+    measured_one(conn->asked_at);
     ask(conn);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-static void report(double seconds)
-{
-    size_t kept = run.units < MAX_LATENCIES ? run.units : MAX_LATENCIES;
-    qsort(run.latency_us, kept, sizeof run.latency_us[0], by_value);
-    double p50 = kept ? (double)run.latency_us[kept / 2] : 0;
-    double p99 = kept ? (double)run.latency_us[kept * 99 / 100] : 0;
-    printf("units %zu seconds %.3f p50 %.0f p99 %.0f errors %zu\n", run.units, seconds, p50, p99,
-           run.errors);
 }
 
 static void drive(int epoll, double seconds)
@@ -110,7 +83,7 @@ static void drive(int epoll, double seconds)
         for (int i = 0; i < count; i++)
             answer(evs[i].data.ptr);
     }
-    report(now() - start);
+    measured_print(now() - start);
 }
 
 static bool set_exchange(const char *kind, uint64_t bytes)
@@ -141,9 +114,9 @@ int main(int argc, char **argv)
         if (open_conn(&conns[i], (uint16_t)strtoul(argv[2], NULL, 10), epoll))
             ask(&conns[i]);
         else
-            run.errors++;
+            measured.errors++;
     }
     drive(epoll, strtod(argv[4], NULL));
     free(conns);
-    return run.units == 0;
+    return measured.units == 0;
 }

@@ -2,11 +2,13 @@
 
 Each function starts a peer in front of the origins (listener name to port) and gives the Child, with `ports`.
 """
+from functools import cache
 from pathlib import Path
 
 from lib import servers
+from lib.certs import Certs
 from lib.process import Child
-from scenarios import DATAGRAMS
+from scenarios import DATAGRAMS, ENCRYPTED
 
 PROXY_CPU, LOAD_CPU = 0, 1
 
@@ -15,13 +17,21 @@ def pinned(cpu, *words):
     return ("taskset", "-c", str(cpu), *words)
 
 
+@cache
+def certificate(folder):
+    """The one that all peers show: P-256, as most do now."""
+    return Certs(folder).get("bench.test")
+
+
 def streams(origins):
     return {name: port for name, port in origins.items() if name not in DATAGRAMS}
 
 
-def listener(name):
+def listener(name, folder):
     if name not in DATAGRAMS:
-        return f"  - {{name: {name}, bind: \"127.0.0.1:0\", filters: [{{tcp_proxy: {{cluster: {name}}}}}]}}\n"
+        cert = certificate(folder)
+        tls = f"tls: {{certificates: [{{cert: {cert.cert}, key: {cert.key}}}]}}, " if name in ENCRYPTED else ""
+        return f"  - {{name: {name}, bind: \"127.0.0.1:0\", {tls}filters: [{{tcp_proxy: {{cluster: {name}}}}}]}}\n"
     proxy = f"udp_proxy: {{cluster: {name}, responses: {DATAGRAMS[name]}}}"
     return f"  - {{name: {name}, bind: \"udp://127.0.0.1:0\", filters: [{{{proxy}}}]}}\n"
 
@@ -29,7 +39,7 @@ def listener(name):
 def nuncio(tools, folder, origins):
     """On ports of the kernel's choice; only what the chosen scenarios need is in its config."""
     text = "workers: 1\ncore_dumps: on\nlisteners:\n"  # lest its memory be hidden from an ordinary user
-    text += "".join(map(listener, origins))
+    text += "".join(listener(name, folder) for name in origins)
     text += "clusters:\n" + "".join(f"  - {{name: {name}, endpoints: \"127.0.0.1:{port}\"}}\n" for name, port in origins.items())
     config = Path(folder) / "nuncio.yaml"
     config.write_text(text)
@@ -40,15 +50,21 @@ def nuncio(tools, folder, origins):
 
 
 def haproxy(_tools, folder, origins):
+    def end(name):
+        return f" ssl crt {certificate(folder).both}" if name in ENCRYPTED else ""
+
     def render(ports):
         return "global\n  nbthread 1\n  no strict-limits\n" + "".join(
-            f"listen {name}\n  mode tcp\n  option splice-auto\n  bind 127.0.0.1:{ports[name]}\n  server s 127.0.0.1:{port}\n"
+            f"listen {name}\n  mode tcp\n  option splice-auto\n  bind 127.0.0.1:{ports[name]}{end(name)}\n  server s 127.0.0.1:{port}\n"
             for name, port in streams(origins).items())
     return servers.haproxy(folder, list(streams(origins)), render, prefix=pinned(PROXY_CPU))
 
 
-def nginx_server(name, at, port):
+def nginx_server(name, at, port, cert):
     """Of datagrams with a TCP server of the same port beside it, which shows that it is up."""
+    if name in ENCRYPTED:
+        tls = f"ssl_certificate {cert.cert}; ssl_certificate_key {cert.key}; ssl_protocols TLSv1.2 TLSv1.3;"
+        return f"server {{ listen 127.0.0.1:{at} ssl; {tls} proxy_pass 127.0.0.1:{port}; }}"
     if name not in DATAGRAMS:
         return f"server {{ listen 127.0.0.1:{at}; proxy_pass 127.0.0.1:{port}; }}"
     ends = f"proxy_responses {DATAGRAMS[name]};" if DATAGRAMS[name] else ""
@@ -57,12 +73,12 @@ def nginx_server(name, at, port):
 
 def nginx(_tools, folder, origins):
     def stream(ports):
-        return "\n".join(nginx_server(name, ports[name], port) for name, port in origins.items())
+        return "\n".join(nginx_server(name, ports[name], port, certificate(folder)) for name, port in origins.items())
     return servers.nginx(folder, list(origins), stream=stream, prefix=pinned(PROXY_CPU), connections=20000)
 
 
 def relay(tools, _folder, origins):
-    origins = streams(origins)
+    origins = {name: port for name, port in streams(origins).items() if name not in ENCRYPTED}
     child = Child(*pinned(PROXY_CPU, tools.relay, *origins.values()))
     child.ports = dict(zip(origins, map(int, child.wait_line(r"^\d.*")[0].split())))
     return child

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import resource
+import ssl
 import statistics
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from lib.clients import connect  # noqa: E402
 from lib.poll import eventually  # noqa: E402
 from lib.process import Child, command  # noqa: E402
 from peers import LOAD_CPU, PEERS, pinned  # noqa: E402
-from scenarios import DATAGRAMS, SCENARIOS  # noqa: E402
+from scenarios import DATAGRAMS, ENCRYPTED, SCENARIOS  # noqa: E402
 
 MEASURED = re.compile(r"units (\d+) seconds (\S+) p50 (\d+) p99 (\d+) errors (\d+)")
 
@@ -35,6 +36,7 @@ class Tools(NamedTuple):
     load: str
     relay: str
     udp: str
+    tls: str
 
 
 def cpu_ns(pid):
@@ -47,6 +49,13 @@ def memory_kib(pid):
     return int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
 
 
+def open_client(port, encrypted):
+    plain = connect(f"127.0.0.1:{port}")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(plain) if encrypted else plain
+
+
 class Bench:
     def __init__(self, tools, folder, scenarios):
         self.tools, self.folder = tools, folder
@@ -55,7 +64,7 @@ class Bench:
         self.origins = {name: self.origin(name) for name in sorted({s.listener for s in self.scenarios.values()})}
 
     def origin(self, kind):
-        words = (self.tools.udp, "echo") if kind in DATAGRAMS else (self.tools.origin, kind)
+        words = (self.tools.udp, "echo") if kind in DATAGRAMS else (self.tools.origin, ENCRYPTED.get(kind, kind))
         child = Child(*pinned(LOAD_CPU, *words))
         self.children.append(child)
         return int(child.wait_line(r"^(\d+)$")[1])
@@ -88,7 +97,7 @@ class Bench:
         before = memory_kib(child.pid)
         clients = []
         for i in range(scenario.idle):  # a byte to and fro: the whole path exists when it is back
-            clients.append(connect(f"127.0.0.1:{port}"))
+            clients.append(open_client(port, scenario.listener in ENCRYPTED))
             clients[-1].sendall(b"x")
             assert clients[-1].recv(1), f"{peer}: connection {i} ended:\n{child.output()}"
         used = memory_kib(child.pid) - before
@@ -102,7 +111,7 @@ class Bench:
         self.seconds = seconds
         rows = {name: {peer: [] for peer in peers} for name in self.scenarios}
         for name, scenario in self.scenarios.items():
-            for peer in peers if scenario.idle else ():
+            for peer in [p for p in peers if p in scenario.peers] if scenario.idle else ():
                 rows[name][peer] = [self.memory(peer, scenario) for _ in range(min(rounds, 3))]
         running = {peer: self.start(peer) for peer in peers if any(peer in s.peers for s in self.scenarios.values())}
         for turn in range(rounds):
@@ -124,9 +133,9 @@ def paired(rows, peer, others):
 
 
 def show(results, peers):
-    print(f"{'scenario':<10}{'unit':<16}" + "".join(f"{peer:>10}" for peer in peers) + f"{'to peers':>10}{'to relay':>10}{'errors':>8}")
+    print(f"{'scenario':<11}{'unit':<16}" + "".join(f"{peer:>10}" for peer in peers) + f"{'to peers':>10}{'to relay':>10}{'errors':>8}")
     for name, rows in results.items():
-        line = f"{name:<10}{SCENARIOS[name].unit:<16}"
+        line = f"{name:<11}{SCENARIOS[name].unit:<16}"
         line += "".join(f"{statistics.median(r['cost'] for r in rows[p]):>10.2f}" if rows[p] else f"{'-':>10}" for p in peers)
         for others in (("haproxy", "nginx"), ("relay",)):
             ratio = paired(rows, "nuncio", others)
@@ -137,7 +146,7 @@ def show(results, peers):
 def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--nuncio", required=True)
-    parse.add_argument("--tools", required=True, help="folder with origin, load, relay and udp")
+    parse.add_argument("--tools", required=True, help="folder with origin, load, relay, udp and tls")
     parse.add_argument("--scenarios", default=",".join(SCENARIOS))
     parse.add_argument("--peers", default=",".join(PEERS))
     parse.add_argument("--rounds", type=int, default=5)
@@ -148,7 +157,7 @@ def main():
         sys.exit("bench: needs two CPUs, one for the proxy and one for the load")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    tools = Tools(args.nuncio, *(f"{args.tools}/{name}" for name in ("origin", "load", "relay", "udp")))
+    tools = Tools(args.nuncio, *(f"{args.tools}/{name}" for name in ("origin", "load", "relay", "udp", "tls")))
     peers = args.peers.split(",")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(tools, folder, args.scenarios.split(","))

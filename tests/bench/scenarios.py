@@ -9,7 +9,7 @@ class Scenario(NamedTuple):
     per_unit: float = 1   # units of `unit` in one exchange
     idle: int = 0         # connections opened and left alone
     scale: float = 1e-3   # from nanoseconds of CPU to the unit
-    program: str = "load" # or udp
+    program: str = "load"  # or tls, udp
     peers: tuple = ("nuncio", "haproxy", "nginx", "relay")
 
 
@@ -17,10 +17,18 @@ class Scenario(NamedTuple):
 DATAGRAMS = {"udp": 0, "udp_ask": 1}
 RELAY_UDP = ("nuncio", "nginx")
 
+# Listeners that speak TLS, by their name, and the origin behind them, which does not.
+ENCRYPTED = {"tls_echo": "echo", "tls_blob": "blob"}
+TLS = ("nuncio", "haproxy", "nginx")
+
 SCENARIOS = {
     "idle_tcp": Scenario("KiB/connection", "echo", idle=4000),
     "tcp": Scenario("us/round trip", "echo", ("ping", 64, 64)),
     "tcp_1m": Scenario("us/MiB", "blob", ("pull", 8, 1 << 20)),
+    "idle_tls": Scenario("KiB/connection", "tls_echo", idle=1000, peers=TLS),
+    "tls": Scenario("us/round trip", "tls_echo", ("ping", 64, 64), program="tls", peers=TLS),
+    "tls_1m": Scenario("us/MiB", "tls_blob", ("pull", 8, 1 << 20), program="tls", peers=TLS),
+    "handshake": Scenario("us/handshake", "tls_echo", ("connect", 32, 64), program="tls", peers=TLS),
     # A datagram there and one back are two: 64 players at a time, one alone, QUIC's size, a session for each question.
     "udp": Scenario("us/datagram", "udp", ("ping", 64, 64), 2, program="udp", peers=RELAY_UDP),
     "udp_alone": Scenario("us/datagram", "udp", ("ping", 1, 64), 2, program="udp", peers=RELAY_UDP),

@@ -7,6 +7,8 @@
  *
  * The client prints `units N seconds S p50 US p99 US errors N`, a unit being a datagram there and
  * one back; errors are those that did not come back within LOST_S. One thread, one epoll set. */
+#include "measure.h"
+
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,14 +17,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define TURN_EVENTS   256
-#define BATCH         64
-#define MAX_BYTES     1472
-#define MAX_LATENCIES ((size_t)1 << 22)
-#define LOST_S        0.5
+#define TURN_EVENTS 256
+#define BATCH       64
+#define MAX_BYTES   1472
+#define LOST_S      0.5
 
 struct session {
     int fd;
@@ -31,18 +31,10 @@ struct session {
 
 static struct {
     struct sockaddr_in to;
-    size_t bytes, units, errors;
+    size_t bytes;
     bool fresh;
     int epoll;
-    float latency_us[MAX_LATENCIES];
 } run;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* --- the server --- */
 
@@ -95,7 +87,7 @@ static void ask(struct session *s)
     static const char data[MAX_BYTES];
     s->asked_at = now();
     if (send(s->fd, data, run.bytes, 0) < 0)
-        run.errors++;
+        measured.errors++;
 }
 
 static void next(struct session *s)
@@ -112,9 +104,7 @@ static void answer(struct session *s)
     static char in[65536];
     if (recv(s->fd, in, sizeof in, MSG_DONTWAIT) < 0)
         return;
-    if (run.units < MAX_LATENCIES)
-        run.latency_us[run.units] = (float)((now() - s->asked_at) * 1e6);
-    run.units++;
+    measured_one(s->asked_at);
     next(s);
 }
 
@@ -122,25 +112,9 @@ static void give_up_lost(struct session *all, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (now() - all[i].asked_at > LOST_S) {
-            run.errors++;
+            measured.errors++;
             next(&all[i]);
         }
-}
-
-static int by_value(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-static void report(double seconds)
-{
-    size_t kept = run.units < MAX_LATENCIES ? run.units : MAX_LATENCIES;
-    qsort(run.latency_us, kept, sizeof run.latency_us[0], by_value);
-    double p50 = kept ? (double)run.latency_us[kept / 2] : 0;
-    double p99 = kept ? (double)run.latency_us[kept * 99 / 100] : 0;
-    printf("units %zu seconds %.3f p50 %.0f p99 %.0f errors %zu\n", run.units, seconds, p50, p99,
-           run.errors);
 }
 
 static void drive(struct session *all, size_t count, double seconds)
@@ -156,7 +130,7 @@ static void drive(struct session *all, size_t count, double seconds)
         looked = now();
         give_up_lost(all, count);
     }
-    report(now() - start);
+    measured_print(now() - start);
 }
 
 static int client(char **argv)
@@ -177,7 +151,7 @@ static int client(char **argv)
     }
     drive(all, count, strtod(argv[4], NULL));
     free(all);
-    return run.units == 0;
+    return measured.units == 0;
 }
 
 int main(int argc, char **argv)
