@@ -64,19 +64,14 @@ static int take_events(struct nu_worker *w, int wait_ms)
     return n;
 }
 
-static int poll_once(struct nu_worker *w)
-{
-    int n = take_events(w, 0);
-    nu_loop_settle(&w->loop);
-    return n;
-}
-
 static void on_poll(evutil_socket_t fd, short what, void *arg)
 {
     struct nu_worker *w = arg;
-    for (int round = 0; round < MAX_ROUNDS; round++)
-        if (poll_once(w) < FEW)
-            break;
+    int n = FEW;
+    for (int round = 0; round < MAX_ROUNDS && n >= FEW; round++) {
+        n = take_events(w, 0);
+        nu_loop_settle(&w->loop);
+    }
     rearm(w);
 }
 
@@ -259,15 +254,19 @@ static void post_ready(struct nu_io *io, uint32_t events)
     nu_container(io, struct nu_worker, post_io)->posted = true;
 }
 
+/* What an event has on its way is flushed before a timer that it set for "at once" may end it all.
+ */
 static void run_turn(struct nu_worker *w)
 {
     take_events(w, wait_ms(w));
-    nu_timers_run(&w->loop.timers, w->loop.now_ms);
+    nu_loop_settle(&w->loop);
+    unsigned more = nu_timers_run(&w->loop.timers, w->loop.now_ms);
     if (w->posted) {
         w->posted = false;
-        run_posts(w);
+        more += run_posts(w);
     }
-    nu_loop_settle(&w->loop);
+    if (more)
+        nu_loop_settle(&w->loop);
 }
 
 static void *thread_main(void *arg)

@@ -268,6 +268,52 @@ static void test_a_thread_with_ready_tasks_does_not_wait(void **state)
     assert_int_equal(task_runs, 100);
 }
 
+static struct order {
+    struct nu_io io;
+    struct nu_task flush;
+    struct nu_timer timer;
+    bool flushed, flushed_first;
+} order;
+
+static void on_event(struct nu_io *io, uint32_t events)
+{
+    struct nu_loop *loop = &first()->loop;
+    nu_timer_arm(&loop->timers, &order.timer, loop->now_ms);
+    nu_loop_flush(loop, &order.flush);
+}
+
+static void on_flush(struct nu_task *t)
+{
+    order.flushed = true;
+}
+
+static void on_at_once(struct nu_timer *t)
+{
+    order.flushed_first = order.flushed;
+    nu_io_del(&first()->loop, &order.io);
+    stop_from_thread();
+}
+
+static void begin_order(struct nu_worker *w, void *arg)
+{
+    assert_int_equal(nu_io_add(&w->loop, &order.io), 0);
+}
+
+/* An alert on its way, and the timer that ends the connection behind it. */
+static void test_a_thread_flushes_before_timers(void **state)
+{
+    order = (struct order){
+        .io = {on_event, eventfd(1, EFD_NONBLOCK)}
+    };
+    order.flush.run = on_flush;
+    order.timer.fn = on_at_once;
+    nu_workers_start();
+    nu_worker_post(first(), begin_order, NULL);
+    nu_worker_run(nu_worker_main());
+    assert_true(order.flushed_first);
+    close(order.io.fd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -280,6 +326,7 @@ int main(void)
         TEST(test_a_busy_socket_starves_neither_timers_nor_posts),
         TEST(test_a_thread_waits_for_the_nearest_timer),
         TEST(test_a_thread_with_ready_tasks_does_not_wait),
+        TEST(test_a_thread_flushes_before_timers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
