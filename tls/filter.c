@@ -65,7 +65,7 @@ static bool reads(const struct tls *t)
 /* Ciphertext, or plaintext of a record that was begun. A partial record is not at hand. */
 static bool at_hand(const struct tls *t)
 {
-    return t->wire.in.len || SSL_pending(t->conn.ssl);
+    return t->wire.in.len || (t->filled && SSL_pending(t->conn.ssl));
 }
 
 /* close_notify: the only way in which the peer's bytes are whole. */
@@ -103,6 +103,7 @@ static void pull_block(struct tls *t, bool one)
             got += n;
         else
             error = SSL_get_error(t->conn.ssl, answer);
+        t->filled = got == b->cap;
     } while (error == SSL_ERROR_NONE && !one && got < b->cap && at_hand(t));
     tls_leave(t);
     if (got)

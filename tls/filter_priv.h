@@ -52,8 +52,9 @@ struct tls {
     bool starting; /* within `start` */
     bool reached;  /* as a client: the way to the server was free once, it is connected */
     bool stuck;
-    bool ahead; /* a record went on though the way was blocked */
-    bool talks; /* the peer said more after our close_notify */
+    bool filled; /* the last read had no room left: of its record there may be more */
+    bool ahead;  /* a record went on though the way was blocked */
+    bool talks;  /* the peer said more after our close_notify */
 };
 
 static inline struct tls *tls_of(struct nu_filter *f)
