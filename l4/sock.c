@@ -14,8 +14,7 @@
 #include <unistd.h>
 
 #define READS_A_TURN 8            /* then others have their turn */
-#define BULK_READ    (64u * 1024) /* four records of TLS; with their heads they fill a MEDIUM block \
-                                   */
+#define BULK_READ    (64u * 1024) /* to be seen by filters; encrypted it fills a MEDIUM block */
 
 static enum nu_cause fin_cause(const struct sock *s)
 {
