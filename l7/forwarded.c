@@ -40,9 +40,9 @@ void fw_put(struct nu_http_head *head, enum nu_hdr id, struct nu_text value)
     nu_assert(field != NULL);
     if (field->flags & NU_HTTP_FIELD_SHARED) {
         nu_http_remove_known(head, id);
-        field->flags &= (uint8_t) ~(NU_HTTP_FIELD_GONE | NU_HTTP_FIELD_SHARED);
         head->known[id] = (uint16_t)at;
     }
+    field->flags = 0; /* what Connection said of the old one is not said of ours */
     field->value = value.at;
     field->value_len = (uint32_t)value.len;
 }

@@ -253,6 +253,19 @@ static void via_both_ways(void **state)
                         "Date: then\nServer: nuncio\nvia: 1.1 edge\n");
 }
 
+/* A field that Connection names is for one connection: ours in its place is not. */
+static void what_connection_names(void **state)
+{
+    kit.conf.forwarded.via = "edge";
+    forward("GET / HTTP/1.1\nHost: a.test\nConnection: via\nVia: 1.1 a\n");
+    const struct nu_http_field *via = nu_http_get(kit.stream.request, NU_HDR_VIA);
+    assert_int_equal(via->flags & NU_HTTP_FIELD_HOP, 0);
+    kit_response("HTTP/1.1 200 OK\nConnection: server\nServer: a\n");
+    assert_true(nu_http_get(kit.stream.response, NU_HDR_SERVER)->flags & NU_HTTP_FIELD_HOP);
+    nu_forwarded_response(&kit.conf.forwarded, &kit.stream, kit.stream.response);
+    assert_int_equal(nu_http_get(kit.stream.response, NU_HDR_SERVER)->flags, 0);
+}
+
 static void responses(void **state)
 {
     kit_request("GET / HTTP/1.1\nHost: a.test\nX-Request-ID: mine\n");
@@ -349,6 +362,7 @@ int main(void)
         KIT_TEST(ids_are_kept_where_asked),
         KIT_TEST(ids_are_uuids_and_differ),
         KIT_TEST(via_both_ways),
+        KIT_TEST(what_connection_names),
         KIT_TEST(responses),
         KIT_TEST(dates),
         KIT_TEST(a_rewritten_host_is_told),
