@@ -30,10 +30,4 @@ extern const struct nu_schema nu_health_schema;
 /* `tcp: {send, receive}`, of tcp.c. */
 extern struct nu_ext nu_health_tcp;
 
-/* A list in the config of bytes, "text" or "hex:00ff", parses to these. */
-struct nu_health_bytes {
-    const uint8_t *data;
-    size_t len;
-};
-
 #endif

@@ -12,9 +12,14 @@
 
 #define RECEIVE_MAX_BYTES 4096 /* a greeting is shorter; nobody hides it behind more */
 
+struct bytes {
+    const uint8_t *data;
+    size_t len;
+};
+
 struct tcp_conf {
-    struct nu_health_bytes send;
-    struct nu_vec receive; /* struct nu_health_bytes, to be found in this order */
+    struct bytes send;
+    struct nu_vec receive; /* struct bytes, to be found in this order */
 };
 
 struct tcp_probe {
@@ -58,9 +63,9 @@ static void tcp_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 /* As many expectations as what came so far meets. */
 static void look(struct tcp_probe *p)
 {
-    const struct nu_health_bytes *want = p->conf->receive.items;
+    const struct bytes *want = p->conf->receive.items;
     for (; p->found < p->conf->receive.count; p->found++) {
-        const struct nu_health_bytes *w = &want[p->found];
+        const struct bytes *w = &want[p->found];
         const uint8_t *at = memmem(p->got + p->at, p->len - p->at, w->data, w->len);
         if (!at)
             return;
@@ -107,7 +112,7 @@ static const struct nu_filter_type tcp_probe = {
 
 /* --- config --- */
 
-static bool read_hex(struct nu_arena *arena, const char *hex, struct nu_health_bytes *out)
+static bool read_hex(struct nu_arena *arena, const char *hex, struct bytes *out)
 {
     size_t len = strlen(hex);
     if (len == 0 || len % 2 || hex[strspn(hex, "0123456789abcdefABCDEF")])
@@ -118,20 +123,20 @@ static bool read_hex(struct nu_arena *arena, const char *hex, struct nu_health_b
         int digit = isdigit(c) ? c - '0' : c - 'a' + 10;
         bytes[i / 2] = (uint8_t)(bytes[i / 2] << 4 | digit);
     }
-    *out = (struct nu_health_bytes){bytes, len / 2};
+    *out = (struct bytes){bytes, len / 2};
     return true;
 }
 
 static enum nu_err parse_bytes(struct nu_conf *conf, struct nu_arena *arena,
                                const struct nu_node *node, void *out)
 {
-    struct nu_health_bytes *bytes = out;
+    struct bytes *bytes = out;
     const char *text = node->kind == NU_NODE_SCALAR ? node->text : "";
     size_t len = strlen(text);
     if (strncmp(text, "hex:", 4) == 0 && read_hex(arena, text + 4, bytes))
         return NU_OK;
     if (len > 0 && len <= RECEIVE_MAX_BYTES && strncmp(text, "hex:", 4) != 0) {
-        *bytes = (struct nu_health_bytes){(const uint8_t *)nu_arena_strdup(arena, text), len};
+        *bytes = (struct bytes){(const uint8_t *)nu_arena_strdup(arena, text), len};
         return NU_OK;
     }
     nu_conf_error(conf, node, "expected 1 to %d bytes as text, or like hex:0aff",
@@ -145,7 +150,7 @@ static const struct nu_field fields[] = {
      .offset = offsetof(struct tcp_conf, send),
      .parse = parse_bytes,
      .shown = "bytes",
-     .item = sizeof(struct nu_health_bytes),
+     .item = sizeof(struct bytes),
      .doc = "Said once it is connected: text (`\"PING\\r\\n\"`), or `hex:0aff`."},
     {.key = "receive",
      .type = NU_CUSTOM,
@@ -153,7 +158,7 @@ static const struct nu_field fields[] = {
      .offset = offsetof(struct tcp_conf, receive),
      .parse = parse_bytes,
      .shown = "bytes",
-     .item = sizeof(struct nu_health_bytes),
+     .item = sizeof(struct bytes),
      .doc =
          "What the server's first 4 KiB must have in them, in this order, with anything between. "
          "Without it a connection is enough."},

@@ -14,6 +14,7 @@ from lib.nuncio import ROOT, run_nuncio
 from lib.peers import Echo, Hang, Resetter, Script
 from lib.poll import eventually
 from lib.ports import free_port
+from lib.process import command
 from lib.scale import PARANOID
 from lib.servers import haproxy, nginx, nginx_tls
 
@@ -231,6 +232,18 @@ def test_without_panic_nobody_is_asked(nuncio, refusing_port):
     assert logs.last(proxy)["flags"] == "UH"
     stats = proxy.stats()
     assert stats["cluster.c.upstream_cx_none_healthy"] == 1 and stats["cluster.c.upstream_cx_total"] == 0
+
+
+def test_datagrams_go_to_servers_that_are_well(nuncio, peer):
+    """Name servers answer on TCP too, and there they can be asked whether they are alive."""
+    dns, dead = peer(Dns, {"a.test": ["192.0.2.7"]}), f"127.0.0.1:{free_port()}"
+    one = {"name": "in", "bind": "udp://127.0.0.1:0", "filters": [{"udp_proxy": {"cluster": "c", "responses": 1}}]}
+    proxy = nuncio(config(listeners=[one], clusters=[cluster(dead, dns.child, health_check={**FAST, "tcp": {}})], drain_timeout="20ms"))
+    wait_flags(proxy, "/failed_active_hc", "healthy")
+    port = proxy.address("in").rpartition(":")[2]
+    for _ in range(6):
+        assert command("dig", "@127.0.0.1", "-p", port, "+tries=1", "+timeout=2", "+short", "a.test").stdout == "192.0.2.7\n"
+    assert proxy.stats()["cluster.c.udp.sess_rx_errors"] == 0
 
 
 # --- hostile servers
