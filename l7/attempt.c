@@ -2,6 +2,7 @@
 #include "l7/attempt.h"
 
 #include "core/assert.h"
+#include "l4/leg.h"
 #include "l7/forwarded.h"
 #include "l7/h1_client.h"
 #include "l7/head_edit.h"
@@ -123,6 +124,22 @@ static void on_ready(struct nu_filter *f)
     send_all(r);
 }
 
+/* A plain connection stands for the client's CONNECT (U2). */
+static void on_connected(struct nu_filter *f)
+{
+    struct router *r = self_of(f);
+    struct nu_http_head *head = nu_http_head_new(r->stream->arena);
+    begin_count(r);
+    head->status = 200;
+    head->version = NU_HTTP_1_1;
+    head->reason = NU_TEXT("OK");
+    head->method_id = NU_METHOD_CONNECT;
+    head->body = NU_BODY_TUNNEL;
+    struct nu_ev ev = {.kind = NU_HEAD, .u.head = &head->head};
+    if (attempt_head(r, head))
+        nu_forward(f, NU_REV, &ev);
+}
+
 void attempt_data(struct router *r, struct nu_slice data)
 {
     if (r->state == ROUTER_OVER) {
@@ -242,6 +259,12 @@ static void no_endpoint(struct router *r)
     router_reply(r, 503, "no healthy upstream", "no_healthy_upstream");
 }
 
+static void overflow(struct router *r)
+{
+    count(r, NU_CLUSTER_CX_OVERFLOW, 1);
+    give_up(r, nu_result_of(NU_CAUSE_OVERFLOW), false);
+}
+
 /* A client of HTTP/1.0 may name no host; HTTP/1.1 has to (RFC 9112 3.2). */
 static void name_host(struct router *r)
 {
@@ -267,6 +290,12 @@ static void join(struct router *r)
     name_host(r);
     r->tries++;
     r->try_ms = loop_of(r)->now_ms;
+    if (s->route->connect) {
+        router_set_state(r, ROUTER_WAITING);
+        if (!nu_leg_open(&r->filter, r->pick.cluster, r->pick.endpoint, on_connected))
+            overflow(r);
+        return;
+    }
     switch (nu_h1_client_join(&r->filter, &want, &r->reused)) {
     case NU_H1_CLIENT_READY:
         send_all(r);
@@ -275,8 +304,7 @@ static void join(struct router *r)
         router_set_state(r, ROUTER_WAITING);
         break;
     case NU_H1_CLIENT_FULL:
-        count(r, NU_CLUSTER_CX_OVERFLOW, 1);
-        give_up(r, nu_result_of(NU_CAUSE_OVERFLOW), false);
+        overflow(r);
         break;
     }
 }
@@ -309,8 +337,14 @@ static void prepare(struct router *r)
     struct nu_stream *s = r->stream;
     struct nu_http_head *head = s->request;
     nu_head_edits_apply(s->route->request_headers, head, r->filter.chain);
-    head->upgrade = nu_text("", 0);
     nu_http_head_keep(head);
+}
+
+void attempt_deadline(struct router *r)
+{
+    int64_t timeout = r->stream->route->timeout_ms;
+    if (timeout > 0)
+        r->stream->deadline_ms = loop_of(r)->now_ms + timeout;
 }
 
 void attempt_first(struct router *r)
@@ -327,6 +361,8 @@ void attempt_first(struct router *r)
     if (s->request->authority.at != host.at)
         nu_forwarded_host(s->request, host);
     prepare(r);
+    if (s->tunnel)
+        attempt_deadline(r);
     r->hostless = s->request->authority.len == 0;
     nu_pick_start(&r->pick, &r->filter, cluster, (uint8_t)most_tries(s->route), on_picked);
     on_picked(&r->filter);
@@ -404,6 +440,8 @@ bool attempt_head(struct router *r, struct nu_http_head *head)
         count(r, NU_CLUSTER_RQ_RETRY_SUCCESS, 1);
     router_set_state(r, ROUTER_ANSWERED);
     forget_body(r);
+    r->tunnel = head->body == NU_BODY_TUNNEL;
+    s->deadline_ms = r->tunnel ? 0 : s->deadline_ms;
     s->first_byte_ms = loop_of(r)->now_ms;
     nu_head_edits_apply(s->route->response_headers, head, r->filter.chain);
     return true;

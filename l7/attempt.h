@@ -30,14 +30,16 @@ struct router {
     struct nu_head *trailers;
     int64_t try_ms; /* when this try began, on the loop's clock */
     uint8_t state;
-    uint8_t tries; /* begun */
-    bool ended;    /* the request is whole */
-    bool lost;     /* the body was too much to keep */
-    bool reused;   /* this try's connection had served before */
-    bool fresh;    /* the next try's must not have */
-    bool heard;    /* this try brought something back */
-    bool hostless; /* the client named no host */
-    bool counted;  /* this try stands among the cluster's active requests */
+    uint8_t tries;  /* begun */
+    bool ended;     /* the request is whole */
+    bool tunnel;    /* what flows is no message any more: each half ends by itself */
+    bool heard_end; /* in it, the server has said all */
+    bool lost;      /* the body was too much to keep */
+    bool reused;    /* this try's connection had served before */
+    bool fresh;     /* the next try's must not have */
+    bool heard;     /* this try brought something back */
+    bool hostless;  /* the client named no host */
+    bool counted;   /* this try stands among the cluster's active requests */
 };
 
 /* The one place where the state changes; keeps count of who waits. */
@@ -51,6 +53,8 @@ void attempt_first(struct router *r);
 void attempt_data(struct router *r, struct nu_slice data);
 void attempt_trailers(struct router *r, struct nu_head *trailers);
 void attempt_end(struct router *r);
+/* The route's timeout begins: the request is whole, or all of it that comes before an answer. */
+void attempt_deadline(struct router *r);
 /* A final head came back. False: it is not for the client, another try has begun. */
 bool attempt_head(struct router *r, struct nu_http_head *head);
 /* The try ended before its response did. True: that is the client's to know; else it has been

@@ -47,6 +47,7 @@ struct h1_client {
     uint8_t over; /* SAID, HEARD */
     bool chunked; /* the request's body is */
     bool keep;    /* the response allows another request */
+    bool tunnel;  /* what flows is no message any more: each half ends by itself */
     bool idle_timer;
     struct nu_h1_parser parser;
 };
@@ -170,7 +171,7 @@ static void exchange_over(struct h1_client *c)
 static void over(struct h1_client *c, uint8_t what)
 {
     c->over |= what;
-    if (c->over == (SAID | HEARD))
+    if (c->over == (SAID | HEARD) && !c->tunnel)
         exchange_over(c);
 }
 
@@ -190,7 +191,7 @@ static void say_head(struct h1_client *c, struct nu_http_head *head)
     c->over = 0;
     c->requests++;
     c->chunked = head->body == NU_BODY_CHUNKED;
-    nu_h1_begin_response(&c->parser, stream->arena, head->method_id, false);
+    nu_h1_begin_response(&c->parser, stream->arena, head->method_id, stream->tunnel);
     struct nu_block *b = nu_block_get(loop_of(c)->blocks, nu_h1_head_room(head));
     enum nu_err err = nu_h1_write_head(b, head, &(struct nu_h1_how){0}, &out);
     nu_block_unref(b);
@@ -240,6 +241,8 @@ static void say_end(struct h1_client *c, struct nu_result result)
     }
     if (c->chunked)
         say(c, nu_h1_last_chunk());
+    if (c->tunnel)
+        nu_forward_end(&c->filter, NU_FWD, result);
     over(c, SAID);
 }
 
@@ -302,7 +305,8 @@ static bool read_one(struct h1_client *c, enum nu_h1_event event, struct nu_h1_o
         tell_head(c, NU_INTERIM, out->head);
         return true;
     case NU_H1_HEAD:
-        c->keep = out->head->keep_alive && out->head->body != NU_BODY_CLOSE;
+        c->tunnel = out->head->body == NU_BODY_TUNNEL;
+        c->keep = !c->tunnel && out->head->keep_alive && out->head->body != NU_BODY_CLOSE;
         tell_head(c, NU_HEAD, out->head);
         return true;
     case NU_H1_DATA:
@@ -366,7 +370,9 @@ static void on_server_end(struct h1_client *c, struct nu_result result)
             event = NU_H1_ERROR;
         }
         read_one(c, event, &out);
-        if (nu_chain_ended(c->filter.chain))
+        if (c->tunnel && event == NU_H1_END)
+            nu_done(&c->filter, NU_REV);
+        if (nu_chain_ended(c->filter.chain) || c->tunnel)
             return;
     }
     set_state(c, CLIENT_ENDING);

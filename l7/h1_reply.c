@@ -51,8 +51,11 @@ static void on_response(struct h1_server *s, struct nu_http_head *head)
     const struct nu_http_head *request = s->stream->request;
     nu_stream_respond(s->stream, head);
     s->out = (uint8_t)frame(head, request);
+    h1_tunnel_decided(s, head->body == NU_BODY_TUNNEL);
     s->closing = s->closing || s->half_closed || !request->keep_alive || s->stream->close ||
                  s->out == OUT_CLOSE || much_is_left(s);
+    if (head->body == NU_BODY_TUNNEL)
+        s->closing = false;
     struct nu_h1_how how = {.close = s->closing,
                             .keep_alive = !s->closing && request->version == NU_HTTP_1_0};
     write_head(s, head, &how);
@@ -96,6 +99,10 @@ static void on_trailers(struct h1_server *s, const struct nu_http_head *trail)
 static void on_end(struct h1_server *s)
 {
     struct nu_result cut = {.how = NU_CANCELLED, .side = NU_SIDE_LOCAL};
+    if (s->in == IN_TUNNEL) {
+        h1_tunnel_ended(s);
+        return;
+    }
     if (s->out == OUT_CHUNKED)
         nu_forward_data(&s->filter, NU_REV, nu_h1_last_chunk());
     s->stream->response_ms = h1_now(s);

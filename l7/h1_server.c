@@ -28,10 +28,12 @@ static struct h1_server *self_of(struct nu_filter *f)
 }
 
 /* Which states of `in` may follow which: a bit for each. */
-static const uint8_t in_edges[] = {
+static const uint16_t in_edges[] = {
     [IN_IDLE] = 1 << IN_HEAD | 1 << IN_LINGER | 1 << IN_SHUT,
     [IN_HEAD] = 1 << IN_BODY | 1 << IN_SHUT,
-    [IN_BODY] = 1 << IN_DONE | 1 << IN_DISCARD | 1 << IN_LINGER | 1 << IN_SHUT,
+    [IN_BODY] = 1 << IN_DONE | 1 << IN_ASKED | 1 << IN_DISCARD | 1 << IN_LINGER | 1 << IN_SHUT,
+    [IN_ASKED] = 1 << IN_DONE | 1 << IN_TUNNEL | 1 << IN_SHUT,
+    [IN_TUNNEL] = 1 << IN_SHUT,
     [IN_DONE] = 1 << IN_IDLE | 1 << IN_LINGER | 1 << IN_SHUT,
     [IN_DISCARD] = 1 << IN_IDLE | 1 << IN_LINGER | 1 << IN_SHUT,
     [IN_LINGER] = 1 << IN_SHUT,
@@ -196,14 +198,15 @@ static void refuse(struct h1_server *s, unsigned status, const char *details,
 
 static void on_error(struct h1_server *s, const struct nu_h1_out *out)
 {
-    h1_count(s, NU_HTTP_CX_PROTOCOL_ERROR, 1);
+    h1_count(s, out->error == NU_H1_BODY_LARGE ? NU_HTTP_RQ_TOO_LARGE : NU_HTTP_CX_PROTOCOL_ERROR,
+             1);
     refuse(s, nu_h1_error_status(out->error), nu_h1_error_str(out->error), NU_FLAG_CLIENT_ERROR,
            out->head);
 }
 
 static void on_body(struct h1_server *s, struct nu_slice data)
 {
-    if (s->in == IN_BODY) {
+    if (s->in == IN_BODY || s->in == IN_TUNNEL) {
         s->stream->request_bytes += data.len;
         inject(s, nu_ev_data(data));
         return;
@@ -233,7 +236,9 @@ static bool read_one(struct h1_server *s)
             inject_head(s, NU_TRAIL, out.head);
         return true;
     case NU_H1_END:
-        if (s->in == IN_BODY)
+        if (s->in == IN_BODY && s->stream->tunnel)
+            set_in(s, IN_ASKED);
+        else if (s->in == IN_BODY)
             end_request(s);
         else
             next_request(s);
@@ -248,7 +253,8 @@ static bool read_one(struct h1_server *s)
 
 static bool is_reading(const struct h1_server *s)
 {
-    return !s->broken && (s->in == IN_HEAD || s->in == IN_BODY || s->in == IN_DISCARD);
+    return !s->broken &&
+           (s->in == IN_HEAD || s->in == IN_BODY || s->in == IN_TUNNEL || s->in == IN_DISCARD);
 }
 
 /* Reads until the request is complete or bytes run out; what is behind it waits. */
@@ -304,6 +310,38 @@ void h1_response_over(struct h1_server *s)
     watch(s);
 }
 
+void h1_tunnel_decided(struct h1_server *s, bool open)
+{
+    if (s->in != IN_ASKED)
+        return;
+    if (!open) {
+        end_request(s);
+        return;
+    }
+    set_in(s, IN_TUNNEL);
+    nu_h1_tunnel(&s->parser);
+    if (s->half_closed)
+        inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
+    else if (s->rest.len > 0)
+        nu_timer_set(&s->filter, TIMER_RESUME, 0, resume);
+}
+
+/* Each half ends by itself; with the second one all is over. */
+void h1_tunnel_ended(struct h1_server *s)
+{
+    struct nu_result clean = {.how = NU_CLEAN};
+    if (s->out != OUT_OVER)
+        nu_forward_end(&s->filter, NU_REV, clean);
+    s->out = OUT_OVER;
+    if (!s->half_closed)
+        return;
+    s->stream->response_ms = h1_now(s);
+    nu_part(&s->joint, clean);
+    s->stream = NULL;
+    set_in(s, IN_SHUT);
+    nu_done(&s->filter, NU_FWD);
+}
+
 /* Behind what has not been read, if there is any: that is rare, and copied together. */
 static void take(struct h1_server *s, struct nu_slice data)
 {
@@ -329,7 +367,11 @@ static void on_client_end(struct h1_server *s)
     if (s->in == IN_LINGER) {
         set_in(s, IN_SHUT);
         nu_done(&s->filter, NU_FWD);
-    } else if (s->in == IN_DONE || s->broken) {
+    } else if (s->in == IN_TUNNEL) {
+        inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
+        if (s->out == OUT_OVER)
+            h1_tunnel_ended(s);
+    } else if (s->in == IN_DONE || s->in == IN_ASKED || s->broken) {
         s->since_ms = h1_now(s);
         watch(s);
     } else if (is_reading(s) && nu_h1_eof(&s->parser, &out) == NU_H1_ERROR) {

@@ -10,6 +10,8 @@ enum in_state {
     IN_IDLE,    /* nothing */
     IN_HEAD,    /* a part of its head */
     IN_BODY,    /* its head */
+    IN_ASKED,   /* all, unless the answer opens a tunnel */
+    IN_TUNNEL,  /* what comes is no message any more */
     IN_DONE,    /* all */
     IN_DISCARD, /* its response is over: the rest is read and thrown away */
     IN_LINGER,  /* writing is shut: whatever comes is thrown away */
@@ -23,6 +25,7 @@ enum out_state {
     OUT_CHUNKED,
     OUT_TRAILED, /* chunked, and the end was written with the trailers */
     OUT_CLOSE,   /* by the end of the connection */
+    OUT_OVER,    /* a tunnel whose server has said all */
 };
 
 struct h1_server {
@@ -57,6 +60,10 @@ static inline void h1_count(const struct h1_server *s, enum nu_http_stat stat, i
 
 /* The stream has said all, and is parted from: goes on to the next request, or ends. */
 void h1_response_over(struct h1_server *s);
+/* The final head is on its way: whether what the client asked for is a tunnel now. */
+void h1_tunnel_decided(struct h1_server *s, bool open);
+/* The server has said all that it will say in the tunnel. */
+void h1_tunnel_ended(struct h1_server *s);
 /* The connection ends behind what was written, in this way. */
 void h1_end(struct h1_server *s, struct nu_result result);
 

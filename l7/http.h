@@ -45,7 +45,6 @@ enum nu_http_stat {
     NU_HTTP_RQ_TX_RESET,
     NU_HTTP_RQ_TIME_MS, /* histogram */
     NU_HTTP_NO_ROUTE,
-    NU_HTTP_NO_CLUSTER,
     NU_HTTP_RQ_REDIRECT,
     NU_HTTP_RQ_DIRECT_RESPONSE,
     NU_HTTP_STAT_COUNT

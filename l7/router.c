@@ -99,11 +99,12 @@ static void on_cut(struct router *r, struct nu_result result)
 
 static void on_end(struct router *r)
 {
-    struct nu_stream *s = r->stream;
     r->ended = true;
-    if (r->state != ROUTER_OVER && s->route->timeout_ms > 0)
-        s->deadline_ms = nu_filter_loop(&r->filter)->now_ms + s->route->timeout_ms;
+    if (r->state != ROUTER_OVER && !r->tunnel)
+        attempt_deadline(r);
     attempt_end(r);
+    if (r->heard_end)
+        router_set_state(r, ROUTER_OVER);
     if (r->state == ROUTER_OVER)
         nu_done(&r->filter, NU_FWD);
 }
@@ -136,7 +137,9 @@ static void from_client(struct router *r, struct nu_ev *ev)
 /* It is over for the client; the request may not be (T6), then its END comes from the left. */
 static void on_response_end(struct router *r, struct nu_result result)
 {
-    router_set_state(r, ROUTER_OVER);
+    r->heard_end = true;
+    if (!r->tunnel || r->ended || result.how != NU_CLEAN)
+        router_set_state(r, ROUTER_OVER);
     nu_forward_end(&r->filter, NU_REV, result);
     if (r->ended)
         nu_done(&r->filter, NU_FWD);
@@ -226,6 +229,7 @@ static void router_close(struct nu_filter *f)
 {
     struct router *r = self_of(f);
     attempt_cancel(r, nu_chain_result(f->chain));
+    router_set_state(r, ROUTER_OVER);
     attempt_free(r);
 }
 

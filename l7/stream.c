@@ -146,6 +146,29 @@ static void pin(struct nu_stream *s, const struct nu_filter *codec)
         nu_pin(&s->pinned->counted, nu_filter_loop(codec)->shard);
 }
 
+static bool allows_upgrade(const struct nu_route *route, struct nu_text protocol)
+{
+    if (nu_text_is_fold(protocol, "websocket"))
+        return route->websocket;
+    for (const char *const *other = route->upgrades; other && *other; other++)
+        if (nu_text_is_fold(protocol, *other))
+            return true;
+    return false;
+}
+
+/* A server may ignore an Upgrade (RFC 9110 7.8), and so do we where it is not allowed. */
+static void decide_tunnel(struct nu_stream *s)
+{
+    struct nu_http_head *head = s->request;
+    bool cluster = s->route && s->route->kind == NU_ROUTE_CLUSTER;
+    if (head->method_id == NU_METHOD_CONNECT)
+        s->tunnel = cluster && s->route->connect;
+    else if (head->upgrade.len > 0 && head->body == NU_BODY_NONE && cluster)
+        s->tunnel = allows_upgrade(s->route, head->upgrade);
+    if (!s->tunnel)
+        head->upgrade = nu_text("", 0);
+}
+
 static struct nu_stream *start(struct nu_filter *codec, struct nu_stream *s,
                                const struct nu_facts *facts)
 {
@@ -171,6 +194,7 @@ struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_http_co
     normalize(s);
     if (!s->status)
         s->route = nu_routes_find(conf->routes, head);
+    decide_tunnel(s);
     return start(codec, s, &facts);
 }
 

@@ -54,13 +54,14 @@ struct nu_stream {
     uint32_t flags;                /* 1 << enum nu_stream_flag */
     uint16_t status;               /* what a filter wants to be answered before the router runs;
                                       once there is a response, its status */
-    bool local;                    /* the response is our own */
-    bool close;                    /* the connection is to end with it */
-    int64_t start_ms;              /* loop clock; of the times below 0 = not yet */
-    int64_t request_ms;            /* the request was complete */
-    int64_t first_byte_ms;         /* the response's head came from the server */
-    int64_t response_ms;           /* the response was complete */
-    int64_t deadline_ms;           /* of the request, set by the router; 0 = none */
+    bool tunnel; /* CONNECT, or an upgrade that the route allows: the response may open a tunnel */
+    bool local;  /* the response is our own */
+    bool close;  /* the connection is to end with it */
+    int64_t start_ms;      /* loop clock; of the times below 0 = not yet */
+    int64_t request_ms;    /* the request was complete */
+    int64_t first_byte_ms; /* the response's head came from the server */
+    int64_t response_ms;   /* the response was complete */
+    int64_t deadline_ms;   /* of the request, set by the router; 0 = none */
     struct nu_filter *router;
     void (*expired)(struct nu_filter *router); /* that has passed: called within the router */
     void (*answer)(struct nu_filter *router); /* to be answered with `status` now: within it, too */
