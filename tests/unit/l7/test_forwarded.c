@@ -94,6 +94,27 @@ static void trusted_hops_are_believed(void **state)
     assert_string_equal(nu_addr_str(&kit.facts.more->direct, text), "203.0.113.5:999");
 }
 
+static void schemes_of_trusted_hops(void **state)
+{
+    static const char *const rows[][2] = {
+        {"X-Forwarded-Proto: ftp\n",                            "http" },
+        {"X-Forwarded-Proto: HTTPS\n",                          "HTTPS"},
+        {"X-Forwarded-Proto:\n",                                "http" },
+        {"X-Forwarded-Proto: https,http\n",                     "http" },
+        {"X-Forwarded-Proto: https\nX-Forwarded-Proto: http\n", "https"},
+    };
+    kit.conf.forwarded.trusted_hops = 1;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char lines[128];
+        snprintf(lines, sizeof lines, "GET / HTTP/1.1\nHost: a.test\n%s", rows[i][0]);
+        forward(lines);
+        assert_value("x-forwarded-proto", rows[i][1]);
+        assert_int_equal(nu_forwarded_https(kit.stream.request), rows[i][1][4] != 0);
+        if (i < 4)
+            nu_http_head_drop(kit.stream.request);
+    }
+}
+
 static void hops_are_counted_from_the_right(void **state)
 {
     static const struct {
@@ -354,6 +375,7 @@ int main(void)
         KIT_TEST(claims_of_a_stranger_go),
         KIT_TEST(names_in_disguise_go),
         KIT_TEST(trusted_hops_are_believed),
+        KIT_TEST(schemes_of_trusted_hops),
         KIT_TEST(hops_are_counted_from_the_right),
         KIT_TEST(the_connections_own_facts_stay),
         KIT_TEST(behind_a_proxy_header_the_socket_stays_the_direct_peer),

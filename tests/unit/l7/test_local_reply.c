@@ -13,6 +13,7 @@ static struct {
     char body[2048];
     size_t len;
     bool ended;
+    unsigned beyond; /* bytes of the request that got past the answer */
 } got;
 
 static void left_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
@@ -27,6 +28,13 @@ static void left_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
         got.ended = ev->u.end.how == NU_CLEAN;
         nu_done(f, dir);
     }
+    nu_ev_free(ev);
+}
+
+static void right_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    if (ev->kind == NU_DATA)
+        got.beyond += (unsigned)ev->u.data.len;
     nu_ev_free(ev);
 }
 
@@ -59,13 +67,15 @@ static void answered(const char *request, unsigned status, const char *body, boo
     answer.body = body;
     answer.details = "why";
     kit.left.event = left_event;
+    kit.right.event = right_event;
     kit.stream.response = NULL;
     kit_request(request);
     kit_stream();
     nu_call(kit.mid.self, with_fields ? reply_with_fields : reply);
     assert_true(got.ended && got.head && kit.stream.local);
     assert_string_equal(kit.stream.details, "why");
-    nu_say(kit.left.self, NU_FWD, "the rest of a body"); /* is thrown away */
+    nu_say(kit.left.self, NU_FWD, "the rest of a body");
+    assert_int_equal(got.beyond, 0);
     nu_chain_abort(kit.stream.chain, NU_CAUSE_DRAIN);
 }
 

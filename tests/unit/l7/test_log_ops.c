@@ -75,6 +75,28 @@ static void each_operator(void **state)
     nu_http_head_drop(kit.stream.trailers);
 }
 
+/* Paths end where they are said to; what lies behind is not theirs. */
+static void parameters_end_with_the_path(void **state)
+{
+    static const char path[] = "/?ab=1&ab=2";
+    static const struct {
+        size_t len;
+        const char *value;
+    } rows[] = {
+        {4,  "-"},
+        {5,  "-"},
+        {6,  "1"},
+        {11, "1"},
+        {1,  "-"},
+        {2,  "-"},
+    };
+    good_request();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        kit.stream.request->path = nu_text(path, rows[i].len);
+        assert_string_equal(line_of("%QUERY_PARAM(ab)%"), rows[i].value);
+    }
+}
+
 static void flags_in_envoys_order(void **state)
 {
     good_request();
@@ -252,11 +274,17 @@ static void names_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KIT_TEST(each_operator),           KIT_TEST(flags_in_envoys_order),
-        KIT_TEST(what_is_not_there),       KIT_TEST(service_time_is_ours),
-        KIT_TEST(envoys_default_line),     KIT_TEST(a_rewritten_path_is_logged_as_it_came),
-        KIT_TEST(the_default_object),      KIT_TEST(hostile_values_add_no_line),
-        KIT_TEST(connections_keep_theirs), KIT_TEST(names_are_checked),
+        KIT_TEST(each_operator),
+        KIT_TEST(parameters_end_with_the_path),
+        KIT_TEST(flags_in_envoys_order),
+        KIT_TEST(what_is_not_there),
+        KIT_TEST(service_time_is_ours),
+        KIT_TEST(envoys_default_line),
+        KIT_TEST(a_rewritten_path_is_logged_as_it_came),
+        KIT_TEST(the_default_object),
+        KIT_TEST(hostile_values_add_no_line),
+        KIT_TEST(connections_keep_theirs),
+        KIT_TEST(names_are_checked),
     };
     nu_log_ops_l4();
     nu_log_ops_tls();
