@@ -127,7 +127,7 @@ static bool is_disguised(const struct nu_http_field *field)
 
 static bool may_not_say(const struct nu_http_field *field, bool trusted)
 {
-    if ((field->name[0] | 0x20) != 'x' || field->id != NU_HDR_OTHER)
+    if (field->id != NU_HDR_OTHER || (field->name[0] | 0x20) != 'x')
         return false;
     return (!trusted && is_envoys(field->name, field->name_len)) || is_disguised(field);
 }
@@ -195,10 +195,9 @@ static void find_client(const struct nu_forwarded_conf *conf, const struct nu_st
 
 static void add_for(struct nu_http_head *head, const struct nu_addr *peer)
 {
-    if (peer->kind != NU_ADDR_IP4 && peer->kind != NU_ADDR_IP6)
-        return;
-    char *text = nu_arena_alloc(head->arena, NU_ADDR_TEXT_MAX);
-    extend(head, NU_HDR_XFF, NU_TEXT(","), text_of(nu_addr_str_ip(peer, text)));
+    char text[NU_ADDR_TEXT_MAX];
+    if (peer->kind == NU_ADDR_IP4 || peer->kind == NU_ADDR_IP6)
+        extend(head, NU_HDR_XFF, NU_TEXT(","), copy(head, text_of(nu_addr_str_ip(peer, text))));
 }
 
 /* --- the rest of a request --- */
