@@ -1,6 +1,7 @@
 /* The server of the bench: owes bytes and pays them. One thread, one epoll set, no content.
  *
  *   origin echo    owes as many bytes as it got
+ *   origin once    the same, and closes once it has paid
  *   origin blob    each request is a uint64_t in this machine's order: that many bytes are owed
  *
  * Prints its port on one line, then serves until it is killed. Only for measuring: it trusts its
@@ -28,7 +29,7 @@ struct conn {
 };
 
 static int epoll;
-static bool echo;
+static bool echo, once;
 static char pattern[PATTERN_BYTES];
 
 static int listen_free_port(void)
@@ -81,7 +82,7 @@ static void owe(struct conn *conn, const char *data, size_t len)
     }
 }
 
-/* False when the client is gone. */
+/* False when the client is gone, or has got all that it will get. */
 static bool serve(struct conn *conn, uint32_t events)
 {
     static char in[65536];
@@ -97,6 +98,8 @@ static bool serve(struct conn *conn, uint32_t events)
         if (sent <= 0)
             break;
         conn->owed -= (uint64_t)sent;
+        if (once && conn->owed == 0)
+            return false;
     }
     if (conn->waits_out != (conn->owed > 0)) {
         conn->waits_out = conn->owed > 0;
@@ -107,9 +110,10 @@ static bool serve(struct conn *conn, uint32_t events)
 
 int main(int argc, char **argv)
 {
-    echo = argc == 2 && strcmp(argv[1], "echo") == 0;
+    once = argc == 2 && strcmp(argv[1], "once") == 0;
+    echo = once || (argc == 2 && strcmp(argv[1], "echo") == 0);
     if (!echo && (argc != 2 || strcmp(argv[1], "blob") != 0)) {
-        fprintf(stderr, "usage: origin echo|blob\n");
+        fprintf(stderr, "usage: origin echo|once|blob\n");
         return 2;
     }
     epoll = epoll_create1(0);

@@ -18,7 +18,7 @@ DATAGRAMS = {"udp": 0, "udp_ask": 1}
 RELAY_UDP = ("nuncio", "nginx")
 
 # Listeners that speak TLS, by their name, and the origin behind them, which does not.
-ENCRYPTED = {"tls_echo": "echo", "tls_blob": "blob"}
+ENCRYPTED = {"tls_echo": "echo", "tls_once": "once", "tls_blob": "blob"}
 TLS = ("nuncio", "haproxy", "nginx")
 
 SCENARIOS = {
@@ -28,7 +28,7 @@ SCENARIOS = {
     "idle_tls": Scenario("KiB/connection", "tls_echo", idle=1000, peers=TLS),
     "tls": Scenario("us/round trip", "tls_echo", ("ping", 64, 64), program="tls", peers=TLS),
     "tls_1m": Scenario("us/MiB", "tls_blob", ("pull", 8, 1 << 20), program="tls", peers=TLS),
-    "handshake": Scenario("us/handshake", "tls_echo", ("connect", 32, 64), program="tls", peers=TLS),
+    "handshake": Scenario("us/handshake", "tls_once", ("connect", 32, 64), program="tls", peers=TLS),
     # A datagram there and one back are two: 64 players at a time, one alone, QUIC's size, a session for each question.
     "udp": Scenario("us/datagram", "udp", ("ping", 64, 64), 2, program="udp", peers=RELAY_UDP),
     "udp_alone": Scenario("us/datagram", "udp", ("ping", 1, 64), 2, program="udp", peers=RELAY_UDP),

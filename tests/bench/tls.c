@@ -3,7 +3,7 @@
  *   tls ping PORT CONNECTIONS SECONDS BYTES       sends BYTES, waits for as many
  *   tls pull PORT CONNECTIONS SECONDS BYTES       asks a blob origin for BYTES, waits for them
  *   tls connect PORT CONNECTIONS SECONDS BYTES    a ping on a connection of its own, each with a
- *                                                 full handshake, ended by the client
+ *                                                 full handshake, that the server ends
  *
  * Trusts whoever answers. One thread, one epoll set. */
 #include "measure.h"
@@ -26,6 +26,7 @@
 struct conn {
     SSL *ssl;
     int fd;
+    bool opened; /* just now: it is to speak first */
     bool asked;
     size_t got; /* bytes of the answer */
     double begun_at;
@@ -49,7 +50,7 @@ static void die(const char *what)
 static void open_conn(struct conn *conn)
 {
     struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.ptr = conn};
-    *conn = (struct conn){.fd = socket(AF_INET, SOCK_STREAM, 0), .begun_at = now()};
+    *conn = (struct conn){.fd = socket(AF_INET, SOCK_STREAM, 0), .opened = true, .begun_at = now()};
     if (conn->fd < 0 || connect(conn->fd, (struct sockaddr *)&run.to, sizeof run.to))
         die("tls: connect");
     setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
@@ -68,17 +69,21 @@ static void close_conn(struct conn *conn)
     close(conn->fd);
 }
 
-/* What is small fits the socket's buffer; other answers than success are failures or mean to wait.
- */
+/* What is small fits the socket's buffer; other answers than success are failures or mean to wait,
+ * or that the server has ended what was complete. */
 static bool succeeded(struct conn *conn, int answer)
 {
     if (answer > 0)
         return true;
-    if (SSL_get_error(conn->ssl, answer) != SSL_ERROR_WANT_READ) {
+    int error = SSL_get_error(conn->ssl, answer);
+    if (error == SSL_ERROR_WANT_READ)
+        return false;
+    if (error == SSL_ERROR_ZERO_RETURN && run.fresh && conn->got == run.answer_len)
+        measured_one(conn->begun_at);
+    else
         measured.errors++;
-        close_conn(conn);
-        open_conn(conn);
-    }
+    close_conn(conn);
+    open_conn(conn);
     return false;
 }
 
@@ -103,21 +108,20 @@ static bool take(struct conn *conn)
     if (!succeeded(conn, SSL_read_ex(conn->ssl, in, sizeof in, &got)))
         return false;
     conn->got += got;
-    if (conn->got < run.answer_len)
+    if (conn->got < run.answer_len || run.fresh)
         return true;
     measured_one(conn->begun_at);
     conn->asked = false;
-    if (!run.fresh)
-        return true;
-    close_conn(conn);
-    open_conn(conn);
-    return false;
+    return true;
 }
 
 static void advance(struct conn *conn)
 {
-    while (conn->asked ? take(conn) : ask(conn))
-        ;
+    bool more;
+    do {
+        conn->opened = false;
+        more = conn->asked ? take(conn) : ask(conn);
+    } while (more || conn->opened);
 }
 
 static void drive(double seconds)
