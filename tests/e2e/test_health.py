@@ -234,6 +234,30 @@ def test_without_panic_nobody_is_asked(nuncio, refusing_port):
     assert stats["cluster.c.upstream_cx_none_healthy"] == 1 and stats["cluster.c.upstream_cx_total"] == 0
 
 
+def test_requests_go_to_servers_that_are_well(nuncio, web):
+    server = web("a", "b")
+    ends = [f"127.0.0.1:{port}" for port in server.ports.values()]
+    check = {**FAST, "http": "/healthz"}
+    one = listener({"http": {"routes": [{"cluster": "c"}]}})
+    proxy = nuncio(config(listeners=[one], clusters=[cluster(*ends, health_check=check, panic_threshold="0%")]))
+
+    def ask():
+        done = command("curl", "-s", "-w", " %{http_code}", f"http://{proxy.address('in')}/")
+        return done.stdout
+
+    wait_flags(proxy, "healthy", "healthy")
+    assert {ask() for _ in range(8)} == {"a 200", "b 200"}
+    server.healthz["a"].unlink()
+    wait_flags(proxy, "/failed_active_hc", "healthy")
+    eventually(lambda: {ask() for _ in range(4)} == {"b 200"})
+    server.healthz["b"].unlink()
+    wait_flags(proxy, "/failed_active_hc", "/failed_active_hc")
+    eventually(lambda: ask().endswith(" 503"))
+    server.healthz["a"].write_text("fine")
+    wait_flags(proxy, "healthy", "/failed_active_hc")
+    eventually(lambda: {ask() for _ in range(4)} == {"a 200"})
+
+
 def test_datagrams_go_to_servers_that_are_well(nuncio, peer):
     """Name servers answer on TCP too, and there they can be asked whether they are alive."""
     dns, dead = peer(Dns, {"a.test": ["192.0.2.7"]}), f"127.0.0.1:{free_port()}"
