@@ -60,11 +60,41 @@ static void without_a_route_all_are_told(void **state)
                      "routes[9]: not so: no header x-never\n");
 }
 
+static void what_a_route_does_is_a_line(void **state)
+{
+    static const struct {
+        const char *route, *line;
+    } rows[] = {
+        {"cluster: a",                                                      "cluster a\n"                     },
+        {"clusters: [{name: a, weight: 95}, {name: b, weight: 5}]",
+         "clusters a (95 of 100), b (5 of 100)\n"                                                             },
+        {"cluster: a, rewrite: {path: /n, host: h.x}",                      "cluster a as /n?q on h.x\n"      },
+        {"cluster: a, match: {path_prefix: /p}, rewrite: {path_prefix: /}",
+         "cluster a, but the path cannot be rewritten: 400\n"                                                 },
+        {"redirect: {scheme: https, status: 308}",                          "redirect 308 https://h/p../x?q\n"},
+        {"respond: 418",                                                    "respond 418\n"                   },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[256], *line;
+        size_t len;
+        snprintf(text, sizeof text, "routes: {%s}\n", rows[i].route);
+        struct made_routes m = good_routes(text);
+        FILE *out = open_memstream(&line, &len);
+        nu_route_tell(&m.routes->routes[0].route, request_of(m.arena, "GET http://h/p../x?q"),
+                      false, out);
+        fclose(out);
+        assert_string_equal(line, rows[i].line);
+        free(line);
+        routes_free(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_near_miss_has_its_first_reason),
         cmocka_unit_test(without_a_route_all_are_told),
+        cmocka_unit_test(what_a_route_does_is_a_line),
     };
     return cmocka_run_group_tests(tests, one_worker, no_worker);
 }
