@@ -127,7 +127,7 @@ static void tell_rewritten(const struct nu_route *route, struct nu_http_head *re
 {
     enum nu_err err = nu_route_rewrite(route, request, SIZE_MAX);
     if (err) {
-        fputs(", but the path cannot be rewritten: 400", out);
+        fputs(", but the path cannot be rewritten", out);
         return;
     }
     fputs(" as ", out);

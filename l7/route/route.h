@@ -67,7 +67,7 @@ struct nu_route {
 struct nu_route_respond {
     uint16_t status;
     struct nu_text body;         /* a file's contents as well */
-    struct nu_text content_type; /* empty: text/plain if there is a body */
+    struct nu_text content_type; /* empty: there is no body */
 };
 
 struct nu_routes;

@@ -150,7 +150,7 @@ static enum nu_err check_respond(struct nu_conf *conf, struct nu_arena *arena,
                                  const struct nu_node *node, void *out)
 {
     struct route_respond *r = out;
-    const char *type = r->content_type ? r->content_type : "";
+    const char *type = r->content_type;
     struct nu_text body = r->body ? nu_text(r->body, strlen(r->body)) : nu_text("", 0);
     if (r->body && r->body_file) {
         nu_conf_error(conf, node, "give either body or body_file, not both");
@@ -163,6 +163,8 @@ static enum nu_err check_respond(struct nu_conf *conf, struct nu_arena *arena,
         nu_conf_error(conf, node, "a response with status %d has no body", (int)r->status);
         return NU_ERR_CONFIG;
     }
+    if (!type)
+        type = body.len ? "text/plain" : "";
     if (!nu_http_value_ok(nu_text(type, strlen(type)))) {
         nu_conf_error(conf, nu_node_get(node, "content_type"), "not the value of a header");
         return NU_ERR_CONFIG;

@@ -15,6 +15,7 @@
 #include "l7/log_ops.h"
 #include "l7/pool.h"
 #include "l7/probe.h"
+#include "l7/route/regex.h"
 #include "tls/buffers.h"
 #include "tls/context.h"
 #include "tls/log_ops.h"
@@ -24,23 +25,24 @@
 #include <stddef.h>
 
 static const struct nu_filter_type *const filters[] = {
-    &nu_filter_echo,      &nu_filter_tcp_proxy,        &nu_filter_ip_filter,
-    &nu_filter_throttle,  &nu_filter_connection_limit, &nu_filter_source_limit,
-    &nu_filter_udp_proxy, &nu_filter_http,
+    &nu_filter_echo,
+    &nu_filter_tcp_proxy,
+    &nu_filter_ip_filter,
+    &nu_filter_throttle,
+    &nu_filter_connection_limit,
+    &nu_filter_source_limit,
+    &nu_filter_udp_proxy,
+    &nu_filter_http,
 };
 
 static const char *const later[] = {
-    "tap",    "header_edit",  "cors",     "local_rate_limit",
-    "basic_auth", "buffer", "fault",        "compress", "websocket",
-    "decompress", "csrf",   "health_check",
+    "tap",   "header_edit", "cors",      "local_rate_limit", "basic_auth", "buffer",
+    "fault", "compress",    "websocket", "decompress",       "csrf",       "health_check",
 };
 
 static const struct nu_stat_group *const stats[] = {
-    &nu_listener_stats,
-    &nu_tcp_proxy_stats,
-    &nu_logfile_stats,
-    &nu_server_stats,
-    &nu_http_stats,
+    &nu_listener_stats, &nu_tcp_proxy_stats, &nu_logfile_stats,
+    &nu_server_stats,   &nu_http_stats,      &nu_regex_stats,
 };
 
 void nu_register_all(void)
