@@ -269,8 +269,7 @@ static void add_host(struct nu_health *h, struct nu_endpoint *e)
         wait(host, (int64_t)(nu_loop_random(main_loop()) % (uint64_t)h->conf->interval_ms));
         return;
     }
-    bool pending = e->health & NU_ENDPOINT_PENDING; /* and what it is by that stays */
-    nu_health_begin(e, pending ? !(e->health & NU_ENDPOINT_FAILED) : e->checks.known);
+    nu_health_begin(e, e->checks.known);
     h->pending++;
     wait(host, 0);
 }
