@@ -34,6 +34,7 @@ enum {
     NU_F_SOCKET = 1,   /* a plain socket: a possible end of a direct relay (D1) */
     NU_F_INTERNAL = 2, /* made by the program, never named in a config */
     NU_F_TEST = 4,     /* test filters */
+    NU_F_RENEWS = 8,   /* ends a chain, and takes a newer config between two messages */
 };
 
 struct nu_filter_type {

@@ -52,6 +52,7 @@ struct nu_chain_conf {
     unsigned place_count;
     struct nu_access_log *log; /* NULL = none */
     uint8_t wanted;            /* NU_WANT_*: by the log */
+    uint64_t shape;            /* hash of all but the last filter, where that renews; else 0 */
     void **ext;
     struct nu_tally *tally; /* its listener's figures */
 };
@@ -59,6 +60,13 @@ struct nu_chain_conf {
 /* The config of the chain that a client's connection is on, for those who outlive it and pin that
  * themselves; NULL: it is no connection of a listener. On its worker. */
 struct nu_chain_conf *nu_listener_chain_conf(const struct nu_chain *connection);
+
+/* Between two messages, in a filter with NU_F_RENEWS: a newer config may have the connection's
+ * chain by the same name. Then the connection is on that from now on, and `conf` becomes what it
+ * has for f. False: it has none, or all before f is built otherwise; the connection is to end when
+ * it can. What the other filters were made of stays pinned. Costs little when nothing has changed.
+ */
+bool nu_listener_renew(struct nu_filter *f, const void **conf);
 
 /* "listener.<name>": enum nu_listener_stat. */
 extern const struct nu_stat_group nu_listener_stats;

@@ -218,6 +218,7 @@ static void aim_all(const struct nu_listeners *next, struct nu_loop *loop)
 {
     for (size_t i = 0; i < next->count; i++) {
         struct listener *l = next->item[i];
+        l->tally->now[loop->shard] = l;
         for (size_t k = 0; k < l->bind_count; k++) {
             struct listener_socket *s = l->binds[k].socket;
             if (s->udp)
@@ -233,6 +234,8 @@ static void stop_gone(const struct nu_listeners *old, struct nu_loop *loop)
 {
     for (size_t i = 0; i < old->count; i++) {
         const struct listener *l = old->item[i];
+        if (l->tally->now[loop->shard] == l)
+            l->tally->now[loop->shard] = NULL;
         for (size_t k = 0; k < l->bind_count; k++) {
             struct listener_socket *s = l->binds[k].socket;
             if (s->udp)

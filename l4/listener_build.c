@@ -140,6 +140,19 @@ static void name_chain(struct build *b, struct nu_chain_conf *chain, const struc
     b->err = NU_ERR_CONFIG;
 }
 
+/* What connections look for when a newer config is there. */
+static void learn_shape(struct build *b, struct nu_chain_conf *chain, const struct nu_node *node,
+                        const struct nu_node *filters)
+{
+    struct listener *l = b->listener;
+    chain->shape = nu_chain_conf_shape(chain, node, filters, b->scratch);
+    if (!chain->shape)
+        return;
+    if (!l->renewing)
+        l->renewing = nu_strmap_new(l->arena, NU_STRMAP_EXACT);
+    nu_strmap_put_str(l->renewing, chain->name, chain);
+}
+
 /* The parsed chain becomes number chain_count, also when it is wrong: errors of others are to be
  * found as well. */
 static void add_chain(struct build *b, struct nu_chain_conf *chain, const struct chain_raw *raw,
@@ -160,6 +173,8 @@ static void add_chain(struct build *b, struct nu_chain_conf *chain, const struct
                               raw->filters, node, &left, &chain->places,
                               &chain->place_count) != NU_OK)
         b->err = NU_ERR_CONFIG;
+    else
+        learn_shape(b, chain, node, raw->filters);
 }
 
 static void build_chain(struct build *b, const struct nu_node *node)
@@ -327,6 +342,7 @@ static struct listener *build_listener(struct builder *all, const struct nu_node
     b.scratch = nu_arena_new(4096);
     b.names = nu_strmap_new(b.scratch, NU_STRMAP_EXACT);
     b.listener->node = node;
+    b.listener->number = all->gen->number;
     b.err = nu_schema_parse(&nu_listener_schema, all->conf, b.listener->arena, node, &b.raw);
     check_kind(&b, node);
     name_listener(&b, node);

@@ -26,12 +26,15 @@ static void closed(struct nu_chain *chain, void *ctx)
 
 static const struct nu_chain_owner owner = {closed, gone};
 
+struct listener_conn *nu_conn_of(const struct nu_chain *chain)
+{
+    return nu_chain_owner(chain) == &owner ? nu_chain_owner_ctx(chain) : NULL;
+}
+
 struct nu_chain_conf *nu_listener_chain_conf(const struct nu_chain *connection)
 {
-    if (nu_chain_owner(connection) != &owner)
-        return NULL;
-    const struct listener_conn *conn = nu_chain_owner_ctx(connection);
-    return conn->conf;
+    const struct listener_conn *conn = nu_conn_of(connection);
+    return conn ? conn->conf : NULL;
 }
 
 /* --- the choice of a chain --- */

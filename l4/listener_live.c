@@ -97,6 +97,7 @@ void nu_conn_adopt(struct listener_conn *conn, struct nu_chain_conf *conf, struc
     conn->conf = conf;
     if (!conn->listener)
         return;
+    conn->number = conn->listener->number;
     nu_conn_count(conn, loop, NU_LISTENER_PRE_CX_ACTIVE, -1);
     nu_listener_pre_end(conn->listener, loop->shard);
     conn->listener = NULL;
@@ -128,6 +129,8 @@ void nu_conn_gone(struct listener_conn *conn, const struct nu_loop *loop)
         nu_listener_pre_end(conn->listener, loop->shard);
     else
         nu_unpin(&conn->conf->counted, loop->shard);
+    if (conn->first)
+        nu_unpin(&conn->first->counted, loop->shard);
 }
 
 /* --- all of a worker --- */

@@ -65,6 +65,7 @@ struct nu_tally {
     struct nu_stats *stats;             /* enum nu_listener_stat */
     _Atomic uint64_t wanted;            /* the newest generation that has it; 0 = none was bound */
     struct nu_udp_sources *sources;     /* sessions by source, or NULL: nobody has asked so far */
+    struct listener **now;              /* by shard: what it aims at; NULL = at none by that name */
     alignas(64) _Atomic int64_t active; /* connections of all workers, against max_connections */
 };
 struct nu_tally *nu_tally_get(const char *name);
@@ -89,6 +90,8 @@ struct listener {
     struct nu_match *match;
     struct nu_chain_conf **chains;
     size_t chain_count;
+    uint64_t number;            /* of its generation */
+    struct nu_strmap *renewing; /* chains with a shape, by name; NULL = none has one */
     struct nu_chain_conf *only; /* takes whatever comes, unseen; else NULL */
     struct nu_access_log *log;
     int64_t max_connections;
@@ -104,6 +107,7 @@ struct listener {
 };
 
 struct nu_udp_point;
+struct nu_strmap;
 struct nu_udp_sources;
 
 struct nu_listeners {
@@ -176,9 +180,12 @@ struct listener_conn {
     struct nu_list link; /* of its worker's connections */
     struct nu_chain *chain;
     struct listener *listener;  /* until it has a chain; then NULL */
-    struct nu_chain_conf *conf; /* pinned */
-    struct nu_tally *tally;     /* held by listener or conf */
-    bool uncounted;             /* refused: stands in no limit */
+    struct nu_chain_conf *conf; /* pinned; the newest that it has taken */
+    struct nu_chain_conf
+        *first;             /* the one that its filters were made of, pinned, if that is another */
+    uint64_t number;        /* of the generation that it has looked at last */
+    struct nu_tally *tally; /* held by listener or conf */
+    bool uncounted;         /* refused: stands in no limit */
 };
 
 /* listener_live.c: the connections of a worker. A zeroed one begins to live. */
@@ -194,6 +201,11 @@ void nu_conn_adopt(struct listener_conn *conn, struct nu_chain_conf *conf, struc
 void nu_conn_closed(struct listener_conn *conn, struct nu_chain *chain);
 /* Nothing of the chain is left. The memory is the caller's. */
 void nu_conn_gone(struct listener_conn *conn, const struct nu_loop *loop);
+/* renew.c: what all but the last filter of a chain is made of; 0 where the last does not renew. */
+uint64_t nu_chain_conf_shape(const struct nu_chain_conf *chain, const struct nu_node *node,
+                             const struct nu_node *filters, struct nu_arena *scratch);
+/* The listener that owns the chain of this connection's, or NULL: it is none of ours. */
+struct listener_conn *nu_conn_of(const struct nu_chain *chain);
 void nu_conn_count(const struct listener_conn *conn, const struct nu_loop *loop,
                    enum nu_listener_stat stat, int64_t n);
 /* Tells those connections of this worker whose listener is not in `next` to drain, and cuts them

@@ -2,6 +2,7 @@
  * across reloads. Main thread, but for the figures and counts themselves. */
 #include "core/assert.h"
 #include "core/table/strmap.h"
+#include "core/worker.h"
 #include "l4/listener_priv.h"
 #include "l4/udp/sources.h"
 
@@ -77,7 +78,8 @@ struct nu_tally *nu_tally_get(const char *name)
     char *prefix = NULL;
     nu_assert(tally != NULL && asprintf(&prefix, "listener.%s", name) > 0);
     *tally = (struct nu_tally){.refs = 1, .name = strdup(name)};
-    nu_assert(tally->name != NULL);
+    tally->now = calloc(nu_workers_count() + 1, sizeof(struct listener *));
+    nu_assert(tally->name != NULL && tally->now != NULL);
     tally->stats = nu_stats_get(&nu_listener_stats, prefix);
     free(prefix);
     nu_strmap_put_str(tallies, name, tally);
@@ -101,6 +103,7 @@ void nu_tally_put(struct nu_tally *tally)
     }
     nu_stats_put(tally->stats);
     nu_udp_sources_free(tally->sources);
+    free(tally->now);
     free(tally->name);
     free(tally);
 }

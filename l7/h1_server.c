@@ -9,6 +9,7 @@
 #include "l7/h1_server_priv.h"
 
 #include "core/assert.h"
+#include "l4/listener.h"
 #include "l4/sock.h"
 #include "l7/http_conf.h"
 #include "l7/route/route.h"
@@ -151,8 +152,31 @@ static void inject_head(struct h1_server *s, enum nu_kind kind, struct nu_http_h
     inject(s, (struct nu_ev){.kind = kind, .u.head = &head->head});
 }
 
+static void count_active(const struct h1_server *s, int64_t n)
+{
+    h1_count(s, NU_HTTP_CX_ACTIVE, n);
+    h1_count(s, NU_HTTP_CX_HTTP1_ACTIVE, n);
+}
+
+/* The client's next request is the newest config's. One that has no such chain any more, or another
+ * in its place, has the connection end with this request. */
+static void renew(struct h1_server *s)
+{
+    const void *conf = s->conf;
+    if (!nu_listener_renew(&s->filter, &conf)) {
+        s->closing = true;
+    } else if (conf != s->conf) {
+        count_active(s, -1);
+        s->conf = conf;
+        count_active(s, 1);
+        nu_h1_init(&s->parser, &s->conf->limits);
+    }
+}
+
 static void begin_request(struct h1_server *s)
 {
+    if (!s->first)
+        renew(s);
     s->arena = nu_arena_new(ARENA_BYTES);
     s->first = false;
     nu_h1_begin_request(&s->parser, s->arena);
@@ -489,9 +513,8 @@ static enum nu_open h1_server_open(struct nu_filter *f, const void *conf)
     s->since_ms = h1_now(s);
     nu_h1_init(&s->parser, &s->conf->limits);
     h1_count(s, NU_HTTP_CX_TOTAL, 1);
-    h1_count(s, NU_HTTP_CX_ACTIVE, 1);
     h1_count(s, NU_HTTP_CX_HTTP1_TOTAL, 1);
-    h1_count(s, NU_HTTP_CX_HTTP1_ACTIVE, 1);
+    count_active(s, 1);
     return NU_OPEN;
 }
 
@@ -510,8 +533,7 @@ static void h1_server_close(struct nu_filter *f)
     nu_part(&s->joint, nu_chain_result(f->chain));
     nu_slice_drop(&s->rest);
     nu_arena_free(s->arena);
-    h1_count(s, NU_HTTP_CX_ACTIVE, -1);
-    h1_count(s, NU_HTTP_CX_HTTP1_ACTIVE, -1);
+    count_active(s, -1);
     h1_count(s, NU_HTTP_CX_DESTROY, 1);
     nu_stat_record(s->conf->stats, nu_filter_loop(f)->shard, NU_HTTP_CX_LENGTH_MS,
                    (uint64_t)(h1_now(s) - nu_chain_facts(f->chain)->start_ms));
@@ -522,6 +544,7 @@ const struct nu_filter_type nu_filter_http = {
     .doc = "Reads HTTP requests and routes each to a cluster.",
     .size = sizeof(struct h1_server),
     .face = NU_FACES(NU_FACE_BYTES, NU_FACE_NONE),
+    .flags = NU_F_RENEWS,
     .joint = offsetof(struct h1_server, joint),
     .sees = {NU_SEES(NU_DATA) | NU_SEES(NU_END), NU_SEES_ALL},
     .schema = &nu_http_schema,

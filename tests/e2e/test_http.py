@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from lib import clients, logs
+from lib.config import config
 from lib.http import OK, Client, Origin, Stuck, front, http
 from lib.peers import Blackhole, Echo, Script, SlowReader
 from lib.poll import eventually
@@ -546,4 +547,51 @@ def test_connect_only_where_a_route_says_so(tight, peer, refusing_port):
         assert head.startswith(b"HTTP/1.1 200 ") and b"content-length" not in head.lower()
         assert client.exactly(3) == b"abc"
         client.half_close()
+        assert client.rest() == b""
+
+
+# --- reload
+
+def answering(body, filters=(), **keys):
+    """One chain that answers by itself."""
+    end = {"http": {"access_log": [], "routes": [{"respond": {"status": 200, "body": body}}], **keys}}
+    return config(listeners=[{"name": "in", "bind": "127.0.0.1:0", "filters": [*filters, end]}])
+
+
+def test_a_kept_connection_takes_the_new_config_at_its_next_request(tight):
+    nuncio = tight(answering("1"))
+    with Client(nuncio) as client:
+        for body in "1", "2", "3", "4":
+            nuncio.reload(answering(body))
+            answer = client.get()
+            assert (answer.body.decode(), answer.get("connection")) == (body, None)
+        nuncio.reload(answering("5", name="other"))
+        assert client.get().body == b"5"
+        assert nuncio.stats()["http.other.downstream_cx_active"] == 1
+        assert nuncio.stats().get("http.ingress.downstream_cx_active", 0) == 0
+
+
+def test_a_request_ends_on_the_config_it_began_on(tight, peer):
+    origin = peer(Stuck)
+    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}))
+    with Client(nuncio) as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        eventually(lambda: origin.requests, 10, "the request")
+        nuncio.reload(answering("new"))
+        origin.release()
+        assert client.response().body == b"ok"
+        assert client.get().body == b"new"
+
+
+@pytest.mark.parametrize("text", [
+    answering("new", filters=[{"connection_limit": 9}]),
+    config(listeners=[{"name": "in", "bind": "127.0.0.1:0", "filters": ["echo"]}]),
+], ids=["another filter", "no http"])
+def test_a_connection_whose_chain_is_built_otherwise_ends_with_its_next_request(tight, text):
+    nuncio = tight(answering("old"))
+    with Client(nuncio) as client:
+        assert client.get().body == b"old"
+        nuncio.reload(text)
+        answer = client.get()
+        assert (answer.body, answer.get("connection")) == (b"old", "close")
         assert client.rest() == b""
