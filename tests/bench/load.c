@@ -5,7 +5,7 @@
  * for them
  *
  * Prints `units N seconds S p50 US p99 US errors N` and ends; one thread, one epoll set. */
-#include "measure.h"
+#include "tests/bench/measure.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -6,7 +6,7 @@
  *                                                 full handshake, that the server ends
  *
  * Trusts whoever answers. One thread, one epoll set. */
-#include "measure.h"
+#include "tests/bench/measure.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -7,7 +7,7 @@
  *
  * The client prints `units N seconds S p50 US p99 US errors N`, a unit being a datagram there and
  * one back; errors are those that did not come back within LOST_S. One thread, one epoll set. */
-#include "measure.h"
+#include "tests/bench/measure.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
