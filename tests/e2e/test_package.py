@@ -156,7 +156,7 @@ def main_of(computer):
 
 
 def test_systemd_starts_it_upgrades_it_and_forgets_it(computer, package, newer):
-    computer.put("/tmp/before", "")
+    computer.put("/run/before", "")
     dpkg(computer, "-i", computer.copy(package))
     assert computer.shown("StatusText").startswith("serving: 0 listeners")
     first, uid = main_of(computer), computer.run("id", "-u", "nuncio").strip()
@@ -176,7 +176,7 @@ def test_systemd_starts_it_upgrades_it_and_forgets_it(computer, package, newer):
     dpkg(computer, "--purge", "nuncio")
     assert computer.shown("LoadState") == "not-found" and computer.shown("ActiveState") == "inactive"
     assert computer.run("pgrep", "-x", "nuncio", check=False) == ""
-    assert computer.run("find", "/etc", "/run", "/var", "-name", "*nuncio*", "-cnewer", "/tmp/before") == ""
+    assert computer.run("find", "/etc", "/run", "/var", "-name", "*nuncio*", "-cnewer", "/run/before") == ""
     assert computer.run("id", "nuncio", check=False).endswith("no such user\n")
 
 
