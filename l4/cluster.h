@@ -121,8 +121,8 @@ struct nu_cluster {
 struct nu_cluster_view {
     alignas(64) struct nu_endpoint_set *set; /* never NULL; may be empty */
     uint32_t next;                           /* place in the schedule */
-    struct nu_pool *pool; /* idle connections, of the layer that keeps them */
-    bool retired;         /* and keeps no more of them */
+    struct nu_pool *pool;                    /* idle connections, of the layer that keeps them */
+    bool retired;                            /* and keeps no more of them */
 };
 
 struct nu_clusters; /* all clusters of a generation */
