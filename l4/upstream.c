@@ -2,15 +2,11 @@
 #include "l4/upstream.h"
 
 #include "core/assert.h"
+#include "l4/dial.h"
 #include "l4/filters/proxy_protocol_out.h"
 #include "l4/own_legs.h"
 #include "l4/sock.h"
 #include "l4/tcp_facts.h"
-
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <unistd.h>
 
 static unsigned shard_of(const struct nu_filter *f)
 {
@@ -154,45 +150,6 @@ void nu_upstream_end(struct nu_upstream *up, struct nu_filter *f, struct nu_chai
 
 /* --- the connection --- */
 
-/* Options, then connect: what failed, with errno, or NULL. */
-static const char *begin_connect(int fd, const struct nu_addr *to, const struct nu_addr *client,
-                                 const struct nu_connect_options *options, bool *connecting)
-{
-    struct sockaddr_storage ss;
-    socklen_t len = nu_addr_to_sockaddr(to, &ss);
-    int one = 1;
-    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one); /* lest urgent bytes get lost */
-    if (to->kind != NU_ADDR_UNIX)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    const char *failed = nu_connect_options_apply(fd, to, client, options);
-    if (failed)
-        return failed;
-    *connecting = false;
-    if (connect(fd, (struct sockaddr *)&ss, len) == 0)
-        return NULL;
-    *connecting = errno == EINPROGRESS;
-    return *connecting ? NULL : "";
-}
-
-/* A socket on its way to the endpoint, or what could not be had. */
-static void connect_to(struct nu_sock_conf *sock, const struct nu_addr *to,
-                       const struct nu_addr *client, const struct nu_connect_options *options)
-{
-    sock->fd = nu_sockopt_socket(to, SOCK_STREAM, &options->opt);
-    if (sock->fd < 0) {
-        sock->fd = -errno;
-        return;
-    }
-    const char *failed = begin_connect(sock->fd, to, client, options, &sock->connecting);
-    if (!failed)
-        return;
-    int err = errno;
-    close(sock->fd);
-    sock->fd = -err;
-    sock->what = *failed ? failed : NULL;
-    sock->connecting = false;
-}
-
 /* Takes a place under max_connections, if there is such a limit; nu_upstream_end gives it back. */
 static bool take_place(struct nu_cluster *cluster)
 {
@@ -233,7 +190,7 @@ struct nu_chain *nu_upstream_open(struct nu_filter *owner, struct nu_cluster *cl
         .side = NU_SIDE_UPSTREAM,
         .meter = {cluster->stats, NU_CLUSTER_CX_RX_BYTES, NU_CLUSTER_CX_TX_BYTES},
     };
-    connect_to(&sock, &endpoint->addr, &nu_chain_facts(owner->chain)->client, &cluster->connect);
+    nu_dial(&sock, &endpoint->addr, &nu_chain_facts(owner->chain)->client, &cluster->connect);
     struct nu_proxy_out_conf proxy;
     struct nu_place places[3 + NU_EXT_PLACES_MAX] = {*first};
     unsigned n = 1;
