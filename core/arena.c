@@ -31,6 +31,7 @@ struct nu_arena {
     struct chunk *head; /* the one being filled; older ones follow */
     struct cleanup *cleanups;
     size_t next_bytes, total_bytes;
+    unsigned shares; /* owners besides one */
 };
 
 static struct chunk *chunk_add(struct nu_arena *arena, size_t at_least)
@@ -61,10 +62,20 @@ struct nu_arena *nu_arena_new(size_t first_bytes)
     return arena;
 }
 
+struct nu_arena *nu_arena_share(struct nu_arena *arena)
+{
+    arena->shares++;
+    return arena;
+}
+
 void nu_arena_free(struct nu_arena *arena)
 {
     if (!arena)
         return;
+    if (arena->shares) {
+        arena->shares--;
+        return;
+    }
     for (struct cleanup *k = arena->cleanups; k; k = k->next)
         k->fn(k->ctx);
     for (struct chunk *c = arena->head, *next; c; c = next) {

@@ -11,8 +11,10 @@ struct nu_arena;
 /* A new arena; the caller frees it. Later chunks double from first_bytes up to 64 KiB. Never NULL.
  */
 struct nu_arena *nu_arena_new(size_t first_bytes);
-/* Frees the arena and all that came from it. NULL is fine. */
+/* Frees the arena and all that came from it, if nobody shares it. NULL is fine. */
 void nu_arena_free(struct nu_arena *arena);
+/* One more owner, on the same thread: each frees it, and the last free counts. Returns it. */
+struct nu_arena *nu_arena_share(struct nu_arena *arena);
 
 /* Zeroed memory, aligned to 16, until the arena is freed. Never NULL: aborts when memory is out. */
 void *nu_arena_alloc(struct nu_arena *arena, size_t bytes);

@@ -90,6 +90,7 @@ static void gone(struct nu_loop *loop, void *ctx)
     if (s->pinned)
         nu_unpin(&s->pinned->counted, loop->shard);
     nu_http_head_drop(s->request);
+    nu_arena_free(s->of_connection);
     nu_arena_free(s->arena);
 }
 
@@ -127,10 +128,25 @@ static void normalize(struct nu_stream *s)
         refuse(s, 417, "expectation_failed", NU_FLAG_NONE);
 }
 
+/* What facts point to is the connection's, which may be gone before the stream is. What becomes of
+ * this request's server is not for the next one to see. */
+static void keep_facts(const struct nu_filter *codec, struct nu_stream *s, struct nu_facts *facts)
+{
+    if (!facts->more && !facts->tls)
+        return;
+    s->of_connection = nu_arena_share(nu_chain_arena(codec->chain));
+    if (!facts->more)
+        return;
+    struct nu_facts_more *own = nu_arena_alloc(s->arena, sizeof *own);
+    *own = *facts->more;
+    facts->more = own;
+}
+
 /* The facts of the connection, with the request's own beginning. */
 static struct nu_facts facts_of(const struct nu_filter *codec, struct nu_stream *s)
 {
     struct nu_facts facts = *nu_chain_facts(codec->chain);
+    keep_facts(codec, s, &facts);
     facts.bytes_in = facts.bytes_out = 0;
     facts.start_us += (s->start_ms - facts.start_ms) * 1000;
     facts.start_ms = s->start_ms;

@@ -43,7 +43,8 @@ const char *nu_stream_flag_str(enum nu_stream_flag flag);
 
 struct nu_stream {
     struct nu_chain *chain;
-    struct nu_arena *arena; /* of heads and texts; the stream itself is in it, too */
+    struct nu_arena *arena;         /* of heads and texts; the stream itself is in it, too */
+    struct nu_arena *of_connection; /* shared: its facts are the stream's, too; NULL = none there */
     const struct nu_http_conf *conf;
     const struct nu_route *route;  /* NULL: none matched */
     struct nu_http_head *request;  /* filters edit it until the router forwards it */

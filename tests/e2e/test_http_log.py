@@ -1,12 +1,15 @@
 """The access log of requests: Envoy's default line, byte for byte, for each way a request can end; operators; hostile values."""
 import json
 import re
+import ssl
 
 import pytest
 
+from lib.clients import reset
 from lib.config import cluster, config, listener
 from lib.mirror import Mirror, curl
 from lib.peers import Hang, Resetter
+from lib.pki import Ca
 
 LOGS = [{"path": "http.log"}, {"path": "http.json", "format": "json"},
         {"path": "details.log", "format": "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %ROUTE_NAME% %UPSTREAM_CLUSTER%"}]
@@ -14,6 +17,11 @@ LOGS = [{"path": "http.log"}, {"path": "http.json", "format": "json"},
 TIME, MS = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", r"\d+"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 RESET = "upstream connect error or disconnect/reset before headers. reset reason: "
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory):
+    return Ca(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture
@@ -115,3 +123,38 @@ def test_what_a_client_sends_adds_no_line(proxy):
 def test_a_rewritten_path_is_logged_as_it_came(proxy):
     told = json.loads(curl(proxy.url + "/old/a").body)
     assert told["path"] == "/new/a" and '"GET /old/a HTTP/1.1"' in logged(proxy)
+
+
+def test_failures_stay_with_their_request(nuncio, peer):
+    """Two requests of one connection: what TLS said about the first one's server is gone with it."""
+    log = [{"path": "why.log", "format": "%REQ(:PATH)% %UPSTREAM_TRANSPORT_FAILURE_REASON%"}]
+    routes = [{"match": {"path": "/tls"}, "cluster": "tls"}, {"cluster": "c"}]
+    child = nuncio(config(listeners=[listener({"http": {"routes": routes, "access_log": log}}, proxy_protocol="optional",
+                                              access_log={"path": "tcp.log", "format": "%UPSTREAM_TRANSPORT_FAILURE_REASON% %CLOSE_DETAILS%"})],
+                          clusters=[cluster(peer(Mirror)), cluster(peer(Mirror), name="tls", tls={"verify": "none"})]))
+    with child.connect("in") as client:
+        client.sendall(b"PROXY TCP4 192.0.2.7 198.51.100.1 1234 443\r\n")
+        for path, status in ((b"/tls", b"503"), (b"/empty", b"204"), (b"/tls", b"503"), (b"/empty", b"204")):
+            client.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            assert client.recv(4096).split()[1] == status
+    lines = child.file_lines("why.log", 4)
+    assert re.fullmatch(r"/tls .*\w{5}.*", lines[0]) and lines[1::2] == ["/empty -", "/empty -"]
+    assert child.file_lines("tcp.log") == ["- -"]
+
+
+def test_a_client_that_left_is_known_to_the_end(nuncio, peer, ca):
+    """Its connection may be gone before the request's line is written."""
+    ours, me = ca.get("a.test"), ca.get("me.test")
+    silent = peer(Hang)
+    tls = {"certificates": [{"cert": str(ours.cert), "key": str(ours.key)}], "client_certs": {"mode": "require", "ca": str(ca.cert)}}
+    log = {"path": "who.log", "format": "%RESPONSE_FLAGS% %REQUESTED_SERVER_NAME% %DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_TLS_SESSION_ID%"}
+    child = nuncio(config(listeners=[listener({"http": {"routes": [{"cluster": "c"}], "access_log": log}}, tls=tls)], clusters=[cluster(silent)]))
+    context = ssl.create_default_context(cafile=str(ca.cert))
+    context.load_cert_chain(me.cert, me.key)
+    for turn in range(1, 3):
+        with child.connect("in") as plain, context.wrap_socket(plain, server_hostname="a.test") as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            child.wait_stat("cluster.c.upstream_rq_active", 1)
+            if turn == 2:
+                reset(client)
+        assert re.fullmatch(r"DC a\.test CN=me\.test [0-9a-f]{64}", child.file_lines("who.log", turn)[-1])

@@ -87,6 +87,23 @@ static void cleans_up_last_first(void **state)
     assert_string_equal(order, "cba");
 }
 
+static void the_last_owner_frees(void **state)
+{
+    char order[8] = "";
+    char *a[] = {order, "a"};
+    struct nu_arena *arena = nu_arena_new(0);
+    nu_arena_on_free(arena, note, a);
+    char *text = nu_arena_strdup(arena, "kept");
+    assert_ptr_equal(nu_arena_share(arena), arena);
+    nu_arena_share(arena);
+    nu_arena_free(arena);
+    nu_arena_free(arena);
+    assert_string_equal(order, "");
+    assert_string_equal(text, "kept");
+    nu_arena_free(arena);
+    assert_string_equal(order, "a");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +112,7 @@ int main(void)
         cmocka_unit_test(chunks_grow_up_to_their_cap),
         cmocka_unit_test(copies_texts),
         cmocka_unit_test(cleans_up_last_first),
+        cmocka_unit_test(the_last_owner_frees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
