@@ -151,7 +151,7 @@ static void put_origin(const struct nu_route_redirect *r, struct nu_text authori
     if (r->to.host)
         authority = nu_text(r->to.host, strlen(r->to.host));
     struct nu_text host = split_port(authority, &port);
-    bool old = !r->to.host && to_https != https && port == (https ? 443 : 80);
+    bool old = !r->to.host && port == (https ? 443 : 80);
     if (!is_host(host))
         return;
     if (r->port)

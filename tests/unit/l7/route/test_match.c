@@ -133,9 +133,10 @@ static void headers_and_parameters_fit_with_any_of_their_values(void **state)
 
 static void connect_goes_only_where_a_route_says_so(void **state)
 {
-    struct made_routes m = good_routes("routes:\n"
-                                       "- {match: {host: a.test}, cluster: a, connect: true}\n"
-                                       "- {match: {host: [a.test, b.test]}, cluster: b}\n");
+    struct made_routes m =
+        good_routes("routes:\n"
+                    "- {match: {host: a.test}, cluster: a, connect: true}\n"
+                    "- {match: {host: [a.test, b.test], method: GET}, cluster: b}\n");
     static const struct row rows[] = {
         {"CONNECT a.test:443",  0 },
         {"CONNECT b.test:443",  -1},

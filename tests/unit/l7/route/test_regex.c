@@ -53,6 +53,9 @@ static void a_limit_is_no_match_and_is_counted(void **state)
         assert_int_equal(match(regex, subject), NU_REGEX_GAVE_UP);
         assert_int_equal(failures(), before + 1);
     }
+    const struct nu_regex *some = regex_of(arena, "(a+)+$");
+    assert_int_equal(match(some, "aaaaa!"), NU_REGEX_MISS);                 /* tens of steps */
+    assert_int_equal(match(some, "aaaaaaaaaaaaaaaaaa!"), NU_REGEX_GAVE_UP); /* 2^18 */
     nu_arena_free(arena);
 }
 
