@@ -74,7 +74,7 @@ bool nu_quick_from(struct nu_quick *quick, const char *value)
     const char *at = value;
     struct quick_front *front = nu_arena_alloc(quick->arena, sizeof *front);
     if (!quick_take_scheme(&in, &at, &front->scheme) ||
-        !quick_take_address(&in, at, true, &front->bind) ||
+        !quick_take_address(&in, at, true, front->scheme, &front->bind) ||
         !takes_path(&in, at, front->bind, front->scheme) || !is_new_front(&in, quick, front))
         return false;
     front->value = value;
@@ -115,7 +115,7 @@ static bool is_new_server(const struct quick_input *in, const char *at,
     return true;
 }
 
-/* Servers that share the load are one cluster: all of them speak TLS, or none. */
+/* Servers that share the load are one cluster: all of them speak the same. */
 static bool join_scheme(const struct quick_input *in, struct quick_route *route,
                         enum quick_scheme scheme)
 {
@@ -129,6 +129,14 @@ static bool join_scheme(const struct quick_input *in, struct quick_route *route,
     return true;
 }
 
+/* Of a server that has none: plain, and what its front speaks. */
+static enum quick_scheme default_scheme(const struct quick_front *front)
+{
+    if (front->scheme == QUICK_UNSAID || front->scheme == QUICK_TLS)
+        return QUICK_TCP;
+    return front->scheme == QUICK_HTTPS ? QUICK_HTTP : front->scheme;
+}
+
 bool nu_quick_to(struct nu_quick *quick, const char *value)
 {
     struct quick_input in = {quick->arena, "--to", value};
@@ -136,14 +144,14 @@ bool nu_quick_to(struct nu_quick *quick, const char *value)
     enum quick_scheme scheme;
     struct quick_server *server = nu_arena_alloc(quick->arena, sizeof *server);
     if (!quick_take_sni(&in, &at, &sni) || !quick_take_scheme(&in, &at, &scheme) ||
-        !quick_take_address(&in, at, false, &server->address))
+        !quick_take_address(&in, at, false, scheme, &server->address))
         return false;
     if (!nu_quick_used(quick))
         return quick_complain(&in, value, strlen(value), NULL, "no --from stands before it");
     struct quick_front *front = nu_container(quick->fronts.prev, struct quick_front, link);
     struct quick_route *route = find_route(quick, front, sni);
     if (scheme == QUICK_UNSAID)
-        scheme = front->scheme == QUICK_UDP ? QUICK_UDP : QUICK_TCP;
+        scheme = default_scheme(front);
     if (!takes_path(&in, at, server->address, scheme))
         return false;
     if (!is_new_server(&in, at, route, server->address) || !join_scheme(&in, route, scheme))
@@ -175,12 +183,12 @@ static const char *absolute(struct nu_arena *arena, const char *path)
 static struct quick_tls *owner_of(const struct quick_input *in, struct nu_quick *quick,
                                   enum nu_quick_file file)
 {
-    if (quick->last_route && quick->last_route->scheme == QUICK_TLS)
+    if (quick->last_route && quick_has_tls(quick->last_route->scheme))
         return &quick->last_route->tls;
     if (quick->last_route ||
-        (quick->last && (quick->last->scheme == QUICK_TCP || quick->last->scheme == QUICK_UDP)))
+        (quick->last && quick->last->scheme != QUICK_UNSAID && !quick_has_tls(quick->last->scheme)))
         quick_complain(in, in->value, strlen(in->value), NULL,
-                       "the address before it is not a tls:// one");
+                       "the address before it is not a tls:// or https:// one");
     else if (quick->last)
         return &quick->last->tls;
     else if (file != NU_QUICK_CA)
@@ -220,26 +228,49 @@ static bool check_files(const struct quick_tls *tls, const char *option, const c
     return true;
 }
 
+/* What both sides of a front speak. */
+static bool check_pair(const struct quick_front *front, const struct quick_route *route,
+                       const char *server)
+{
+    if ((route->scheme == QUICK_UDP) != (front->scheme == QUICK_UDP))
+        return missing("--to", server,
+                       "udp:// goes to udp:// only: datagrams and streams do not mix");
+    if (quick_has_http(route->scheme) != quick_has_http(front->scheme))
+        return missing("--to", server,
+                       "http:// and https:// go to http:// and https:// only; what passes on any "
+                       "bytes is tcp:// or tls:// on both sides");
+    if (route->sni && front->scheme == QUICK_HTTP)
+        return missing("--to", server, "without TLS there is no server name; https:// has one");
+    return true;
+}
+
 static bool check_routes(const struct quick_front *front)
 {
-    bool udp = front->scheme == QUICK_UDP;
-    if (udp && strncmp(front->bind, "unix:", 5) == 0)
+    if (front->scheme == QUICK_UDP && strncmp(front->bind, "unix:", 5) == 0)
         return missing("--from", front->value, "datagrams do not go to UNIX sockets");
     nu_list_each (link, &front->routes) {
         const struct quick_route *route = nu_container(link, struct quick_route, link);
         const struct quick_server *server =
             nu_container(route->servers.next, struct quick_server, link);
-        if ((route->scheme == QUICK_UDP) != udp)
-            return missing("--to", server->address,
-                           "udp:// goes to udp:// only: datagrams and streams do not mix");
+        if (!check_pair(front, route, server->address))
+            return false;
         if (!check_files(&route->tls, "--to", server->address))
             return false;
     }
     return true;
 }
 
-/* The scheme of a front that has none: it is TLS where it has a certificate, else that of where it
- * goes. */
+/* The scheme of a front that has none: that of where it goes, with TLS where it has a certificate.
+ */
+static enum quick_scheme settled(const struct quick_front *front, enum quick_scheme to)
+{
+    if (front->scheme != QUICK_UNSAID)
+        return front->scheme;
+    if (!front->tls.file[NU_QUICK_CERT])
+        return to;
+    return quick_has_http(to) ? QUICK_HTTPS : QUICK_TLS;
+}
+
 static bool settle_front(struct quick_front *front)
 {
     const struct quick_route *first = nu_container(front->routes.next, struct quick_route, link);
@@ -247,16 +278,15 @@ static bool settle_front(struct quick_front *front)
     bool said = front->scheme != QUICK_UNSAID;
     if (nu_list_empty(&front->routes))
         return missing("--from", front->value, "no --to stands behind it");
-    if (!said)
-        front->scheme = file[NU_QUICK_CERT] ? QUICK_TLS : first->scheme;
+    front->scheme = settled(front, first->scheme);
     if (!check_files(&front->tls, "--from", front->value))
         return false;
-    if (front->scheme == QUICK_TLS && !file[NU_QUICK_CERT])
+    if (quick_has_tls(front->scheme) && !file[NU_QUICK_CERT])
         return missing("--from", front->value,
                        said ? "it needs --tls-cert FILE and --tls-key FILE"
                             : "it takes TLS as its --to does, so it needs --tls-cert FILE and "
-                              "--tls-key FILE; plain is tcp://");
-    if (front->scheme != QUICK_TLS && file[NU_QUICK_CA])
+                              "--tls-key FILE; plain is tcp:// or http://");
+    if (!quick_has_tls(front->scheme) && file[NU_QUICK_CA])
         return missing("--from", front->value, "--tls-ca without --tls-cert");
     return check_routes(front);
 }

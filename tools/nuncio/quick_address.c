@@ -30,27 +30,24 @@ bool quick_complain(const struct quick_input *in, const char *at, size_t span, c
 
 /* --- the parts of an address --- */
 
-/* By enum quick_scheme; what others versions know stands behind. */
-static const char *const schemes[] = {"tcp", "tls", "udp", "http", "https"};
-#define KNOWN_SCHEMES 3
+/* By enum quick_scheme. */
+static const char *const schemes[QUICK_UNSAID] = {"tcp", "tls", "udp", "http", "https"};
 
 bool quick_take_scheme(const struct quick_input *in, const char **at, enum quick_scheme *out)
 {
     const char *end = strstr(*at, "://");
-    size_t len = end ? (size_t)(end - *at) : 0, count = sizeof schemes / sizeof *schemes;
+    size_t len = end ? (size_t)(end - *at) : 0;
     *out = QUICK_UNSAID;
     if (!end)
         return true;
     char *scheme = nu_arena_strndup(in->arena, *at, len);
-    for (size_t i = 0; i < count; i++)
+    for (unsigned i = 0; i < QUICK_UNSAID; i++)
         if (strcmp(scheme, schemes[i]) == 0) {
-            if (i >= KNOWN_SCHEMES)
-                return quick_complain(in, *at, len, NULL, "\"%s\" is not in this version", scheme);
             *out = (enum quick_scheme)i;
             *at = end + 3;
             return true;
         }
-    return quick_complain(in, *at, len, nu_did_you_mean(scheme, schemes, (unsigned)count),
+    return quick_complain(in, *at, len, nu_did_you_mean(scheme, schemes, QUICK_UNSAID),
                           "unknown scheme \"%s\"", scheme);
 }
 
@@ -102,13 +99,32 @@ static bool bare_ip6(const struct quick_input *in, const char *at)
     return quick_complain(in, at, strlen(at), guess, "an IPv6 address stands in brackets");
 }
 
-bool quick_take_address(const struct quick_input *in, const char *at, bool front, const char **out)
+/* A URL of HTTP as an address: without the slash at its end, with the port that it means. The value
+ * is changed with it, for carets to stand where they should. NULL: it has a path, which was told.
+ */
+static const char *complete_url(struct quick_input *in, const char *at, enum quick_scheme scheme)
+{
+    const char *slash = strchr(at, '/');
+    int before = (int)(at - in->value), len = slash ? (int)(slash - at) : (int)strlen(at);
+    const char *bracket = strchr(at, ']'), *colon = find_port(at);
+    bool port = colon && (at[0] != '[' || (bracket && colon > bracket));
+    if (slash && slash[1]) {
+        quick_complain(in, slash, strlen(slash), NULL, "paths are for the routes of a config file");
+        return NULL;
+    }
+    in->value = nu_arena_printf(in->arena, "%.*s%s", before + len, in->value,
+                                port || !len            ? ""
+                                : scheme == QUICK_HTTPS ? ":443"
+                                                        : ":80");
+    return in->value + before;
+}
+
+static bool take_host_and_port(const struct quick_input *in, const char *at, bool front,
+                               const char **out)
 {
     struct nu_addr addr;
     const char *colon = find_port(at);
     *out = at;
-    if (strncmp(at, "unix:", 5) == 0 && nu_addr_parse(&addr, at, -1) == NU_OK)
-        return true;
     if (!colon)
         return missing_port(in, at);
     if (*at != '[' && strchr(at, ':') != colon)
@@ -126,6 +142,19 @@ bool quick_take_address(const struct quick_input *in, const char *at, bool front
     return quick_complain(in, at, (size_t)(colon - at), NULL,
                           front ? "listening needs an IP address, not a name"
                                 : "neither an IP address nor a host name");
+}
+
+bool quick_take_address(const struct quick_input *in, const char *at, bool front,
+                        enum quick_scheme scheme, const char **out)
+{
+    struct nu_addr addr;
+    struct quick_input whole = *in;
+    *out = at;
+    if (strncmp(at, "unix:", 5) == 0 && nu_addr_parse(&addr, at, -1) == NU_OK)
+        return true;
+    if (quick_has_http(scheme) && !(at = complete_url(&whole, at, scheme)))
+        return false;
+    return take_host_and_port(&whole, at, front, out);
 }
 
 bool quick_take_sni(const struct quick_input *in, const char **at, const char **sni)

@@ -10,7 +10,17 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum quick_scheme { QUICK_TCP, QUICK_TLS, QUICK_UDP, QUICK_UNSAID };
+enum quick_scheme { QUICK_TCP, QUICK_TLS, QUICK_UDP, QUICK_HTTP, QUICK_HTTPS, QUICK_UNSAID };
+
+static inline bool quick_has_tls(enum quick_scheme scheme)
+{
+    return scheme == QUICK_TLS || scheme == QUICK_HTTPS;
+}
+
+static inline bool quick_has_http(enum quick_scheme scheme)
+{
+    return scheme == QUICK_HTTP || scheme == QUICK_HTTPS;
+}
 
 /* Absolute paths by enum nu_quick_file; NULL = not given. */
 struct quick_tls {
@@ -63,8 +73,11 @@ bool quick_complain(const struct quick_input *in, const char *at, size_t span, c
 bool quick_take_scheme(const struct quick_input *in, const char **at, enum quick_scheme *out);
 /* "sni:NAME=" in front of a server. */
 bool quick_take_sni(const struct quick_input *in, const char **at, const char **sni);
-/* Behind the scheme: HOST:PORT, [HOST]:PORT or unix:PATH, where a name is allowed or not. */
-bool quick_take_address(const struct quick_input *in, const char *at, bool front, const char **out);
+/* Behind the scheme: HOST:PORT, [HOST]:PORT or unix:PATH, where a name is allowed or not. With
+ * HTTP's schemes it may be a URL without a path: the port is 80 or 443 then, and "/" may stand at
+ * its end. */
+bool quick_take_address(const struct quick_input *in, const char *at, bool front,
+                        enum quick_scheme scheme, const char **out);
 
 /* --- quick_yaml.c --- */
 

@@ -20,8 +20,11 @@ static void put_quoted(FILE *out, const char *text)
 static void put_proxy(FILE *out, const char *indent, const struct quick_front *front,
                       unsigned cluster)
 {
-    fprintf(out, "%sfilters: [{%s: {cluster: to%u}}]\n", indent,
-            front->scheme == QUICK_UDP ? "udp_proxy" : "tcp_proxy", cluster);
+    if (quick_has_http(front->scheme))
+        fprintf(out, "%sfilters: [{http: {routes: [{cluster: to%u}]}}]\n", indent, cluster);
+    else
+        fprintf(out, "%sfilters: [{%s: {cluster: to%u}}]\n", indent,
+                front->scheme == QUICK_UDP ? "udp_proxy" : "tcp_proxy", cluster);
 }
 
 /* "key: value", behind a comma where something stands before it. */
@@ -40,7 +43,7 @@ static void put_server_tls(FILE *out, const char *indent, const struct quick_fro
 {
     const char *const *file = front->tls.file;
     const char *comma = "";
-    if (front->scheme != QUICK_TLS)
+    if (!quick_has_tls(front->scheme))
         return;
     fprintf(out, "%stls: {certificates: [{", indent);
     put_pair(out, &comma, "cert", file[NU_QUICK_CERT]);
@@ -51,6 +54,8 @@ static void put_server_tls(FILE *out, const char *indent, const struct quick_fro
         put_quoted(out, file[NU_QUICK_CA]);
         fputc('}', out);
     }
+    if (quick_has_http(front->scheme))
+        fputs(", alpn: [http/1.1]", out);
     fputs("}\n", out);
 }
 
@@ -64,7 +69,7 @@ static void put_chain(FILE *out, const struct quick_front *front, const struct q
         fputs("}\n", out);
         head = "        ";
     }
-    if (front->scheme == QUICK_TLS) {
+    if (quick_has_tls(front->scheme)) {
         put_server_tls(out, head, front);
         head = "        ";
     }
@@ -102,7 +107,7 @@ static void put_front(FILE *out, const struct nu_quick *quick, const struct quic
 static void put_client_tls(FILE *out, const struct quick_route *route)
 {
     const char *comma = "";
-    if (route->scheme != QUICK_TLS)
+    if (!quick_has_tls(route->scheme))
         return;
     fputs("    tls: {", out);
     put_pair(out, &comma, "ca", route->tls.file[NU_QUICK_CA]);

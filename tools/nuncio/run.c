@@ -182,26 +182,37 @@ static enum nu_exit run_run(struct nu_args *args)
 }
 
 static const struct nu_option options[] = {
-    {"config",                 "FILE", 'c', "the config file, YAML or JSON"},
-    {"from",                     "ADDRESS", OPT_FROM,
-     "without a file: listen on [tcp://][HOST]:PORT, tls://..., udp://... or\nunix:PATH; the host "
-     "is "
-     "127.0.0.1 unless given"},
-    {"to",                        "ADDRESS", OPT_TO,
-     "where connections to the --from before it go: [tcp://]HOST:PORT,\ntls://... or udp://...; "
-     "several "
-     "share the load. "
-     "sni:NAME=ADDRESS: only TLS connections\nthat ask for NAME (or for *.NAME)"},
-    {"emit",NULL, OPT_EMIT, "print the config file that says the same as --from and --to"},
-    {"tls-cert", "FILE", OPT_TLS_CERT,
-     "for the address before it: behind --from the server's certificate,\nbehind --to the "
-     "client's. PEM, with the CAs between"},
-    {"tls-key",                     "FILE", OPT_TLS_KEY, "its private key, if it is not in the same file"},
-    {"tls-ca",                  "FILE", OPT_TLS_CA,
-     "for the address before it: clients must have a certificate of this\nCA; behind --to, the "
-     "server "
-     "must (default: the system's CAs)"},
-    {0                       }
+    {.name = "config",                   .value = "FILE", .id = 'c', .help = "the config file, YAML or JSON"},
+    {.name = "from",
+     .value = "ADDRESS",
+     .id = OPT_FROM,
+     .help = "without a file: listen on [SCHEME://][HOST]:PORT or unix:PATH; the host\n"
+             "is 127.0.0.1 unless given. SCHEME: tcp, tls, http, https or udp; by\n"
+             "default that of its --to"},
+    {.name = "to",
+     .value = "ADDRESS",
+     .id = OPT_TO,
+     .help = "where connections to the --from before it go: [SCHEME://]HOST:PORT;\n"
+             "several share the load. sni:NAME=ADDRESS: only TLS connections that\n"
+             "ask for NAME (or for *.NAME)"},
+    {.name = "emit",
+     .id = OPT_EMIT,
+     .help = "print the config file that says the same as --from and --to"},
+    {.name = "tls-cert",
+     .value = "FILE",
+     .id = OPT_TLS_CERT,
+     .help = "for the address before it: behind --from the server's certificate,\n"
+             "behind --to the client's. PEM, with the CAs between"},
+    {.name = "tls-key",
+     .value = "FILE",
+     .id = OPT_TLS_KEY,
+     .help = "its private key, if it is not in the same file"},
+    {.name = "tls-ca",
+     .value = "FILE",
+     .id = OPT_TLS_CA,
+     .help = "for the address before it: clients must have a certificate of this\n"
+             "CA; behind --to, the server must (default: the system's CAs)"},
+    {0                                 },
 };
 
 const struct nu_command nu_command_run = {
@@ -210,7 +221,10 @@ const struct nu_command nu_command_run = {
     .usage = "run -c FILE\nrun --from ADDRESS --to ADDRESS [--to ADDRESS]... [--from ...] [--emit]",
     .help = "Examples:\n"
             "  nuncio run -c edge.yaml\n"
-            "  nuncio run --from 127.0.0.1:8080 --to tcp://127.0.0.1:9000\n"
+            "  nuncio run --from :8080 --to http://127.0.0.1:9000\n"
+            "  nuncio run --from https://:8443 --tls-cert c.pem --tls-key k.pem --to "
+            "http://127.0.0.1:9000\n"
+            "  nuncio run --from 127.0.0.1:5432 --to tcp://10.0.0.1:5432\n"
             "  nuncio run --from tls://:8443 --tls-cert c.pem --tls-key k.pem --to 127.0.0.1:9000\n"
             "  nuncio run --from :8443 --to 'sni:a.test=tcp://127.0.0.1:9443' --to "
             "'sni:*.b.test=tcp://127.0.0.1:9444'\n"
