@@ -6,7 +6,7 @@ import pytest
 
 from lib.config import cluster
 from lib.http import Origin, http
-from lib.nuncio import run_nuncio
+from lib.nuncio import ROOT, run_nuncio
 from lib.process import command
 
 
@@ -30,11 +30,11 @@ def routed(tight, servers):
     return start
 
 
-def curl(nuncio, url, *words):
+def curl(nuncio, url, *words, name="in"):
     """What curl shows of a URL whose host and port stand for the listener, whatever they are."""
     host = re.match(r"http://([^/]+)", url)[1]
     host = host if re.search(r":\d+$", host) else host + ":80"
-    done = command("curl", "-sS", "-m", 10, "--path-as-is", "--connect-to", f"{host}:{nuncio.address('in')}",
+    done = command("curl", "-sS", "-m", 10, "--path-as-is", "--connect-to", f"{host}:{nuncio.address(name)}",
                    "-w", "\n%{http_code} %{redirect_url}", *words, url)
     assert done.returncode == 0, done
     body, _, rest = done.stdout.rpartition("\n")
@@ -156,3 +156,22 @@ def test_a_regular_expression_at_its_limit_is_no_match(routed):
     assert curl(nuncio, "http://h/" + "a" * 2000) == ("a", "200", "")
     assert curl(nuncio, "http://h/" + "a" * 2000 + "!") == ("b", "200", "")
     nuncio.wait_stat("regex.failed", 1)
+
+
+def test_example_http_routes(nuncio, servers, monkeypatch):
+    for key, value in {"EDGE_PORT": 0, "SHOP": servers["a"].address, "NEXT": servers["b"].address, "API": servers["c"].address}.items():
+        monkeypatch.setenv(key, str(value))
+    child = nuncio(ROOT / "docs/examples/http-routes.yaml")
+
+    def ask(url, *words):
+        return curl(child, url, *words, name="edge")
+    assert ask("http://x.test/healthz") == ("ok\n", "200", "")
+    assert ask("http://shop.test/a?b") == ("", "308", "http://www.shop.test/a?b")
+    assert ask("http://www.shop.test//api/v1/users", "-d", "x")[1] == "401"
+    assert ask("http://www.shop.test//api/v1/users", "-d", "x", "-H", "x-api-key: k") == ("c", "200", "")
+    seen = servers["c"].requests[-1]
+    assert (seen.start, seen.get("host")) == ("POST /users HTTP/1.1", "api.internal")
+    assert ask("http://www.shop.test/item-12.html") == ("", "301", "http://www.shop.test/items/12")
+    assert ask("http://www.shop.test/?preview=1") == ("b", "200", "")
+    assert ask("http://www.shop.test/")[0] in ("a", "b")
+    assert ask("http://other.test/") == ("no such shop\n", "421", "")
