@@ -81,9 +81,10 @@ static void on_data(struct h1_server *s, struct nu_slice data)
     nu_block_unref(b);
 }
 
-static void on_trailers(struct h1_server *s, const struct nu_http_head *trail)
+static void on_trailers(struct h1_server *s, struct nu_http_head *trail)
 {
     struct nu_slice out;
+    s->stream->trailers = trail;
     if (s->out != OUT_CHUNKED)
         return;
     struct nu_block *b = nu_block_get(nu_filter_loop(&s->filter)->blocks, nu_h1_head_room(trail));
@@ -138,7 +139,7 @@ void h1_reply_event(struct h1_server *s, struct nu_ev *ev)
         on_data(s, ev->u.data);
         break;
     case NU_TRAIL:
-        on_trailers(s, (const struct nu_http_head *)ev->u.head);
+        on_trailers(s, (struct nu_http_head *)ev->u.head);
         break;
     case NU_END:
         if (ev->u.end.how == NU_CLEAN && s->out != OUT_NONE)

@@ -8,7 +8,7 @@ import pytest
 from lib.clients import reset
 from lib.config import cluster, config, listener
 from lib.mirror import Mirror, curl
-from lib.peers import Hang, Resetter
+from lib.peers import Hang, Resetter, Script
 from lib.pki import Ca
 
 LOGS = [{"path": "http.log"}, {"path": "http.json", "format": "json"},
@@ -158,3 +158,14 @@ def test_a_client_that_left_is_known_to_the_end(nuncio, peer, ca):
             if turn == 2:
                 reset(client)
         assert re.fullmatch(r"DC a\.test CN=me\.test [0-9a-f]{64}", child.file_lines("who.log", turn)[-1])
+
+
+def test_trailers(nuncio, peer):
+    def serve(conn):
+        conn.recv(4096)
+        conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 9\r\n\r\n")
+        conn.recv(1)
+    log = {"path": "own.log", "format": "%TRAILER(X-SUM)% %TRAILER(X-NONE?X-SUM)% %BYTES_SENT%"}
+    child = nuncio(config(listeners=[listener({"http": {"routes": [{"cluster": "c"}], "access_log": log}})], clusters=[cluster(peer(Script, serve))]))
+    assert curl(f"http://{child.address('in')}").body.split() == ["okX-Sum:", "9"]  # as curl -i shows them
+    assert child.file_lines("own.log") == ["9 9 2"]
