@@ -138,7 +138,7 @@ def test_local_replies(proxy):
     assert (answer.status, answer.body, answer.headers["content-type"]) == (502, "later", "text/plain")
 
 
-def test_the_example(nuncio, peer, example_certs, monkeypatch):
+def test_example_http_headers(nuncio, peer, example_certs, monkeypatch):
     for name, value in {"CERTS": example_certs, "EDGE_PORT": 0, "SERVICE": peer(Mirror).address}.items():
         monkeypatch.setenv(name, str(value))
     child = nuncio(ROOT / "docs/examples/http-headers.yaml")
