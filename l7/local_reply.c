@@ -97,3 +97,20 @@ void nu_local_reply(struct nu_filter *f, unsigned status, struct nu_text body, c
         nu_head_edits_apply(r->edits, head, f->chain);
     nu_local_reply_send(f, head, body, details);
 }
+
+const char *nu_local_reply_body(const struct nu_stream *s)
+{
+    static const struct {
+        const char *details, *body;
+    } rows[] = {
+        {"request_header_timeout",  "request header timeout"},
+        {"request_overall_timeout", "request timeout"       },
+        {"stream_idle_timeout",     "stream timeout"        },
+    };
+    if (s->flags >> NU_FLAG_CLIENT_ERROR & 1)
+        return nu_http_reason_str(s->status);
+    for (size_t i = 0; s->details && i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].details, s->details) == 0)
+            return rows[i].body;
+    return "";
+}

@@ -8,6 +8,7 @@
 #include "protocols/http/head.h"
 
 struct nu_local_replies;
+struct nu_stream;
 
 /* Parses the list `local_replies: [{status: 503 | 5xx | list, flags: [UH], status_to, body,
  * body_file, content_type, headers}]`, first match wins. NULL node: *out is NULL. Main thread. */
@@ -24,5 +25,9 @@ void nu_local_reply(struct nu_filter *f, unsigned status, struct nu_text body, c
 struct nu_http_head *nu_local_reply_head(struct nu_filter *f, unsigned status, size_t body_len);
 void nu_local_reply_send(struct nu_filter *f, struct nu_http_head *head, struct nu_text body,
                          const char *details);
+
+/* The body that Envoy gives an answer with the stream's status, flags and details: static; "" for
+ * none. Of requests that are refused or too slow; what befalls a server is told by who knows it. */
+const char *nu_local_reply_body(const struct nu_stream *s);
 
 #endif

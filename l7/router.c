@@ -33,11 +33,6 @@ void router_reply(struct router *r, unsigned status, const char *body, const cha
 
 /* --- answers of its own --- */
 
-static const char *body_of(unsigned status)
-{
-    return status == 408 ? "stream timeout" : status == 504 ? "stream timeout" : "";
-}
-
 static void redirect(struct router *r)
 {
     struct nu_stream *s = r->stream;
@@ -75,7 +70,7 @@ static void on_head(struct router *r)
 {
     struct nu_stream *s = r->stream;
     if (s->status)
-        router_reply(r, s->status, body_of(s->status), s->details);
+        router_reply(r, s->status, nu_local_reply_body(s), s->details);
     else if (!s->route)
         no_route(r);
     else if (s->route->kind == NU_ROUTE_REDIRECT)
@@ -194,7 +189,7 @@ static void on_answer(struct nu_filter *f)
         nu_drop(f, NU_FWD);
         router_set_state(r, ROUTER_OVER);
     } else {
-        router_reply(r, s->status, body_of(s->status), s->details);
+        router_reply(r, s->status, nu_local_reply_body(s), s->details);
     }
 }
 

@@ -114,6 +114,29 @@ static void as_envoy_does(void **state)
     assert_answer(308, NU_BODY_LENGTH, 5, "location: /new\n", "moved");
 }
 
+static void bodies_of_refusals(void **state)
+{
+    static const struct {
+        unsigned status;
+        enum nu_stream_flag flag;
+        const char *details, *body;
+    } rows[] = {
+        {400, NU_FLAG_CLIENT_ERROR, "http1.bad_header",        "Bad Request"           },
+        {413, NU_FLAG_CLIENT_ERROR, NULL,                      "Content Too Large"     },
+        {400, NU_FLAG_NO_ROUTE,     "path.invalid_escape",     ""                      },
+        {408, NU_FLAG_NO_ROUTE,     "request_header_timeout",  "request header timeout"},
+        {408, NU_FLAG_TIMEOUT,      "request_overall_timeout", "request timeout"       },
+        {504, NU_FLAG_IDLE,         "stream_idle_timeout",     "stream timeout"        },
+        {503, NU_FLAG_NO_HEALTHY,   NULL,                      ""                      },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct nu_stream s = {.status = (uint16_t)rows[i].status,
+                              .flags = 1u << rows[i].flag,
+                              .details = rows[i].details};
+        assert_string_equal(nu_local_reply_body(&s), rows[i].body);
+    }
+}
+
 static void replies_of(const char *text, const char *report)
 {
     struct nu_conf *conf = conf_of(text);
@@ -207,10 +230,8 @@ static void mistakes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KIT_TEST(as_envoy_does),
-        KIT_TEST(the_first_that_fits),
-        KIT_TEST(a_body_from_a_file),
-        KIT_TEST(mistakes),
+        KIT_TEST(as_envoy_does),      KIT_TEST(bodies_of_refusals), KIT_TEST(the_first_that_fits),
+        KIT_TEST(a_body_from_a_file), KIT_TEST(mistakes),
     };
     nu_log_ops_l4();
     nu_log_ops_l7();
