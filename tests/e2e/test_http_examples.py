@@ -1,0 +1,75 @@
+"""The examples of docs/examples with HTTP, run as they stand: only addresses come from the environment."""
+import pytest
+
+from lib.http import OK, Origin
+from lib.mirror import Mirror, curl
+from lib.nuncio import ROOT
+from lib.poll import eventually
+from lib.ports import free_port
+from lib.process import command
+
+FOLDER = ROOT / "docs/examples"
+
+
+@pytest.fixture
+def example(nuncio, example_certs, monkeypatch):
+    """example("http-routes", WEB=...) runs that file."""
+    def start(name, **variables):
+        for key, value in {"CERTS": example_certs, **variables}.items():
+            monkeypatch.setenv(key, str(value))
+        return nuncio(FOLDER / f"{name}.yaml")
+    return start
+
+
+def trust(proxy, listener, certs, name="www.test"):
+    """The URL of the name at this listener, and curl's options to get there."""
+    port = proxy.port(listener)
+    return [f"https://{name}:{port}", "--cacert", certs / "ca.pem", "--resolve", f"{name}:{port}:127.0.0.1"]
+
+
+def test_http_routes_edits_headers_and_logs(example, peer):
+    """What else test_routes.py's test of this example does not look at: headers, shares, the line in the log."""
+    old, new = (peer(Origin, lambda r: OK.replace(b"\r\n\r\n", b"\r\nX-Powered-By: us\r\n\r\n")) for _ in range(2))
+    proxy = example("http-routes", EDGE_PORT=0, SHOP=old.address, NEXT=new.address)
+    url, host = f"http://{proxy.address('edge')}", ["-H", "Host: www.shop.test"]
+    answer = curl(url + "/a", *host, "-H", "X-Debug: 1", "-H", "X-Client: forged")
+    assert answer.headers["x-frame-options"] == "DENY" and "x-powered-by" not in answer.headers
+    got, = old.requests + new.requests
+    assert (got.get("x-client"), got.get("x-debug")) == ("127.0.0.1", None)
+    proxy.wait_line(r'^\[\S+\] "GET /a HTTP/1\.1" 200 - ')
+    done = command("curl", "-sS", *host, "-o", "/dev/null", "-w", "%{http_code}\n", f"{url}/[1-300]")
+    assert done.stdout.split() == ["200"] * 300
+    assert len(old.requests) + len(new.requests) == 301 and 5 <= len(new.requests) < 80  # 30 +- 5, and 5 deviations more
+
+
+# --- with TLS
+
+def test_example_https_termination(example, peer, example_certs):
+    origin = peer(Origin)
+    port = free_port()
+    proxy = example("https-termination", HTTP_PORT=0, HTTPS_PORT=port, SERVICE=origin.address)
+    answer = curl(*trust(proxy, "secure", example_certs))
+    assert (answer.body, answer.headers["strict-transport-security"]) == ("ok", "max-age=31536000")
+    assert origin.requests[-1].get("x-forwarded-proto") == "https" and origin.requests[-1].get("x-request-id")
+    assert curl(*trust(proxy, "secure", example_certs, "service.mesh")).status == 200
+    answer = curl(f"http://{proxy.address('plain')}/a?b", "-H", "Host: www.test")
+    assert (answer.status, answer.headers["location"]) == (308, f"https://www.test:{port}/a?b")
+    followed = command("curl", "-sSL", "-w", " %{url_effective}", "--cacert", example_certs / "ca.pem", "--connect-to",
+                       "www.test::127.0.0.1:", f"http://www.test:{proxy.port('plain')}/")
+    assert followed.stdout == f"ok https://www.test:{port}/", followed
+    proxy.wait_line(r'^\[\S+\] "GET / HTTP/1\.1" 200 - ')
+
+
+def test_example_http_mesh(example, peer, example_certs):
+    mirror = peer(Mirror)
+    proxy = example("http-mesh", FRONT_PORT=0, BESIDE=f"127.0.0.1:{free_port()}", SERVICE=mirror.address)
+    base, *tls = trust(proxy, "front", example_certs)
+    answer = eventually(lambda: (got := curl(base + "/x", *tls)).status == 200 and got)
+    told = answer.told
+    assert told["x-forwarded-for"] == "127.0.0.1,127.0.0.1" and told["x-forwarded-proto"] == "https"
+    assert told["x-forwarded-client-cert"].endswith(";URI=spiffe://mesh/web")
+    assert curl(base + "/admin/x", *tls).status == 403
+    refused = command("curl", "-sS", *trust(proxy, "beside", example_certs, "service.mesh"))
+    assert refused.returncode != 0, "without the front's certificate nobody gets to the service"
+    proxy.wait_line(rf"^front GET /x 200 {told['x-request-id']} to=spiffe://mesh/service$")
+    proxy.wait_line(rf"^beside GET /x 200 {told['x-request-id']} from=spiffe://mesh/web$")
