@@ -90,7 +90,7 @@ static void keep(struct router *r, struct nu_slice data)
         nu_assert(r->kept != NULL);
     }
     r->kept[r->kept_count++] = data;
-    r->kept_bytes += (uint32_t)data.len;
+    r->kept_bytes += (uint32_t)data.len + NU_REPLAY_EACH;
 }
 
 /* --- towards the server --- */
@@ -327,8 +327,9 @@ static bool next_endpoint(struct router *r)
 
 static void on_picked(struct nu_filter *f)
 {
-    if (!next_endpoint(self_of(f)))
-        no_endpoint(self_of(f));
+    struct router *r = self_of(f);
+    if (r->state != ROUTER_OVER && !next_endpoint(r))
+        no_endpoint(r);
 }
 
 /* The head as the server is to see it. */
@@ -422,20 +423,29 @@ static bool wants_retry(const struct nu_retry *retry, unsigned status)
     return status == 409 && retry->when & NU_RETRY_RETRIABLE_4XX;
 }
 
+/* The answer is not good enough, if there is somebody else to ask. */
+static bool leave_for_next(struct router *r)
+{
+    enum nu_pick_answer answer = nu_pick_next(&r->pick, &r->filter);
+    if (answer == NU_PICK_NONE)
+        return false;
+    end_count(r);
+    nu_part(&r->joint, (struct nu_result){.how = NU_CANCELLED, .side = NU_SIDE_LOCAL});
+    count(r, NU_CLUSTER_RQ_RETRY, 1);
+    if (answer == NU_PICK_FOUND)
+        join(r);
+    else
+        router_set_state(r, ROUTER_WAITING);
+    return true;
+}
+
 bool attempt_head(struct router *r, struct nu_http_head *head)
 {
     struct nu_stream *s = r->stream;
     count(r, (enum nu_cluster_stat)(NU_CLUSTER_RQ_1XX + head->status / 100 - 1), 1);
     if (wants_retry(&s->route->retry, head->status) && !r->lost &&
-        r->tries < most_tries(s->route)) {
-        end_count(r);
-        nu_part(&r->joint, (struct nu_result){.how = NU_CANCELLED, .side = NU_SIDE_LOCAL});
-        count(r, NU_CLUSTER_RQ_RETRY, 1);
-        if (next_endpoint(r))
-            return false;
-        no_endpoint(r);
+        r->tries < most_tries(s->route) && leave_for_next(r))
         return false;
-    }
     if (r->tries > 1)
         count(r, NU_CLUSTER_RQ_RETRY_SUCCESS, 1);
     router_set_state(r, ROUTER_ANSWERED);

@@ -441,6 +441,8 @@ static void h1_client_close(struct nu_filter *f)
         count(c, NU_CLUSTER_CX_DESTROY_WITH_ACTIVE_RQ);
     nu_slice_drop(&c->rest);
     nu_upstream_end(&c->up, f, owner);
+    if (c->over & HEARD && !c->tunnel) /* whatever came then, the response is whole */
+        nu_part(&c->joint, (struct nu_result){.how = NU_CLEAN});
     nu_part(&c->joint, nu_chain_result(f->chain));
 }
 
@@ -474,7 +476,7 @@ static struct h1_client *take_kept(struct nu_filter *router, const struct nu_h1_
     struct nu_pooled *pooled;
     while (!want->fresh && (pooled = nu_pool_take(want->cluster, shard, want->endpoint))) {
         struct h1_client *c = nu_container(pooled, struct h1_client, pooled);
-        if (!want->careful || is_quiet(c))
+        if (!nu_chain_ended(c->filter.chain) && (!want->careful || is_quiet(c)))
             return c;
         on_evict(pooled);
     }

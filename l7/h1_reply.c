@@ -18,9 +18,17 @@ static bool write_head(struct h1_server *s, struct nu_http_head *head, const str
     return true;
 }
 
+/* What a server would rather speak with its client, which we are. 426 says it to whoever asked. */
+static void forget_offers(struct nu_http_head *head)
+{
+    if (head->status != 426 && head->body != NU_BODY_TUNNEL)
+        head->upgrade = nu_text("", 0);
+}
+
 /* Not to clients of HTTP/1.0, which know none (RFC 9110 15.2). */
 static void on_interim(struct h1_server *s, struct nu_http_head *head)
 {
+    forget_offers(head);
     if (s->stream->request->version >= NU_HTTP_1_1 && s->out == OUT_NONE)
         write_head(s, head, &(struct nu_h1_how){0});
 }
@@ -49,6 +57,7 @@ static bool much_is_left(const struct h1_server *s)
 static void on_response(struct h1_server *s, struct nu_http_head *head)
 {
     const struct nu_http_head *request = s->stream->request;
+    forget_offers(head);
     nu_stream_respond(s->stream, head);
     s->out = (uint8_t)frame(head, request);
     h1_tunnel_decided(s, head->body == NU_BODY_TUNNEL);

@@ -31,7 +31,7 @@ static struct h1_server *self_of(struct nu_filter *f)
 /* Which states of `in` may follow which: a bit for each. */
 static const uint16_t in_edges[] = {
     [IN_IDLE] = 1 << IN_HEAD | 1 << IN_LINGER | 1 << IN_SHUT,
-    [IN_HEAD] = 1 << IN_BODY | 1 << IN_SHUT,
+    [IN_HEAD] = 1 << IN_BODY | 1 << IN_LINGER | 1 << IN_SHUT,
     [IN_BODY] = 1 << IN_DONE | 1 << IN_ASKED | 1 << IN_DISCARD | 1 << IN_LINGER | 1 << IN_SHUT,
     [IN_ASKED] = 1 << IN_DONE | 1 << IN_TUNNEL | 1 << IN_SHUT,
     [IN_TUNNEL] = 1 << IN_SHUT,
@@ -40,6 +40,12 @@ static const uint16_t in_edges[] = {
     [IN_LINGER] = 1 << IN_SHUT,
     [IN_SHUT] = 0,
 };
+
+/* Between requests; an empty line, which some clients send behind a body, begins none. */
+static bool is_idle(const struct h1_server *s)
+{
+    return s->in == IN_IDLE || (s->in == IN_HEAD && nu_h1_idle(&s->parser));
+}
 
 static void set_in(struct h1_server *s, enum in_state to)
 {
@@ -72,23 +78,30 @@ static int64_t idle_deadline(const struct h1_server *s)
 static int64_t stream_deadline(const struct h1_server *s)
 {
     int64_t at = sooner(idle_deadline(s), s->stream->deadline_ms);
-    if (s->in == IN_BODY)
+    if (s->in == IN_BODY && !s->broken)
         at = sooner(at, after(s->stream->start_ms, s->conf->request_timeout_ms));
     if (s->half_closed && s->out == OUT_NONE)
         at = sooner(at, after(s->since_ms, HALF_CLOSED_MS));
     return at;
 }
 
+/* All was said, but a client that does not read keeps it here. */
+static int64_t shut_deadline(const struct h1_server *s)
+{
+    int64_t limit = sooner(s->conf->stream_idle_timeout_ms, s->conf->idle_timeout_ms);
+    return after(nu_chain_last_activity(s->filter.chain), limit);
+}
+
 /* When the state we are in has lasted too long; 0 = never. */
 static int64_t deadline(const struct h1_server *s)
 {
     if (s->in == IN_SHUT)
-        return 0;
+        return shut_deadline(s);
     if (s->in == IN_DISCARD || s->in == IN_LINGER)
         return s->since_ms + NU_HTTP_LINGER_MS;
-    if (s->in == IN_HEAD || (s->in == IN_IDLE && s->first))
+    if (!is_idle(s) ? s->in == IN_HEAD : s->first)
         return after(s->since_ms, s->conf->headers_timeout_ms);
-    if (s->in == IN_IDLE)
+    if (is_idle(s))
         return after(s->since_ms, s->conf->idle_timeout_ms);
     return s->stream ? stream_deadline(s) : 0;
 }
@@ -116,6 +129,7 @@ void h1_end(struct h1_server *s, struct nu_result result)
         nu_done(&s->filter, NU_FWD);
     else
         nu_drop(&s->filter, NU_FWD);
+    watch(s);
 }
 
 /* Nothing more will be written. What the client is still sending is read for a while, lest the
@@ -138,6 +152,7 @@ static void stop_lingering(struct h1_server *s)
 {
     set_in(s, IN_SHUT);
     nu_drop(&s->filter, NU_FWD);
+    watch(s);
 }
 
 /* --- from the client --- */
@@ -178,7 +193,6 @@ static void begin_request(struct h1_server *s)
     if (!s->first)
         renew(s);
     s->arena = nu_arena_new(ARENA_BYTES);
-    s->first = false;
     nu_h1_begin_request(&s->parser, s->arena);
     set_in(s, IN_HEAD);
 }
@@ -186,6 +200,7 @@ static void begin_request(struct h1_server *s)
 static void begin_stream(struct h1_server *s, struct nu_stream *stream)
 {
     s->arena = NULL;
+    s->first = false;
     s->stream = stream;
     set_in(s, IN_BODY);
     inject_head(s, NU_HEAD, stream->request);
@@ -289,6 +304,8 @@ static void read_on(struct h1_server *s)
     while (more && !nu_chain_ended(f->chain)) {
         if (s->in == IN_IDLE && s->rest.len > 0)
             begin_request(s);
+        if (is_idle(s))
+            s->since_ms = h1_now(s);
         more = is_reading(s) && read_one(s);
     }
     if (nu_chain_ended(f->chain) || s->in >= IN_LINGER || s->rest.len == 0)
@@ -320,9 +337,11 @@ static void resume(struct nu_filter *f)
     read_on(self_of(f));
 }
 
+/* The stream, and with it the arena that the parser has of it, may go: only a body by length is
+ * read on, which needs none. Every other one was told `close` (much_is_left). */
 void h1_response_over(struct h1_server *s)
 {
-    if (s->broken) {
+    if (s->broken || (s->in == IN_BODY && s->closing)) {
         shut(s, true);
     } else if (s->in == IN_BODY) {
         set_in(s, IN_DISCARD);
@@ -462,11 +481,12 @@ static void expire_stream(struct h1_server *s)
 
 static void expire(struct h1_server *s)
 {
-    switch (s->in) {
-    case IN_IDLE:
+    if (is_idle(s)) {
         h1_count(s, NU_HTTP_CX_IDLE_TIMEOUT, 1);
         shut(s, false);
-        break;
+        return;
+    }
+    switch (s->in) {
     case IN_HEAD:
         h1_count(s, NU_HTTP_RQ_HEADER_TIMEOUT, 1);
         refuse(s, 408, "request_header_timeout", NU_FLAG_NONE, NULL);
@@ -476,6 +496,9 @@ static void expire(struct h1_server *s)
         break;
     case IN_LINGER:
         stop_lingering(s);
+        break;
+    case IN_SHUT:
+        nu_fail(&s->filter, NU_CAUSE_IDLE, NU_SIDE_CLIENT, "%s", "takes none of what was said");
         break;
     default:
         expire_stream(s);
@@ -501,7 +524,7 @@ static void h1_server_signal(struct nu_filter *f, enum nu_signal signal)
         return;
     s->closing = true;
     h1_count(s, NU_HTTP_CX_DRAIN_CLOSE, 1);
-    if (s->in == IN_IDLE)
+    if (is_idle(s))
         shut(s, true);
 }
 

@@ -181,13 +181,16 @@ static void on_answer(struct nu_filter *f)
     struct router *r = self_of(f);
     struct nu_stream *s = r->stream;
     struct nu_result result = nu_result_of(NU_CAUSE_IDLE);
-    if (r->state == ROUTER_OVER)
+    if (r->state == ROUTER_OVER || r->heard_end) {
+        if (s->flags & 1u << NU_FLAG_IDLE) /* a filter, or the other half of a tunnel, is stuck */
+            nu_fail(f, (enum nu_cause)result.cause, (enum nu_side)result.side, "%s", "");
         return;
+    }
     attempt_cancel(r, result);
-    if (s->response) {
+    if (r->state == ROUTER_ANSWERED) {
+        router_set_state(r, ROUTER_OVER);
         nu_forward_end(f, NU_REV, result);
         nu_drop(f, NU_FWD);
-        router_set_state(r, ROUTER_OVER);
     } else {
         router_reply(r, s->status, nu_local_reply_body(s), s->details);
     }
@@ -204,7 +207,7 @@ static void on_expired(struct nu_filter *f)
     nu_stream_flag(s, NU_FLAG_TIMEOUT);
     attempt_timed_out(r);
     attempt_cancel(r, result);
-    if (s->response) {
+    if (r->state == ROUTER_ANSWERED) {
         on_response_end(r, result);
     } else {
         router_reply(r, 504, "upstream request timeout", "response_timeout");
