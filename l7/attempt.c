@@ -355,8 +355,11 @@ void attempt_first(struct router *r)
     struct nu_text host = s->request->authority;
     s->cluster = cluster;
     nu_chain_facts(r->filter.chain)->cluster = cluster->name;
-    if (nu_route_rewrite(s->route, s->request, s->conf->limits.target_bytes)) {
-        router_reply(r, 414, "", "rewritten_path_too_long");
+    enum nu_err err = nu_route_rewrite(s->route, s->request, s->conf->limits.target_bytes);
+    if (err) {
+        bool large = err == NU_ERR_LIMIT;
+        router_reply(r, large ? 414 : 400, "",
+                     large ? "rewritten_path_too_long" : "rewrite_failed");
         return;
     }
     if (s->request->authority.at != host.at)

@@ -39,6 +39,10 @@ static void redirect(struct router *r)
     struct nu_text location;
     unsigned status =
         nu_route_location(s->route, s->request, nu_forwarded_https(s->request), &location);
+    if (location.len == 0) {
+        router_reply(r, 400, "", "rewrite_failed");
+        return;
+    }
     struct nu_http_head *head = nu_local_reply_head(&r->filter, status, 0);
     nu_http_add_known(head, NU_HDR_LOCATION, location);
     count(r, NU_HTTP_RQ_REDIRECT);
