@@ -1,11 +1,12 @@
 #!/bin/bash
-# The demo of `make run`: two TLS services with certificates made on the spot, and nuncio in front of them.
+# The demo of `make run`: two HTTPS services with certificates made on the spot, and nuncio in front of them.
 # Usage: docs/examples/demo.sh NUNCIO. Everything is on loopback and ends with this script (Ctrl-C).
 set -u
 nuncio=$1
 config=$(dirname "$0")/demo.yaml
-export DEMO_ECHO=${DEMO_ECHO:-7007} DEMO_TLS=${DEMO_TLS:-8443}
+export DEMO_HTTP=${DEMO_HTTP:-8080} DEMO_TLS=${DEMO_TLS:-8443}
 tmp=$(mktemp -d)
+export CERTS=$tmp/certs
 children=()
 
 end() {
@@ -42,23 +43,32 @@ accepting() {
     [ -n "$port" ]
 }
 
-# A TLS service called NAME.test on a free port; leaves the number in $port.
+# A certificate of the examples' CA for NAME.test.
+certificate() {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1.test" -keyout "$CERTS/$1.key" 2>/dev/null |
+        openssl x509 -req -CA "$CERTS/ca.pem" -CAkey "$CERTS/ca.key" -CAcreateserial -days 2 \
+            -extfile <(echo "subjectAltName=DNS:$1.test") -out "$CERTS/$1.pem" 2>/dev/null
+}
+
+# An HTTPS service called NAME.test on a free port, with one page; leaves the number in $port.
 service() {
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$1.test" \
-        -addext "subjectAltName=DNS:$1.test" -keyout "$tmp/$1.key" -out "$tmp/$1.crt" 2>/dev/null ||
-        fail "openssl made no certificate"
-    openssl s_server -accept 127.0.0.1:0 -www -cert "$tmp/$1.crt" -key "$tmp/$1.key" >"$tmp/$1.log" 2>&1 &
+    certificate "$1" || fail "openssl made no certificate"
+    mkdir "$tmp/$1"
+    echo "hello from $1" >"$tmp/$1/page.html"
+    (cd "$tmp/$1" && exec openssl s_server -accept 127.0.0.1:0 -WWW -cert "$CERTS/$1.pem" -key "$CERTS/$1.key") \
+        >"$tmp/$1.log" 2>&1 &
     children+=($!)
     until_true accepting "$1" || fail "openssl s_server did not start: $(cat "$tmp/$1.log")"
 }
 
-for pair in "$DEMO_ECHO DEMO_ECHO" "$DEMO_TLS DEMO_TLS"; do
+for pair in "$DEMO_HTTP DEMO_HTTP" "$DEMO_TLS DEMO_TLS"; do
     read -r busy name <<<"$pair"
     if answers "$busy"; then
         fail "port $busy on 127.0.0.1 is busy. End what listens there, or choose another: $name=$((busy + 1000)) make run"
     fi
 done
 
+"$(dirname "$0")/make-certs.sh" "$CERTS" >"$tmp/certs.log" 2>&1 || fail "openssl made no certificates: $(cat "$tmp/certs.log")"
 service blue && export DEMO_BLUE=127.0.0.1:$port
 service green && export DEMO_GREEN=127.0.0.1:$port
 "$nuncio" run -c "$config" &
@@ -67,12 +77,24 @@ until_true answers "$DEMO_TLS" || fail "nuncio did not start"
 
 cat <<TXT
 
-Two TLS services run behind it: blue.test on $DEMO_BLUE, green.test on $DEMO_GREEN.
+Two HTTPS services run behind it: blue.test on $DEMO_BLUE, green.test on $DEMO_GREEN.
 Try these in another terminal; Ctrl-C here ends everything.
 
-  bash -c 'exec 3<>/dev/tcp/127.0.0.1/$DEMO_ECHO; echo hello >&3; head -n 1 <&3'
-  openssl s_client -connect 127.0.0.1:$DEMO_TLS -servername blue.test </dev/null 2>/dev/null | grep subject
+TLS passed through by the name that the client asks for; the certificate is green's own:
   openssl s_client -connect 127.0.0.1:$DEMO_TLS -servername green.test </dev/null 2>/dev/null | grep subject
+
+TLS that ends here, and an answer without any server:
+  curl -sS --cacert $CERTS/ca.pem --resolve www.test:$DEMO_TLS:127.0.0.1 https://www.test:$DEMO_TLS/hello
+
+HTTP routes, which send the paths of one name to two services, over TLS again:
+  curl -sS --cacert $CERTS/ca.pem --resolve www.test:$DEMO_TLS:127.0.0.1 https://www.test:$DEMO_TLS/blue/page.html
+  curl -sS --cacert $CERTS/ca.pem --resolve www.test:$DEMO_TLS:127.0.0.1 https://www.test:$DEMO_TLS/green/page.html
+
+Plain HTTP, sent on to HTTPS:
+  curl -sS -i http://127.0.0.1:$DEMO_HTTP/blue/page.html
+
+Which chain and route take a request, and why the others do not:
+  CERTS=$CERTS DEMO_TLS=$DEMO_TLS $nuncio explain -c $config 'GET https://www.test:$DEMO_TLS/blue/page.html'
 
 TXT
 wait "${children[-1]}"
