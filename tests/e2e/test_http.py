@@ -50,7 +50,7 @@ def test_a_client_that_closes_its_half_is_answered(tight, peer):
     with Client(nuncio) as client:
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         client.half_close()
-        assert client.response().get("connection") == "close"
+        assert client.response().body == b"ok"  # with "Connection: close" if it was seen in time
         assert client.rest() == b""
 
 
