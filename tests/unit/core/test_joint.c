@@ -440,6 +440,45 @@ static void test_L1_no_leg_after_end(void **state)
     assert_true(dies(join_after_end));
 }
 
+static void inject_end(struct nu_filter *f)
+{
+    struct nu_ev ev = nu_ev_end((struct nu_result){.how = NU_CLEAN});
+    nu_inject(nu_probe_joint_of(f), NU_FWD, &ev);
+}
+
+static void part_clean(struct nu_filter *f)
+{
+    nu_part(nu_probe_joint_of(f), (struct nu_result){.how = NU_CLEAN});
+}
+
+static void tie(void)
+{
+    nu_join(kit->a[1].self, kit->a[2].self);
+}
+
+/* A kept connection: END ends an exchange, not the filter that takes it for itself. */
+static void test_J1_a_pair_is_tied_again(void **state)
+{
+    kit->a[2].event = keep_end;
+    kit_pair();
+    for (int i = 0; i < 3; i++) {
+        nu_call(kit->a[1].self, inject_end);
+        assert_diary("c>end:clean");
+        nu_call(kit->a[1].self, part_clean);
+        tie();
+    }
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(kit->loop.chain_count, 2);
+}
+
+static void test_J1_not_behind_an_end_that_went_on(void **state)
+{
+    kit_pair();
+    nu_call(kit->a[1].self, inject_end);
+    nu_call(kit->a[1].self, part_clean);
+    assert_true(dies(tie));
+}
+
 static enum nu_open join_in_open(struct nu_filter *f)
 {
     nu_join(f, kit->a[2].self);
@@ -633,6 +672,8 @@ int main(void)
         KIT_TEST(test_L1_next_leg_after_failure),
         KIT_TEST(test_L1_session_fails_first),
         KIT_TEST(test_L1_no_leg_after_end),
+        KIT_TEST(test_J1_a_pair_is_tied_again),
+        KIT_TEST(test_J1_not_behind_an_end_that_went_on),
         KIT_TEST(test_L1_leg_speaks_while_the_owner_opens),
         KIT_TEST(test_T5_failure_crosses_as_end),
         KIT_TEST(test_T6_drop_at_a_joint),
