@@ -440,14 +440,10 @@ static void test_L1_no_leg_after_end(void **state)
     assert_true(dies(join_after_end));
 }
 
-static void inject_end(struct nu_filter *f)
+static void finish_exchange(struct nu_filter *f)
 {
     struct nu_ev ev = nu_ev_end((struct nu_result){.how = NU_CLEAN});
     nu_inject(nu_probe_joint_of(f), NU_FWD, &ev);
-}
-
-static void part_clean(struct nu_filter *f)
-{
     nu_part(nu_probe_joint_of(f), (struct nu_result){.how = NU_CLEAN});
 }
 
@@ -462,9 +458,8 @@ static void test_J1_a_pair_is_tied_again(void **state)
     kit->a[2].event = keep_end;
     kit_pair();
     for (int i = 0; i < 3; i++) {
-        nu_call(kit->a[1].self, inject_end);
+        nu_call(kit->a[1].self, finish_exchange);
         assert_diary("c>end:clean");
-        nu_call(kit->a[1].self, part_clean);
         tie();
     }
     nu_loop_settle(&kit->loop);
@@ -474,8 +469,7 @@ static void test_J1_a_pair_is_tied_again(void **state)
 static void test_J1_not_behind_an_end_that_went_on(void **state)
 {
     kit_pair();
-    nu_call(kit->a[1].self, inject_end);
-    nu_call(kit->a[1].self, part_clean);
+    nu_call(kit->a[1].self, finish_exchange);
     assert_true(dies(tie));
 }
 
