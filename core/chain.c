@@ -5,23 +5,10 @@
 
 #include <stdlib.h>
 
-void nu_chain_enter(struct nu_chain *chain)
+void nu_loop_claim(struct nu_loop *loop)
 {
-    if (chain->loop->thread != &nu_loop_here) {
-        nu_assert(chain->loop->thread == NULL); /* R5 */
-        chain->loop->thread = &nu_loop_here;
-    }
-    chain->depth++;
-    chain->loop->depth++;
-}
-
-void nu_chain_leave(struct nu_chain *chain)
-{
-    nu_assert(chain->depth > 0);
-    if (chain->depth == 1 && chain->dirty)
-        nu_tell_flow(chain);
-    chain->depth--;
-    chain->loop->depth--;
+    nu_assert(loop->thread == NULL); /* R5 */
+    loop->thread = &nu_loop_here;
 }
 
 static void enqueue(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
@@ -106,8 +93,7 @@ static void hand(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
         pass_by(f, dir, ev);
 }
 
-/* Delivers what waits at f until it holds, is empty, or the chain is over. f is busy throughout. */
-static void drain(struct nu_filter *f)
+void nu_drain_queue(struct nu_filter *f)
 {
     struct nu_chain *chain = f->chain;
     for (bool moved = true; moved;) {
@@ -119,14 +105,6 @@ static void drain(struct nu_filter *f)
                 moved = true;
             }
     }
-}
-
-void nu_unbusy(struct nu_filter *f)
-{
-    nu_assert(f->busy);
-    if (f->queue[NU_FWD] || f->queue[NU_REV])
-        drain(f);
-    f->busy = 0;
 }
 
 void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)

@@ -52,6 +52,7 @@ struct nu_chain {
     uint8_t state;      /* enum nu_chain_state, assigned by nu_chain_set_state alone */
     uint8_t dirty;      /* blocks changed since flow() was told */
     uint8_t done;       /* bits by direction */
+    uint8_t told;       /* the same: somebody may have been told that the way is blocked */
     struct nu_result result;
 };
 
@@ -67,21 +68,45 @@ static inline void nu_bit_set(struct nu_filter *f, enum nu_filter_bit bit, enum 
     f->bits = on ? f->bits | mask : f->bits & (uint16_t)~mask;
 }
 
+/* In the outermost frame: tells flow() to those whose way changed, until nothing changes (R3). */
+void nu_tell_flow(struct nu_chain *chain);
+/* The first chain that is entered makes the loop the calling thread's (R5). */
+void nu_loop_claim(struct nu_loop *loop);
+
 /* Frames (R2): leave settles the chain when the outermost one ends. */
-void nu_chain_enter(struct nu_chain *chain);
-void nu_chain_leave(struct nu_chain *chain);
+static inline void nu_chain_enter(struct nu_chain *chain)
+{
+    struct nu_loop *loop = chain->loop;
+    if (loop->thread != &nu_loop_here)
+        nu_loop_claim(loop);
+    chain->depth++;
+    loop->depth++;
+}
+static inline void nu_chain_leave(struct nu_chain *chain)
+{
+    nu_assert(chain->depth > 0);
+    if (chain->dirty)
+        nu_tell_flow(chain);
+    chain->depth--;
+    chain->loop->depth--;
+}
 
 /* An event comes to f from its neighbour, or from its joint. Within a frame. */
 void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev);
+/* Delivers what waits at f until it holds, is empty, or the chain is over. f is busy throughout. */
+void nu_drain_queue(struct nu_filter *f);
 /* Ends the busy state of f and delivers what waited meanwhile. */
-void nu_unbusy(struct nu_filter *f);
+static inline void nu_unbusy(struct nu_filter *f)
+{
+    nu_assert(f->busy);
+    if (f->queue[NU_FWD] || f->queue[NU_REV])
+        nu_drain_queue(f);
+    f->busy = 0;
+}
 void nu_queue_clear(struct nu_filter *f, enum nu_dir dir);
 
 /* After hold bits or queues of f changed: keeps the chain's count and marks it dirty. */
 void nu_recount(struct nu_filter *f, enum nu_dir dir);
-/* Tells flow() to those whose way changed, until nothing changes (R3). */
-void nu_tell_flow(struct nu_chain *chain);
-
 /* Latches how the chain ended: the first result, but a cut outranks a clean end. False: an earlier
  * one stays. */
 bool nu_latch(struct nu_chain *chain, struct nu_result result);

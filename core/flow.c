@@ -59,6 +59,7 @@ bool nu_blocked(struct nu_filter *f, enum nu_dir dir)
     if (f->chain->blocks[dir] == 0 || !blocked_ahead(f, dir))
         return false;
     nu_bit_set(f, NU_B_TOLD, dir, true);
+    f->chain->told |= (uint8_t)(1u << dir);
     return true;
 }
 
@@ -67,6 +68,7 @@ static void tell_one(struct nu_filter *f, enum nu_dir dir, bool blocked)
     if (!f->type->flow || f->bypassed || nu_bit(f, NU_B_TOLD, dir) == blocked)
         return;
     nu_bit_set(f, NU_B_TOLD, dir, blocked);
+    f->chain->told |= (uint8_t)(1u << dir);
     nu_assert(!f->busy); /* told from the outermost frame only (R3) */
     f->busy = 1;
     f->type->flow(f, dir, !blocked);
@@ -79,6 +81,11 @@ static void tell_direction(struct nu_chain *chain, enum nu_dir dir)
 {
     enum nu_dir back = nu_opposite(dir);
     bool blocked = false;
+    if (!chain->blocks[dir] &&
+        !(chain->told >> dir & 1)) { /* nothing is blocked, nobody thinks so */
+        nu_joint_tell(chain->end[back], dir, false);
+        return;
+    }
     struct nu_filter *f = chain->end[dir], *first = f;
     for (; f; f = f->next[back]) {
         blocked = blocked || nu_bit(f, NU_B_FAR_HOLD, dir);
@@ -90,11 +97,15 @@ static void tell_direction(struct nu_chain *chain, enum nu_dir dir)
         blocked = !nu_bit(f, NU_B_DROP, dir) && (blocked || blocks(f, dir));
         first = f;
     }
+    if (!chain->blocks[dir])
+        chain->told &= (uint8_t) ~(1u << dir);
     nu_joint_tell(first, dir, blocked);
 }
 
 void nu_tell_flow(struct nu_chain *chain)
 {
+    if (chain->depth > 1)
+        return;
     while (chain->dirty && nu_chain_live(chain)) {
         chain->dirty = 0;
         tell_direction(chain, NU_FWD);

@@ -22,6 +22,8 @@ void nu_joint_tell(struct nu_filter *first, enum nu_dir dir, bool blocked)
     if (!joint || !joint->peer || outward(first) == dir)
         return;
     struct nu_filter *partner = joint->peer->self;
+    if (nu_bit(partner, NU_B_FAR_HOLD, dir) == blocked)
+        return;
     nu_chain_enter(partner->chain);
     set_far_hold(partner, dir, blocked);
     nu_chain_leave(partner->chain);
