@@ -2,6 +2,7 @@
 #include "core/arena.h"
 
 #include "core/assert.h"
+#include "core/block.h"
 
 #include <stdalign.h>
 #include <stdbool.h>
@@ -31,7 +32,8 @@ struct nu_arena {
     struct chunk *head; /* the one being filled; older ones follow */
     struct cleanup *cleanups;
     size_t next_bytes, total_bytes;
-    unsigned shares; /* owners besides one */
+    unsigned shares;        /* owners besides one */
+    struct nu_block *block; /* that it lies in, with its first chunk; NULL = none */
 };
 
 static struct chunk *chunk_add(struct nu_arena *arena, size_t at_least)
@@ -68,6 +70,29 @@ struct nu_arena *nu_arena_share(struct nu_arena *arena)
     return arena;
 }
 
+/* The chunk that lies in the arena's block, behind the arena; NULL: it lies in none. */
+static struct chunk *own_chunk(struct nu_arena *arena)
+{
+    return arena->block ? (struct chunk *)((char *)arena + round_up(sizeof *arena, ALIGN)) : NULL;
+}
+
+struct nu_arena *nu_arena_new_in(struct nu_block *block)
+{
+    size_t skip = -(uintptr_t)nu_block_tail(block) & (ALIGN - 1);
+    size_t taken = skip + round_up(sizeof(struct nu_arena), ALIGN) + sizeof(struct chunk);
+    nu_assert(nu_block_room(block) >= taken + CHUNK_MIN);
+    struct nu_arena *arena = (struct nu_arena *)(nu_block_tail(block) + skip);
+    arena->block = block;
+    struct chunk *first = own_chunk(arena);
+    *arena = (struct nu_arena){
+        .head = first, .next_bytes = NU_BLOCK_TINY, .total_bytes = block->cap, .block = block};
+    first->next = NULL;
+    first->used = 0;
+    first->cap = (nu_block_room(block) - taken) & ~(size_t)(ALIGN - 1);
+    block->used = block->cap; /* nobody freezes any of it */
+    return arena;
+}
+
 void nu_arena_free(struct nu_arena *arena)
 {
     if (!arena)
@@ -76,13 +101,19 @@ void nu_arena_free(struct nu_arena *arena)
         arena->shares--;
         return;
     }
+    struct nu_block *block = arena->block;
+    const struct chunk *own = own_chunk(arena);
     for (struct cleanup *k = arena->cleanups; k; k = k->next)
         k->fn(k->ctx);
     for (struct chunk *c = arena->head, *next; c; c = next) {
         next = c->next;
-        free(c);
+        if (c != own)
+            free(c);
     }
-    free(arena);
+    if (block)
+        nu_block_unref(block);
+    else
+        free(arena);
 }
 
 void *nu_arena_alloc(struct nu_arena *arena, size_t bytes)

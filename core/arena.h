@@ -7,10 +7,14 @@
 #include <stddef.h>
 
 struct nu_arena;
+struct nu_block;
 
 /* A new arena; the caller frees it. Later chunks double from first_bytes up to 64 KiB. Never NULL.
  */
 struct nu_arena *nu_arena_new(size_t first_bytes);
+/* The same in a block, which it fills and whose reference is the arena's from now on: cheap for
+ * what comes and goes with each message. For the block's thread. */
+struct nu_arena *nu_arena_new_in(struct nu_block *block);
 /* Frees the arena and all that came from it, if nobody shares it. NULL is fine. */
 void nu_arena_free(struct nu_arena *arena);
 /* One more owner, on the same thread: each frees it, and the last free counts. Returns it. */

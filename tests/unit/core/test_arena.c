@@ -2,6 +2,8 @@
  */
 #include "core/arena.h"
 
+#include "core/block.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,6 +36,38 @@ static void hands_out_memory_of_its_own(void **state)
             assert_int_equal(got[i].p[k], i % 255 + 1);
     nu_arena_free(arena);
     nu_arena_free(NULL);
+}
+
+static void count_frees(void *ctx)
+{
+    ++*(unsigned *)ctx;
+}
+
+static void lies_in_a_block_and_goes_with_it(void **state)
+{
+    unsigned frees = 0;
+    struct nu_block_pool *pool = nu_block_pool_new();
+    for (size_t bytes = 512; bytes < 512 + 16; bytes++) {
+        struct nu_block *block = nu_block_get(pool, bytes);
+        const uint8_t *end = block->data + block->cap;
+        struct nu_arena *arena = nu_arena_new_in(block);
+        const uint8_t *first = nu_arena_alloc(arena, 24), *piece = first;
+        nu_arena_on_free(arena, count_frees, &frees);
+        nu_arena_alloc(arena, 100 * 1024); /* beside the first chunk, which goes on being filled */
+        for (unsigned i = 0; i < 100; i++) {
+            assert_int_equal((uintptr_t)piece % 16, 0);
+            assert_true(piece + 24 <= end || piece > end || piece + 24 <= block->data);
+            memset((uint8_t *)piece, 0xff, 24);
+            piece = nu_arena_alloc(arena, 24);
+            for (unsigned k = 0; k < 24; k++)
+                assert_int_equal(piece[k], 0);
+        }
+        assert_true(first > block->data && first < end);
+        nu_arena_free(arena);
+    }
+    assert_int_equal(frees, 16);
+    assert_int_equal(nu_block_pool_lent(pool), 0);
+    nu_block_pool_free(pool);
 }
 
 static void an_oversized_piece_strands_nothing(void **state)
@@ -108,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hands_out_memory_of_its_own),
+        cmocka_unit_test(lies_in_a_block_and_goes_with_it),
         cmocka_unit_test(an_oversized_piece_strands_nothing),
         cmocka_unit_test(chunks_grow_up_to_their_cap),
         cmocka_unit_test(copies_texts),
