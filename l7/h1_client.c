@@ -192,10 +192,7 @@ static void say_head(struct h1_client *c, struct nu_http_head *head)
     c->requests++;
     c->chunked = head->body == NU_BODY_CHUNKED;
     nu_h1_begin_response(&c->parser, stream->arena, head->method_id, stream->tunnel);
-    struct nu_block *b = nu_block_get(loop_of(c)->blocks, nu_h1_head_room(head));
-    enum nu_err err = nu_h1_write_head(b, head, &(struct nu_h1_how){0}, &out);
-    nu_block_unref(b);
-    if (err)
+    if (nu_h1_make_head(loop_of(c)->blocks, head, &(struct nu_h1_how){0}, &out))
         nu_fail(f, NU_CAUSE_INTERNAL, NU_SIDE_LOCAL, "a request head that cannot be written");
     else
         say(c, out);

@@ -7,10 +7,7 @@ static bool write_head(struct h1_server *s, struct nu_http_head *head, const str
 {
     struct nu_filter *f = &s->filter;
     struct nu_slice out;
-    struct nu_block *b = nu_block_get(nu_filter_loop(f)->blocks, nu_h1_head_room(head));
-    enum nu_err err = nu_h1_write_head(b, head, how, &out);
-    nu_block_unref(b);
-    if (err) {
+    if (nu_h1_make_head(nu_filter_loop(f)->blocks, head, how, &out)) {
         nu_fail(f, NU_CAUSE_INTERNAL, NU_SIDE_LOCAL, "a response head that cannot be written");
         return false;
     }

@@ -40,7 +40,7 @@ struct nu_h1_limits {
 #define NU_H1_CONNECTION_OPTIONS 16          /* each is looked for among all fields */
 #define NU_H1_INTERIM_MAX        100         /* 1xx heads before one response; each costs a head */
 
-/* For the arena of a message: its head with 16 fields fits the first chunk, and that chunk malloc's
+/* For the arena of a message: its head with 12 fields fits the first chunk, and that chunk malloc's
  * cache. */
 #define NU_H1_ARENA_BYTES 976
 

@@ -21,20 +21,43 @@ static void put(struct out *o, struct nu_text text)
     o->at += text.len;
 }
 
-/* Copies 8 bytes at a time and looks at them on the way. */
+/* Copies 8 bytes and tells whether one of them is a control character. */
+static uint64_t move8(char *to, const char *from)
+{
+    uint64_t found = ch_controls(ch_load8(from));
+    memcpy(to, from, 8);
+    return found;
+}
+
+/* Names and values that are shorter than a word: 4 bytes twice, which overlap, or one by one. */
+static uint64_t move_few(char *to, const char *from, size_t len)
+{
+    uint64_t found = 0;
+    if (len >= 4) {
+        found = ch_controls(ch_load4(from) << 32 | ch_load4(from + len - 4));
+        memcpy(to, from, 4);
+        memcpy(to + len - 4, from + len - 4, 4);
+        return found;
+    }
+    for (size_t i = 0; i < len; i++) {
+        found |= ch_is_control(from[i]);
+        to[i] = from[i];
+    }
+    return found;
+}
+
+/* Copies 8 bytes at a time, the last of them again where they overlap, and looks at them on the
+ * way. */
 static void put_checked(struct out *o, const char *from, size_t len)
 {
     char *to = o->at;
-    uint64_t found = 0;
-    size_t i = 0;
-    for (; len - i >= 8; i += 8) {
-        uint64_t w = ch_load8(from + i);
-        found |= ch_controls(w);
-        memcpy(to + i, from + i, 8);
-    }
-    for (; i < len; i++) {
-        found |= ch_is_control(from[i]);
-        to[i] = from[i];
+    uint64_t found;
+    if (len >= 8) {
+        found = move8(to + len - 8, from + len - 8);
+        for (size_t i = 0; i + 8 < len; i += 8)
+            found |= move8(to + i, from + i);
+    } else {
+        found = move_few(to, from, len);
     }
     o->at = to + len;
     if (found && ch_text(from, len) < len) /* a tab is none of the bad ones */
@@ -200,13 +223,11 @@ static enum nu_err done(struct nu_block *block, const struct out *o, struct nu_s
     return NU_OK;
 }
 
-enum nu_err nu_h1_write_head(struct nu_block *block, const struct nu_http_head *head,
-                             const struct nu_h1_how *how, struct nu_slice *out)
+static enum nu_err write_head(struct nu_block *block, const struct nu_http_head *head,
+                              const struct nu_h1_how *how, struct nu_slice *out)
 {
     struct out o = {(char *)nu_block_tail(block), !body_ok(head)};
     *out = (struct nu_slice){0};
-    if (nu_block_room(block) < nu_h1_head_room(head))
-        return NU_ERR_LIMIT;
     if (head->status)
         put_status_line(&o, head);
     else
@@ -216,6 +237,25 @@ enum nu_err nu_h1_write_head(struct nu_block *block, const struct nu_http_head *
     put_connection(&o, head, how);
     PUT(&o, "\r\n");
     return done(block, &o, out);
+}
+
+enum nu_err nu_h1_write_head(struct nu_block *block, const struct nu_http_head *head,
+                             const struct nu_h1_how *how, struct nu_slice *out)
+{
+    *out = (struct nu_slice){0};
+    if (nu_block_room(block) < nu_h1_head_room(head))
+        return NU_ERR_LIMIT;
+    return write_head(block, head, how, out);
+}
+
+enum nu_err nu_h1_make_head(struct nu_block_pool *pool, const struct nu_http_head *head,
+                            const struct nu_h1_how *how, struct nu_slice *out)
+{
+    size_t room = nu_h1_head_room(head);
+    struct nu_block *block = nu_block_get(pool, room < NU_BLOCK_TINY ? NU_BLOCK_TINY : room);
+    enum nu_err err = write_head(block, head, how, out);
+    nu_block_unref(block);
+    return err;
 }
 
 enum nu_err nu_h1_write_trailers(struct nu_block *block, const struct nu_http_head *trail,

@@ -33,6 +33,10 @@ size_t nu_h1_head_room(const struct nu_http_head *head);
 enum nu_err nu_h1_write_head(struct nu_block *block, const struct nu_http_head *head,
                              const struct nu_h1_how *how, struct nu_slice *out);
 
+/* The same in a block of its own off the pool, which has room: errors are those of texts. */
+enum nu_err nu_h1_make_head(struct nu_block_pool *pool, const struct nu_http_head *head,
+                            const struct nu_h1_how *how, struct nu_slice *out);
+
 /* The last chunk and the trailers of a chunked body; fields barred from trailers (RFC 9110 6.5.1)
  * are left out. Errors as above. */
 enum nu_err nu_h1_write_trailers(struct nu_block *block, const struct nu_http_head *trail,

@@ -6,7 +6,7 @@
 #include "protocols/http/chars_priv.h"
 #include "protocols/http/head_priv.h"
 
-#define FIRST_FIELDS 16 /* a browser's request has 12 to 16 */
+#define FIRST_FIELDS 12 /* a program's request, with what we add; a browser's fits twice that */
 
 bool nu_text_is(struct nu_text text, const char *is)
 {
@@ -117,8 +117,10 @@ const struct nu_http_field *nu_http_each(const struct nu_http_head *head,
 bool nu_http_head_grow(struct nu_http_head *head)
 {
     unsigned cap = head->cap ? head->cap * 2u : FIRST_FIELDS;
-    if (cap > NU_HTTP_FIELDS_MAX)
+    if (head->cap == NU_HTTP_FIELDS_MAX)
         return false;
+    if (cap > NU_HTTP_FIELDS_MAX)
+        cap = NU_HTTP_FIELDS_MAX;
     struct nu_http_field *fields = nu_arena_alloc(head->arena, cap * sizeof *fields);
     if (head->count)
         memcpy(fields, head->fields, head->count * sizeof *fields);
