@@ -12,6 +12,8 @@
 #define IOV_MOST 64 /* slices a writev */
 #define FEW      8  /* slices without a list of their own */
 
+#define GATHER_MAX 1024 /* bytes that are copied together for one send */
+
 /* A RST makes the kernel forget what it has not sent yet: what was promised goes first, for a
  * while. */
 #define RESET_WAIT_MS 5
@@ -180,6 +182,25 @@ static bool write_pipe(struct sock *s)
     return wrote(s, n, wanted);
 }
 
+static ssize_t send_all(int fd, struct iovec *iov, unsigned count)
+{
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count};
+    return count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                      : sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+/* A head and a small body: to copy them costs less than to have the kernel read a list. */
+static ssize_t send_few(int fd, const struct iovec *iov, unsigned count)
+{
+    uint8_t all[GATHER_MAX];
+    size_t at = 0;
+    for (unsigned i = 0; i < count; i++) {
+        memcpy(all + at, iov[i].iov_base, iov[i].iov_len);
+        at += iov[i].iov_len;
+    }
+    return send(fd, all, at, MSG_NOSIGNAL);
+}
+
 static bool write_slices(struct sock *s)
 {
     struct sock_out *out = s->out;
@@ -191,9 +212,8 @@ static bool write_slices(struct sock *s)
         iov[i] = (struct iovec){(void *)slice->data, slice->len};
         wanted += slice->len;
     }
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count};
-    ssize_t n = count == 1 ? send(s->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-                           : sendmsg(s->io.fd, &msg, MSG_NOSIGNAL);
+    ssize_t n = count > 1 && wanted <= GATHER_MAX ? send_few(s->io.fd, iov, count)
+                                                  : send_all(s->io.fd, iov, count);
     if (n > 0)
         shift(out, (size_t)n);
     return wrote(s, n, wanted);
