@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-#define ARENA_BYTES 1536 /* a stream, and a head of 16 fields that lies in one read */
+#define ARENA_BYTES NU_BLOCK_TINY /* a stream, and two heads of 16 fields that lie in one read */
 #define HALF_CLOSED_MS                                                                             \
     1000 /* for a response to begin once the client closed its half: most such                     \
             clients are gone, and only writing tells */
@@ -44,7 +44,7 @@ static const uint16_t in_edges[] = {
 /* Between requests; an empty line, which some clients send behind a body, begins none. */
 static bool is_idle(const struct h1_server *s)
 {
-    return s->in == IN_IDLE || (s->in == IN_HEAD && nu_h1_idle(&s->parser));
+    return s->in == IN_IDLE || (s->in == IN_HEAD && nu_h1_idle(s->parser));
 }
 
 static void set_in(struct h1_server *s, enum in_state to)
@@ -184,7 +184,6 @@ static void renew(struct h1_server *s)
         count_active(s, -1);
         s->conf = conf;
         count_active(s, 1);
-        nu_h1_init(&s->parser, &s->conf->limits);
     }
 }
 
@@ -192,14 +191,15 @@ static void begin_request(struct h1_server *s)
 {
     if (!s->first)
         renew(s);
-    s->arena = nu_arena_new(ARENA_BYTES);
-    nu_h1_begin_request(&s->parser, s->arena);
+    s->arena = nu_arena_new_in(nu_block_get(nu_filter_loop(&s->filter)->blocks, ARENA_BYTES));
+    s->parser = nu_arena_alloc(s->arena, sizeof *s->parser);
+    nu_h1_init(s->parser, &s->conf->limits);
+    nu_h1_begin_request(s->parser, s->arena);
     set_in(s, IN_HEAD);
 }
 
 static void begin_stream(struct h1_server *s, struct nu_stream *stream)
 {
-    s->arena = NULL;
     s->first = false;
     s->stream = stream;
     set_in(s, IN_BODY);
@@ -209,7 +209,7 @@ static void begin_stream(struct h1_server *s, struct nu_stream *stream)
 static void on_head(struct h1_server *s, struct nu_http_head *head)
 {
     h1_count(s, NU_HTTP_RQ_HTTP1_TOTAL, 1);
-    begin_stream(s, nu_stream_new(&s->filter, s->conf, head, s->arena));
+    begin_stream(s, nu_stream_new(&s->filter, s->conf, head, nu_arena_share(s->arena)));
 }
 
 static void end_request(struct h1_server *s)
@@ -227,8 +227,8 @@ static void refuse(struct h1_server *s, unsigned status, const char *details,
     s->closing = s->broken = true;
     nu_slice_drop(&s->rest);
     if (s->in == IN_HEAD)
-        begin_stream(s,
-                     nu_stream_refused(&s->filter, s->conf, head, s->arena, status, details, flag));
+        begin_stream(s, nu_stream_refused(&s->filter, s->conf, head, nu_arena_share(s->arena),
+                                          status, details, flag));
     else if (s->in == IN_BODY)
         nu_stream_answer(s->stream, status, details, flag);
     else
@@ -262,7 +262,7 @@ static void next_request(struct h1_server *s);
 static bool read_one(struct h1_server *s)
 {
     struct nu_h1_out out;
-    switch (nu_h1_read(&s->parser, &s->rest, &out)) {
+    switch (nu_h1_read(s->parser, &s->rest, &out)) {
     case NU_H1_HEAD:
         on_head(s, out.head);
         return true;
@@ -330,6 +330,9 @@ static void next_request(struct h1_server *s)
     }
     set_in(s, IN_IDLE);
     s->discarded = 0;
+    nu_arena_free(s->arena);
+    s->arena = NULL;
+    s->parser = NULL;
 }
 
 static void resume(struct nu_filter *f)
@@ -337,8 +340,8 @@ static void resume(struct nu_filter *f)
     read_on(self_of(f));
 }
 
-/* The stream, and with it the arena that the parser has of it, may go: only a body by length is
- * read on, which needs none. Every other one was told `close` (much_is_left). */
+/* Only the rest of a body by length is read on: every other request was told `close`
+ * (much_is_left). */
 void h1_response_over(struct h1_server *s)
 {
     if (s->broken || (s->in == IN_BODY && s->closing)) {
@@ -362,7 +365,7 @@ void h1_tunnel_decided(struct h1_server *s, bool open)
         return;
     }
     set_in(s, IN_TUNNEL);
-    nu_h1_tunnel(&s->parser);
+    nu_h1_tunnel(s->parser);
     if (s->half_closed)
         inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
     else if (s->rest.len > 0)
@@ -417,7 +420,7 @@ static void on_client_end(struct h1_server *s)
     } else if (s->in == IN_DONE || s->in == IN_ASKED || s->broken) {
         s->since_ms = h1_now(s);
         watch(s);
-    } else if (is_reading(s) && nu_h1_eof(&s->parser, &out) == NU_H1_ERROR) {
+    } else if (is_reading(s) && nu_h1_eof(s->parser, &out) == NU_H1_ERROR) {
         on_error(s, &out);
     } else { /* between requests */
         shut(s, false);
@@ -534,7 +537,6 @@ static enum nu_open h1_server_open(struct nu_filter *f, const void *conf)
     s->conf = conf;
     s->first = true;
     s->since_ms = h1_now(s);
-    nu_h1_init(&s->parser, &s->conf->limits);
     h1_count(s, NU_HTTP_CX_TOTAL, 1);
     h1_count(s, NU_HTTP_CX_HTTP1_TOTAL, 1);
     count_active(s, 1);

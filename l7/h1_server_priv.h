@@ -32,18 +32,18 @@ struct h1_server {
     struct nu_filter filter;
     struct nu_joint joint;
     const struct nu_http_conf *conf;
-    struct nu_stream *stream; /* in progress, as long as joined */
-    struct nu_arena *arena;   /* of the head being read */
-    struct nu_slice rest;     /* received, not read */
-    int64_t since_ms;         /* of the state `in`, on the loop's clock */
-    int64_t timer_ms;         /* when the timer rings; 0 = not set */
-    uint32_t discarded;       /* bytes */
+    struct nu_stream *stream;    /* in progress, as long as joined */
+    struct nu_arena *arena;      /* of the request being read, shared with its stream; or NULL */
+    struct nu_h1_parser *parser; /* in it: between requests a connection needs none */
+    struct nu_slice rest;        /* received, not read */
+    int64_t since_ms;            /* of the state `in`, on the loop's clock */
+    int64_t timer_ms;            /* when the timer rings; 0 = not set */
+    uint32_t discarded;          /* bytes */
     uint8_t in, out;
     bool first;       /* no request has come yet */
     bool closing;     /* no request after this one */
     bool broken;      /* what the client sends is no longer read as HTTP */
     bool half_closed; /* the client has said all it will say */
-    struct nu_h1_parser parser;
 };
 
 static inline int64_t h1_now(const struct h1_server *s)
