@@ -22,12 +22,16 @@ class Fickle(Origin):
     def execute(self, request):
         with self.lock:
             self.executed[request.start.split()[1]] += 1
-            if request.conn not in self.open:
-                self.open.append(request.conn)
-        return OK
+            if request.conn in self.open:
+                self.open.remove(request.conn)
+            try:
+                request.conn.sendall(OK)
+            except OSError:
+                return None  # it was idle until just now
+            self.open.append(request.conn)
+        return b""
 
     def close_some(self):
-        """Only those on which no request is being answered: idle ones."""
         while not self.halt.wait(self.chance.random() / 200):
             with self.lock:
                 conn = self.open.pop(self.chance.randrange(len(self.open))) if self.open else None
