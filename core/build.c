@@ -276,6 +276,11 @@ bool nu_chain_ended(const struct nu_chain *chain)
     return chain->state > NU_CHAIN_LIVE;
 }
 
+bool nu_chain_done(const struct nu_chain *chain, enum nu_dir dir)
+{
+    return chain->done >> dir & 1;
+}
+
 void *nu_chain_owner_ctx(const struct nu_chain *chain)
 {
     return chain->owner_ctx;

@@ -142,6 +142,8 @@ const char *nu_chain_details(const struct nu_chain *chain);
 const char *nu_chain_blamed(const struct nu_chain *chain);
 /* True from nu_fail or the last nu_done on. */
 bool nu_chain_ended(const struct nu_chain *chain);
+/* Everything in that direction is on the wire, or nobody wants it any more: nu_done was said. */
+bool nu_chain_done(const struct nu_chain *chain, enum nu_dir dir);
 void *nu_chain_owner_ctx(const struct nu_chain *chain);
 const struct nu_chain_owner *nu_chain_owner(const struct nu_chain *chain);
 /* Stamps activity, its own and that of the chains joined to it, with the loop's clock; when it was.

@@ -238,7 +238,7 @@ static void finish(struct sock *s)
     }
     sock_out_free(s);
     if (end.how == NU_CLEAN) {
-        if (s->read_ended) /* closing says FIN as well */
+        if (s->read_ended || nu_chain_done(f->chain, s->in)) /* closing says FIN as well */
             sock_close_fd(s, false);
         else
             shutdown(s->io.fd, SHUT_WR);
