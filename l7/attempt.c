@@ -146,7 +146,8 @@ void attempt_data(struct router *r, struct nu_slice data)
         nu_slice_drop(&data);
         return;
     }
-    if (!r->lost && r->kept_bytes + data.len > NU_REPLAY_MAX && r->state >= ROUTER_SENDING)
+    if (!r->lost && r->kept_bytes + data.len + NU_REPLAY_EACH > NU_REPLAY_MAX &&
+        r->state >= ROUTER_SENDING)
         forget_body(r);
     if (!r->lost)
         keep(r, nu_slice_dup(data));
@@ -345,7 +346,7 @@ void attempt_deadline(struct router *r)
 {
     int64_t timeout = r->stream->route->timeout_ms;
     if (timeout > 0)
-        r->stream->deadline_ms = loop_of(r)->now_ms + timeout;
+        nu_stream_deadline(r->stream, loop_of(r)->now_ms + timeout);
 }
 
 void attempt_first(struct router *r)

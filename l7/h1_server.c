@@ -118,6 +118,11 @@ static void watch(struct h1_server *s)
     nu_timer_set(&s->filter, TIMER, at > now ? at - now : 0, on_timer);
 }
 
+static void on_deadline(struct nu_filter *f)
+{
+    watch(self_of(f));
+}
+
 /* --- the end of the connection --- */
 
 void h1_end(struct h1_server *s, struct nu_result result)
@@ -202,6 +207,7 @@ static void begin_stream(struct h1_server *s, struct nu_stream *stream)
 {
     s->first = false;
     s->stream = stream;
+    stream->watch = on_deadline;
     set_in(s, IN_BODY);
     inject_head(s, NU_HEAD, stream->request);
 }

@@ -235,6 +235,14 @@ void nu_stream_answer(struct nu_stream *s, unsigned status, const char *details,
     nu_call(s->router, s->answer);
 }
 
+void nu_stream_deadline(struct nu_stream *s, int64_t at_ms)
+{
+    const struct stream_in *in = (struct stream_in *)nu_chain_end(s->chain, NU_REV);
+    s->deadline_ms = at_ms;
+    if (in->joint.peer)
+        s->watch(in->joint.peer->self);
+}
+
 void nu_stream_respond(struct nu_stream *s, struct nu_http_head *head)
 {
     s->response = head;

@@ -62,7 +62,9 @@ struct nu_stream {
     int64_t request_ms;    /* the request was complete */
     int64_t first_byte_ms; /* the response's head came from the server */
     int64_t response_ms;   /* the response was complete */
-    int64_t deadline_ms;   /* of the request, set by the router; 0 = none */
+    int64_t deadline_ms;   /* of the request, set by nu_stream_deadline; 0 = none */
+    void (*watch)(
+        struct nu_filter *codec); /* there is an earlier deadline: sets a timer, no more */
     struct nu_filter *router;
     void (*expired)(struct nu_filter *router); /* that has passed: called within the router */
     void (*answer)(struct nu_filter *router); /* to be answered with `status` now: within it, too */
@@ -95,6 +97,8 @@ struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_htt
  * for any more. If a response has begun, that is cut. */
 void nu_stream_answer(struct nu_stream *s, unsigned status, const char *details,
                       enum nu_stream_flag flag);
+/* From the router: when its request is to be over. It is told by `expired`. */
+void nu_stream_deadline(struct nu_stream *s, int64_t at_ms);
 /* From the codec: this final head goes to the client now; adds what every response has. */
 void nu_stream_respond(struct nu_stream *s, struct nu_http_head *head);
 
