@@ -8,7 +8,7 @@ from pathlib import Path
 from lib import servers
 from lib.certs import Certs
 from lib.process import Child
-from scenarios import DATAGRAMS, ENCRYPTED
+from scenarios import DATAGRAMS, ENCRYPTED, HTTP, PATHS
 
 PROXY_CPU, LOAD_CPU = 0, 1
 
@@ -28,6 +28,8 @@ def streams(origins):
 
 
 def listener(name, folder):
+    if name in HTTP:
+        return f"  - {{name: {name}, bind: \"127.0.0.1:0\", filters: [{{http: {{routes: [{{cluster: {name}}}]}}}}]}}\n"
     if name not in DATAGRAMS:
         cert = certificate(folder)
         tls = f"tls: {{certificates: [{{cert: {cert.cert}, key: {cert.key}}}]}}, " if name in ENCRYPTED else ""
@@ -53,9 +55,12 @@ def haproxy(_tools, folder, origins):
     def end(name):
         return f" ssl crt {certificate(folder).both}" if name in ENCRYPTED else ""
 
+    def mode(name):
+        return "http\n  http-reuse always" if name in HTTP else "tcp\n  option splice-auto"
+
     def render(ports):
         return "global\n  nbthread 1\n  no strict-limits\n" + "".join(
-            f"listen {name}\n  mode tcp\n  option splice-auto\n  bind 127.0.0.1:{ports[name]}{end(name)}\n  server s 127.0.0.1:{port}\n"
+            f"listen {name}\n  mode {mode(name)}\n  bind 127.0.0.1:{ports[name]}{end(name)}\n  server s 127.0.0.1:{port}\n"
             for name, port in streams(origins).items())
     return servers.haproxy(folder, list(streams(origins)), render, prefix=pinned(PROXY_CPU))
 
@@ -73,8 +78,26 @@ def nginx_server(name, at, port, cert):
 
 def nginx(_tools, folder, origins):
     def stream(ports):
-        return "\n".join(nginx_server(name, ports[name], port, certificate(folder)) for name, port in origins.items())
-    return servers.nginx(folder, list(origins), stream=stream, prefix=pinned(PROXY_CPU), connections=20000)
+        return "\n".join(nginx_server(name, ports[name], port, certificate(folder)) for name, port in origins.items() if name not in HTTP)
+
+    def http(ports):
+        return "keepalive_requests 100000000;\n" + "\n".join(
+            f"upstream {name} {{ server 127.0.0.1:{origins[name]}; keepalive 256; keepalive_requests 100000000; }}\n"
+            f"server {{ listen 127.0.0.1:{ports[name]}; location / {{ proxy_http_version 1.1; proxy_set_header Connection \"\";"
+            f" proxy_pass http://{name}; }} }}" for name in origins if name in HTTP)
+    return servers.nginx(folder, list(origins), http=http, stream=stream, prefix=pinned(PROXY_CPU), connections=20000)
+
+
+def http_origin(folder):
+    """Files of the sizes that are asked for."""
+    root = Path(folder) / "origin"
+    root.mkdir()
+    for path, size in PATHS.items():
+        (root / (path[1:] or "index.html")).write_bytes(b"x" * size)
+
+    def http(ports):
+        return f"keepalive_requests 100000000; sendfile on; open_file_cache max=10;\nserver {{ listen 127.0.0.1:{ports['http']}; root {root}; }}"
+    return servers.nginx(folder, ["http"], http=http, prefix=pinned(LOAD_CPU), connections=20000)
 
 
 def relay(tools, _folder, origins):

@@ -24,9 +24,10 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 from lib.clients import connect  # noqa: E402
 from lib.poll import eventually  # noqa: E402
 from lib.process import Child, command  # noqa: E402
-from peers import LOAD_CPU, PEERS, pinned  # noqa: E402
-from scenarios import DATAGRAMS, ENCRYPTED, SCENARIOS  # noqa: E402
+from peers import LOAD_CPU, PEERS, http_origin, pinned  # noqa: E402
+from scenarios import DATAGRAMS, ENCRYPTED, HTTP, SCENARIOS  # noqa: E402
 
+HTTP_ASK = b"GET / HTTP/1.1\r\nHost: bench.test\r\n\r\n"
 MEASURED = re.compile(r"units (\d+) seconds (\S+) p50 (\d+) p99 (\d+) errors (\d+)")
 
 
@@ -39,9 +40,9 @@ class Tools(NamedTuple):
     tls: str
 
 
-def cpu_ns(pid):
+def cpu_ns(child):
     """CPU time of all threads of the process."""
-    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{child.pid}/task").glob("*/schedstat"))
 
 
 def memory_kib(pid):
@@ -64,6 +65,9 @@ class Bench:
         self.origins = {name: self.origin(name) for name in sorted({s.listener for s in self.scenarios.values()})}
 
     def origin(self, kind):
+        if kind in HTTP:
+            self.children.append(http_origin(self.folder))
+            return self.children[-1].ports[kind]
         words = (self.tools.udp, "echo") if kind in DATAGRAMS else (self.tools.origin, ENCRYPTED.get(kind, kind))
         child = Child(*pinned(LOAD_CPU, *words))
         self.children.append(child)
@@ -80,15 +84,33 @@ class Bench:
 
     def cost(self, child, scenario):
         """One measurement of CPU: its cost in the scenario's unit, and what is context only."""
+        before = cpu_ns(child)
+        load = self.wrk if scenario.program == "wrk" else self.exchanges
+        units, seconds, p99_us, errors = load(child, scenario)
+        used = cpu_ns(child) - before
+        return dict(cost=used * scenario.scale / units, rate=units / seconds, p99_us=p99_us, errors=errors)
+
+    def exchanges(self, child, scenario):
+        """One of our programs keeps connections busy: exchanges, seconds, latency, errors."""
         kind, connections, size = scenario.load
-        before = cpu_ns(child.pid)
         program = getattr(self.tools, scenario.program)
         done = command(*pinned(LOAD_CPU, program, kind, child.ports[scenario.listener], connections, self.seconds, size))
-        used = cpu_ns(child.pid) - before
         found = MEASURED.match(done.stdout)
         assert found and int(found[1]), f"{child.words}: no exchange: {done.stdout}{done.stderr}\n{child.output()}"
-        units = int(found[1]) * scenario.per_unit
-        return dict(cost=used * scenario.scale / units, rate=units / float(found[2]), p99_us=int(found[4]), errors=int(found[5]))
+        return int(found[1]) * scenario.per_unit, float(found[2]), int(found[4]), int(found[5])
+
+    def wrk(self, child, scenario):
+        """The same by wrk, which counts in whole seconds."""
+        connections, path, *headers = scenario.load
+        options = [word for header in headers for word in ("-H", header)]
+        url = f"http://127.0.0.1:{child.ports[scenario.listener]}{path}"
+        seconds = max(1, round(self.seconds))
+        done = command(*pinned(LOAD_CPU, "wrk", "-t", 1, "-c", connections, "-d", f"{seconds}s", *options, url))
+        units = re.search(r"(\d+) requests in", done.stdout)
+        assert units and int(units[1]), f"{child.words}: no exchange: {done.stdout}{done.stderr}\n{child.output()}"
+        failed = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
+        broken = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", done.stdout)
+        return int(units[1]), seconds, 0, int(failed[1] if failed else 0) + sum(map(int, broken.groups() if broken else ()))
 
     def memory(self, peer, scenario):
         """Memory of idle connections in a fresh process."""
@@ -98,8 +120,8 @@ class Bench:
         clients = []
         for i in range(scenario.idle):  # a byte to and fro: the whole path exists when it is back
             clients.append(open_client(port, scenario.listener in ENCRYPTED))
-            clients[-1].sendall(b"x")
-            assert clients[-1].recv(1), f"{peer}: connection {i} ended:\n{child.output()}"
+            clients[-1].sendall(HTTP_ASK if scenario.listener in HTTP else b"x")
+            assert clients[-1].recv(4096), f"{peer}: connection {i} ended:\n{child.output()}"
         used = memory_kib(child.pid) - before
         for client in clients:
             client.close()

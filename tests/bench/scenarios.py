@@ -9,7 +9,7 @@ class Scenario(NamedTuple):
     per_unit: float = 1   # units of `unit` in one exchange
     idle: int = 0         # connections opened and left alone
     scale: float = 1e-3   # from nanoseconds of CPU to the unit
-    program: str = "load"  # or tls, udp
+    program: str = "load"  # or tls, udp, wrk: then `load` is connections, path, headers
     peers: tuple = ("nuncio", "haproxy", "nginx", "relay")
 
 
@@ -21,10 +21,19 @@ RELAY_UDP = ("nuncio", "nginx")
 ENCRYPTED = {"tls_echo": "echo", "tls_once": "once", "tls_blob": "blob"}
 TLS = ("nuncio", "haproxy", "nginx")
 
+# Listeners that proxy HTTP; the origin behind them is an nginx, which answers /N with N bytes.
+HTTP = ("http",)
+PATHS = {"/": 2, "/64k": 64 << 10, "/1m": 1 << 20}
+
 SCENARIOS = {
     "idle_tcp": Scenario("KiB/connection", "echo", idle=4000),
     "tcp": Scenario("us/round trip", "echo", ("ping", 64, 64)),
     "tcp_1m": Scenario("us/MiB", "blob", ("pull", 8, 1 << 20)),
+    "idle_h1": Scenario("KiB/connection", "http", idle=4000, peers=TLS),
+    "h1": Scenario("us/request", "http", (64, "/"), program="wrk"),
+    "h1_64k": Scenario("us/request", "http", (16, "/64k"), program="wrk"),
+    "h1_1m": Scenario("us/MiB", "http", (8, "/1m"), program="wrk"),
+    "connrate": Scenario("us/request", "http", (32, "/", "Connection: close"), program="wrk", peers=TLS),
     "idle_tls": Scenario("KiB/connection", "tls_echo", idle=1000, peers=TLS),
     "tls": Scenario("us/round trip", "tls_echo", ("ping", 64, 64), program="tls", peers=TLS),
     "tls_1m": Scenario("us/MiB", "tls_blob", ("pull", 8, 1 << 20), program="tls", peers=TLS),
