@@ -81,8 +81,8 @@ static void tell_direction(struct nu_chain *chain, enum nu_dir dir)
 {
     enum nu_dir back = nu_opposite(dir);
     bool blocked = false;
-    if (!chain->blocks[dir] &&
-        !(chain->told >> dir & 1)) { /* nothing is blocked, nobody thinks so */
+    /* Nothing is blocked, and nobody thinks so. */
+    if (!chain->blocks[dir] && !(chain->told >> dir & 1)) {
         nu_joint_tell(chain->end[back], dir, false);
         return;
     }
