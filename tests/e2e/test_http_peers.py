@@ -155,13 +155,18 @@ def test_wrk_sees_no_error_and_counts_the_same(nuncio, site, workers):
     assert stats["cluster.c.upstream_rq_total"] == begun
 
 
+def h2load(url, count, *options):
+    """All are answered with 2xx; how many those are it cannot tell where a status line comes in pieces."""
+    done = command("h2load", "--h1", "-n", count, *options, url)
+    assert f"{count} succeeded, 0 failed, 0 errored, 0 timeout" in done.stdout and "2xx, 0 3xx, 0 4xx, 0 5xx" in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_h2load_counts_the_same(nuncio, site, certs, workers, scheme):
     cert = certs.get("a.test")
     tls = {"tls": {"certificates": {"cert": str(cert.cert), "key": str(cert.key)}, "alpn": "http/1.1"}}
     proxy = nuncio(front(site, at=tls if scheme == "https" else None), workers=workers)
-    done = command("h2load", "--h1", "-n", 1000, "-c", 10, "-m", 4, f"{scheme}://{proxy.address('in')}/small")
-    assert "1000 succeeded, 0 failed, 0 errored, 0 timeout" in done.stdout and "status codes: 1000 2xx" in done.stdout, done.stdout
+    h2load(f"{scheme}://{proxy.address('in')}/small", 1000, "-c", 10, "-m", 4)
     stats = proxy.wait_stat("http.ingress.downstream_cx_active", 0)
     assert stats["http.ingress.downstream_rq_total"] == stats["http.ingress.downstream_rq_2xx"] == 1000
     assert stats["http.ingress.downstream_cx_total"] == 10
@@ -193,8 +198,7 @@ def test_other_proxies_before_and_behind(nuncio, peer, big, tmp_path, before, be
         told = json.loads(curl(f"{url}/tell", *options))
         assert (told["method"], told["sha256"]) == ("PUT", digest(big))
     assert "200 OK" in curl(f"{url}/tell", "-I")
-    done = command("h2load", "--h1", "-n", 300, "-c", 5, f"{url}/tell")
-    assert "300 succeeded" in done.stdout and "status codes: 300 2xx" in done.stdout, done.stdout
+    h2load(f"{url}/tell", 300, "-c", 5)
     stats = proxy.stats()
     assert stats["http.ingress.downstream_rq_total"] == stats["http.ingress.downstream_rq_2xx"] == 305
     assert stats["http.ingress.downstream_cx_total"] < 100  # they keep connections to us
