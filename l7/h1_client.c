@@ -13,6 +13,7 @@
 #include "core/assert.h"
 #include "l4/sock.h"
 #include "l4/upstream.h"
+#include "l7/h1_body.h"
 #include "l7/pool.h"
 #include "l7/stream.h"
 #include "protocols/http/h1.h"
@@ -200,33 +201,16 @@ static void say_head(struct h1_client *c, struct nu_http_head *head)
 
 static void say_data(struct h1_client *c, struct nu_slice data)
 {
-    if (!c->chunked) {
+    if (c->chunked)
+        nu_h1_forward_chunk(&c->filter, NU_FWD, data);
+    else
         say(c, data);
-        return;
-    }
-    struct nu_block *b = nu_block_get(loop_of(c)->blocks, NU_H1_CHUNK_HEAD_MAX);
-    size_t n = nu_h1_chunk_head(nu_block_tail(b), data.len);
-    if (n > 0) {
-        say(c, nu_block_freeze(b, n));
-        say(c, data);
-        say(c, nu_h1_chunk_tail());
-    } else {
-        nu_slice_drop(&data);
-    }
-    nu_block_unref(b);
 }
 
 static void say_trailers(struct h1_client *c, const struct nu_http_head *trail)
 {
-    struct nu_slice out;
-    if (!c->chunked)
-        return;
-    struct nu_block *b = nu_block_get(loop_of(c)->blocks, nu_h1_head_room(trail));
-    if (nu_h1_write_trailers(b, trail, &out) == NU_OK) {
-        say(c, out);
+    if (c->chunked && nu_h1_forward_trailers(&c->filter, NU_FWD, trail))
         c->chunked = false; /* the last chunk was with them */
-    }
-    nu_block_unref(b);
 }
 
 static void say_end(struct h1_client *c, struct nu_result result)

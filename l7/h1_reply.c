@@ -1,5 +1,6 @@
 /* The writing half of the HTTP/1 side towards clients: responses of the stream in progress. */
 #include "core/assert.h"
+#include "l7/h1_body.h"
 #include "l7/h1_server_priv.h"
 #include "protocols/http/h1_write.h"
 
@@ -69,36 +70,17 @@ static void on_response(struct h1_server *s, struct nu_http_head *head)
 
 static void on_data(struct h1_server *s, struct nu_slice data)
 {
-    struct nu_filter *f = &s->filter;
     s->stream->response_bytes += data.len;
-    if (s->out != OUT_CHUNKED) {
-        nu_forward_data(f, NU_REV, data);
-        return;
-    }
-    struct nu_block *b = nu_block_get(nu_filter_loop(f)->blocks, NU_H1_CHUNK_HEAD_MAX);
-    size_t n = nu_h1_chunk_head(nu_block_tail(b), data.len);
-    if (n > 0) {
-        nu_forward_data(f, NU_REV, nu_block_freeze(b, n));
-        nu_forward_data(f, NU_REV, data);
-        nu_forward_data(f, NU_REV, nu_h1_chunk_tail());
-    } else {
-        nu_slice_drop(&data);
-    }
-    nu_block_unref(b);
+    if (s->out == OUT_CHUNKED)
+        nu_h1_forward_chunk(&s->filter, NU_REV, data);
+    else
+        nu_forward_data(&s->filter, NU_REV, data);
 }
 
-static void on_trailers(struct h1_server *s, struct nu_http_head *trail)
+static void on_trailers(struct h1_server *s, const struct nu_http_head *trail)
 {
-    struct nu_slice out;
-    s->stream->trailers = trail;
-    if (s->out != OUT_CHUNKED)
-        return;
-    struct nu_block *b = nu_block_get(nu_filter_loop(&s->filter)->blocks, nu_h1_head_room(trail));
-    if (nu_h1_write_trailers(b, trail, &out) == NU_OK) {
-        nu_forward_data(&s->filter, NU_REV, out);
+    if (s->out == OUT_CHUNKED && nu_h1_forward_trailers(&s->filter, NU_REV, trail))
         s->out = OUT_TRAILED;
-    }
-    nu_block_unref(b);
 }
 
 /* The response is whole, and with it the stream is over; the rest of the request may still be under

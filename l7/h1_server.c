@@ -12,15 +12,10 @@
 #include "l4/listener.h"
 #include "l4/sock.h"
 #include "l7/http_conf.h"
-#include "l7/route/route.h"
 
 #include <string.h>
 
 #define ARENA_BYTES NU_BLOCK_TINY /* a stream, and two heads of 16 fields that lie in one read */
-#define HALF_CLOSED_MS                                                                             \
-    1000 /* for a response to begin once the client closed its half: most such                     \
-            clients are gone, and only writing tells */
-
 enum { TIMER, TIMER_RESUME };
 
 static struct h1_server *self_of(struct nu_filter *f)
@@ -41,12 +36,6 @@ static const uint16_t in_edges[] = {
     [IN_SHUT] = 0,
 };
 
-/* Between requests; an empty line, which some clients send behind a body, begins none. */
-static bool is_idle(const struct h1_server *s)
-{
-    return s->in == IN_IDLE || (s->in == IN_HEAD && nu_h1_idle(s->parser));
-}
-
 static void set_in(struct h1_server *s, enum in_state to)
 {
     nu_assert(in_edges[s->in] >> to & 1);
@@ -56,62 +45,12 @@ static void set_in(struct h1_server *s, enum in_state to)
 
 /* --- time --- */
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-    return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
-static int64_t after(int64_t from_ms, int64_t timeout_ms)
-{
-    return timeout_ms > 0 ? from_ms + timeout_ms : 0;
-}
-
-static int64_t idle_deadline(const struct h1_server *s)
-{
-    const struct nu_route *route = s->stream->route;
-    int64_t limit = route && route->idle_timeout_ms >= 0 ? route->idle_timeout_ms
-                                                         : s->conf->stream_idle_timeout_ms;
-    return after(nu_chain_last_activity(s->stream->chain), limit);
-}
-
-/* While a request is in progress: no byte either way, all of it too slow, the router's own. */
-static int64_t stream_deadline(const struct h1_server *s)
-{
-    int64_t at = sooner(idle_deadline(s), s->stream->deadline_ms);
-    if (s->in == IN_BODY && !s->broken)
-        at = sooner(at, after(s->stream->start_ms, s->conf->request_timeout_ms));
-    if (s->half_closed && s->out == OUT_NONE)
-        at = sooner(at, after(s->since_ms, HALF_CLOSED_MS));
-    return at;
-}
-
-/* All was said, but a client that does not read keeps it here. */
-static int64_t shut_deadline(const struct h1_server *s)
-{
-    int64_t limit = sooner(s->conf->stream_idle_timeout_ms, s->conf->idle_timeout_ms);
-    return after(nu_chain_last_activity(s->filter.chain), limit);
-}
-
-/* When the state we are in has lasted too long; 0 = never. */
-static int64_t deadline(const struct h1_server *s)
-{
-    if (s->in == IN_SHUT)
-        return shut_deadline(s);
-    if (s->in == IN_DISCARD || s->in == IN_LINGER)
-        return s->since_ms + NU_HTTP_LINGER_MS;
-    if (!is_idle(s) ? s->in == IN_HEAD : s->first)
-        return after(s->since_ms, s->conf->headers_timeout_ms);
-    if (is_idle(s))
-        return after(s->since_ms, s->conf->idle_timeout_ms);
-    return s->stream ? stream_deadline(s) : 0;
-}
-
 static void on_timer(struct nu_filter *f);
 
 /* Lets the timer ring in time. A later deadline moves nothing: it rings and looks again. */
 static void watch(struct h1_server *s)
 {
-    int64_t at = deadline(s), now = h1_now(s);
+    int64_t at = h1_deadline(s), now = h1_now(s);
     if (at == 0 || (s->timer_ms != 0 && s->timer_ms <= at))
         return;
     s->timer_ms = at;
@@ -183,13 +122,12 @@ static void count_active(const struct h1_server *s, int64_t n)
 static void renew(struct h1_server *s)
 {
     const void *conf = s->conf;
-    if (!nu_listener_renew(&s->filter, &conf)) {
-        s->closing = true;
-    } else if (conf != s->conf) {
-        count_active(s, -1);
+    count_active(s, -1); /* the old one may be gone when the new one is here */
+    if (nu_listener_renew(&s->filter, &conf))
         s->conf = conf;
-        count_active(s, 1);
-    }
+    else
+        s->closing = true;
+    count_active(s, 1);
 }
 
 static void begin_request(struct h1_server *s)
@@ -310,7 +248,7 @@ static void read_on(struct h1_server *s)
     while (more && !nu_chain_ended(f->chain)) {
         if (s->in == IN_IDLE && s->rest.len > 0)
             begin_request(s);
-        if (is_idle(s))
+        if (h1_is_idle(s))
             s->since_ms = h1_now(s);
         more = is_reading(s) && read_one(s);
     }
@@ -458,39 +396,9 @@ static void h1_server_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
 
 /* --- what lasts too long --- */
 
-static void client_is_gone(struct h1_server *s)
-{
-    nu_fail(&s->filter, NU_CAUSE_CLIENT_GONE, NU_SIDE_CLIENT, "%s",
-            "closed its half, and no response began");
-}
-
-/* The request's own time is over, or nothing moves. */
-static void expire_stream(struct h1_server *s)
-{
-    struct nu_stream *stream = s->stream;
-    int64_t now = h1_now(s);
-    if (stream->deadline_ms && stream->deadline_ms <= now) {
-        stream->deadline_ms = 0;
-        nu_call(stream->router, stream->expired);
-        return;
-    }
-    if (s->half_closed && s->out == OUT_NONE && s->since_ms + HALF_CLOSED_MS <= now) {
-        client_is_gone(s);
-        return;
-    }
-    int64_t idle = idle_deadline(s);
-    bool is_idle = idle && idle <= now;
-    h1_count(s, is_idle ? NU_HTTP_RQ_IDLE_TIMEOUT : NU_HTTP_RQ_TIMEOUT, 1);
-    s->closing = true;
-    s->broken = s->in == IN_BODY;
-    nu_stream_answer(stream, s->in == IN_BODY ? 408 : 504,
-                     is_idle ? "stream_idle_timeout" : "request_overall_timeout",
-                     is_idle ? NU_FLAG_IDLE : NU_FLAG_NONE);
-}
-
 static void expire(struct h1_server *s)
 {
-    if (is_idle(s)) {
+    if (h1_is_idle(s)) {
         h1_count(s, NU_HTTP_CX_IDLE_TIMEOUT, 1);
         shut(s, false);
         return;
@@ -510,7 +418,7 @@ static void expire(struct h1_server *s)
         nu_fail(&s->filter, NU_CAUSE_IDLE, NU_SIDE_CLIENT, "%s", "takes none of what was said");
         break;
     default:
-        expire_stream(s);
+        h1_expire_stream(s);
         break;
     }
 }
@@ -518,7 +426,7 @@ static void expire(struct h1_server *s)
 static void on_timer(struct nu_filter *f)
 {
     struct h1_server *s = self_of(f);
-    int64_t at = deadline(s);
+    int64_t at = h1_deadline(s);
     s->timer_ms = 0;
     if (at != 0 && at <= h1_now(s))
         expire(s);
@@ -533,7 +441,7 @@ static void h1_server_signal(struct nu_filter *f, enum nu_signal signal)
         return;
     s->closing = true;
     h1_count(s, NU_HTTP_CX_DRAIN_CLOSE, 1);
-    if (is_idle(s))
+    if (h1_is_idle(s))
         shut(s, true);
 }
 

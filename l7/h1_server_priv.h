@@ -1,4 +1,5 @@
-/* Inside of the HTTP/1 side towards clients: h1_server.c reads, h1_reply.c writes. */
+/* Inside of the HTTP/1 side towards clients: h1_server.c reads, h1_reply.c writes,
+ * h1_time.c knows when it took too long. */
 #ifndef NU_L7_H1_SERVER_PRIV_H
 #define NU_L7_H1_SERVER_PRIV_H
 
@@ -66,6 +67,15 @@ void h1_tunnel_decided(struct h1_server *s, bool open);
 void h1_tunnel_ended(struct h1_server *s);
 /* The connection ends behind what was written, in this way. */
 void h1_end(struct h1_server *s, struct nu_result result);
+
+/* --- h1_time.c --- */
+
+/* Between requests; an empty line, which some clients send behind a body, begins none. */
+bool h1_is_idle(const struct h1_server *s);
+/* When the state it is in has lasted too long, on the loop's clock; 0 = never. */
+int64_t h1_deadline(const struct h1_server *s);
+/* The request's own time is over, or nothing moves. */
+void h1_expire_stream(struct h1_server *s);
 
 /* --- h1_reply.c --- */
 
