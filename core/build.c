@@ -89,10 +89,10 @@ static struct nu_chain *allocate(const struct nu_place *places, unsigned count,
     size_t bytes = round_up(sizeof(struct nu_chain)) + (facts ? round_up(sizeof *facts) : 0);
     for (unsigned i = 0; i < count; i++)
         bytes += round_up(places[i].type->size);
-    struct nu_chain *chain = malloc(bytes);
+    struct nu_chain *chain = malloc(bytes); /* calloc passes by the thread's cache */
     nu_assert(chain != NULL);
-    __asm__("" : "+r"(chain)); /* else it becomes a calloc, which passes by the thread's cache */
-    memset(chain, 0, bytes);
+    *chain = (struct nu_chain){0};
+    memset(chain + 1, 0, bytes - sizeof *chain);
     char *at = (char *)chain + round_up(sizeof *chain);
     if (facts) {
         chain->facts = memcpy(at, facts, sizeof *facts);
