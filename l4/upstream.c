@@ -58,8 +58,10 @@ void nu_upstream_timed_out(const struct nu_upstream *up, struct nu_filter *f)
 void nu_upstream_tell(const struct nu_upstream *up, const struct nu_filter *f,
                       struct nu_chain *owner)
 {
+    if (up->cluster->near_count == 0) /* it has no facts: asking for them would make some */
+        return;
     const struct nu_tls_facts *tls = nu_chain_facts(f->chain)->tls;
-    if (tls && up->cluster->near_count > 0)
+    if (tls)
         nu_chain_facts(owner)->upstream_tls = nu_tls_facts_copy(tls, nu_chain_arena(owner));
 }
 
@@ -71,14 +73,21 @@ void nu_upstream_ready(struct nu_upstream *up, const struct nu_filter *f, struct
         nu_upstream_tell(up, f, owner);
 }
 
-/* The reason that only the handshake knows. */
+/* The reason that only the handshake knows, or NULL. */
+static const char *tls_failure(const struct nu_upstream *up, const struct nu_filter *f)
+{
+    const struct nu_facts_more *more =
+        up->cluster->near_count > 0 ? nu_chain_facts(f->chain)->more : NULL;
+    return more ? more->tls_failure : NULL;
+}
+
 static void tell_failure(const struct nu_upstream *up, const struct nu_filter *f,
                          struct nu_chain *owner)
 {
-    const struct nu_facts_more *more = nu_chain_facts(f->chain)->more;
-    if (up->cluster->near_count > 0 && more && more->tls_failure)
+    const char *failure = tls_failure(up, f);
+    if (failure)
         nu_chain_facts_more(owner)->upstream_tls_failure =
-            nu_arena_strdup(nu_chain_arena(owner), more->tls_failure);
+            nu_arena_strdup(nu_chain_arena(owner), failure);
 }
 
 /* What the owner's log line cannot know: which option or address the kernel did not like, what the
@@ -86,10 +95,9 @@ static void tell_failure(const struct nu_upstream *up, const struct nu_filter *f
 static void tell_details(const struct nu_upstream *up, const struct nu_filter *f,
                          struct nu_chain *owner)
 {
-    const struct nu_facts_more *more = nu_chain_facts(f->chain)->more;
-    const char *details = nu_chain_details(f->chain);
-    if (!*details && up->cluster->near_count && more && more->tls_failure)
-        details = more->tls_failure;
+    const char *details = nu_chain_details(f->chain), *failure = tls_failure(up, f);
+    if (!*details && failure)
+        details = failure;
     if (!*details)
         return;
     const char *kept = nu_arena_strdup(nu_chain_arena(owner), details);

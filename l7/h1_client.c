@@ -472,7 +472,8 @@ static enum nu_h1_client_answer join_new(struct nu_filter *router,
     if (!chain)
         return NU_H1_CLIENT_FULL;
     struct h1_client *c = self_of(nu_chain_end(chain, NU_REV));
-    nu_chain_facts(chain)->listener = nu_chain_facts(chain)->chain = NULL; /* they may go first */
+    if (want->cluster->near_count > 0) /* else it has no facts; these may go first */
+        nu_chain_facts(chain)->listener = nu_chain_facts(chain)->chain = NULL;
     if (want->cluster->found)
         nu_upstream_list_own(&c->up, chain);
     nu_join(router, &c->filter);

@@ -118,7 +118,7 @@ def test_ten_thousand_idle_connections(tight, peer, workers, capsys):
         with capsys.disabled():
             short = "" if count >= WANTED or PARANOID else f" ({WANTED} wanted, more descriptors are not allowed here)"
             print(f"\n  {count} idle connections{short}, workers {nuncio.workers}: {each:.0f} bytes and {spent:.0f} us CPU each")
-        assert SANITIZED or PARANOID or each < 2048
+        assert SANITIZED or PARANOID or each < 1300  # docs/performance.md promises 1.2 KiB, which malloc shares out
         busy = nuncio.cpu_seconds()
         assert not select.select([conns[0]], [], [], 0.5)[0]
         assert nuncio.cpu_seconds() - busy < 0.1 * SLOW, "idle connections cost no time"
