@@ -87,7 +87,8 @@ static void on_trailers(struct h1_server *s, const struct nu_http_head *trail)
  * way. */
 static void on_end(struct h1_server *s)
 {
-    struct nu_result cut = {.how = NU_CANCELLED, .side = NU_SIDE_LOCAL};
+    struct nu_result result = {.how = s->in == IN_DONE ? NU_CLEAN : NU_CANCELLED,
+                               .side = NU_SIDE_LOCAL};
     if (s->in == IN_TUNNEL) {
         h1_tunnel_ended(s);
         return;
@@ -95,7 +96,7 @@ static void on_end(struct h1_server *s)
     if (s->out == OUT_CHUNKED)
         nu_forward_data(&s->filter, NU_REV, nu_h1_last_chunk());
     s->stream->response_ms = h1_now(s);
-    nu_part(&s->joint, s->in == IN_DONE ? (struct nu_result){.how = NU_CLEAN} : cut);
+    nu_part(&s->joint, result);
     s->stream = NULL;
     s->out = OUT_NONE;
     h1_response_over(s);
