@@ -63,6 +63,9 @@ static const struct nu_stat_def defs[NU_CLUSTER_STAT_COUNT] = {
                              "Requests given up before they had a connection."                                                              },
     [NU_CLUSTER_RQ_TIMEOUT] = {"upstream_rq_timeout",                   NU_COUNTER,   NULL,
                              "Requests over their route's timeout."                                                                         },
+    [NU_CLUSTER_RQ_PER_TRY_TIMEOUT] =
+        {"upstream_rq_per_try_timeout",           NU_COUNTER,   NULL,
+                             "Tries that had no response within the retry's per_try_timeout."                                               },
     [NU_CLUSTER_RQ_RX_RESET] = {"upstream_rq_rx_reset",                  NU_COUNTER,   NULL,
                              "Requests that the server cut."                                                                                },
     [NU_CLUSTER_RQ_TX_RESET] = {"upstream_rq_tx_reset",                  NU_COUNTER,   NULL,

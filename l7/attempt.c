@@ -7,10 +7,12 @@
 #include "l7/h1_client.h"
 #include "l7/head_edit.h"
 #include "l7/http.h"
-#include "l7/route/route.h"
+#include "l7/retry.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { TIMER_TRY, TIMER_PAUSE };
 
 static struct router *self_of(struct nu_filter *f)
 {
@@ -104,7 +106,6 @@ static void send_all(struct router *r)
 {
     struct nu_http_head *head = r->stream->request;
     router_set_state(r, ROUTER_SENDING);
-    r->heard = false;
     begin_count(r);
     pass(r, (struct nu_ev){.kind = NU_HEAD, .u.head = &head->head});
     for (unsigned i = 0; i < r->kept_count; i++)
@@ -166,82 +167,25 @@ void attempt_trailers(struct router *r, struct nu_head *trailers)
         pass(r, (struct nu_ev){.kind = NU_TRAIL, .u.head = trailers});
 }
 
-void attempt_end(struct router *r)
-{
-    if (r->state == ROUTER_SENDING || r->state == ROUTER_ANSWERED)
-        pass(r, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
-}
-
 /* --- tries --- */
 
-static unsigned most_tries(const struct nu_route *route)
+static void retries_used_up(struct router *r)
 {
-    int64_t most = route->retry.when ? route->retry.attempts + 1 : NU_TRIES_FREE;
-    return most < NU_TRIES_MOST ? (unsigned)most : NU_TRIES_MOST;
-}
-
-/* RFC 9110 9.2.2: once or twice makes no difference. */
-static bool is_idempotent(const struct nu_http_head *request)
-{
-    switch (request->method_id) {
-    case NU_METHOD_GET:
-    case NU_METHOD_HEAD:
-    case NU_METHOD_OPTIONS:
-    case NU_METHOD_TRACE:
-    case NU_METHOD_PUT:
-    case NU_METHOD_DELETE:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Envoy's words for what came of the last try. */
-static const char *reset_reason(struct nu_result result, bool connected)
-{
-    if (result.cause == NU_CAUSE_UPSTREAM_PROTOCOL)
-        return "protocol error";
-    if (result.cause == NU_CAUSE_OVERFLOW)
-        return "overflow";
-    return connected ? "connection termination" : "connection failure";
-}
-
-static void underscore(char *text)
-{
-    for (; *text; text++)
-        if (*text == ' ')
-            *text = '_';
-}
-
-static enum nu_stream_flag flag_of(struct nu_result result, bool connected)
-{
-    if (result.cause == NU_CAUSE_UPSTREAM_PROTOCOL)
-        return NU_FLAG_SERVER_ERROR;
-    if (result.cause == NU_CAUSE_OVERFLOW)
-        return NU_FLAG_OVERFLOW;
-    return connected ? NU_FLAG_SERVER_GONE : NU_FLAG_CONNECT_FAILED;
+    nu_stream_flag(r->stream, NU_FLAG_RETRIES);
+    count(r, NU_CLUSTER_RQ_RETRY_LIMIT_EXCEEDED, 1);
 }
 
 /* No try is left: 502 for nonsense, 503 for all else, as Envoy answers. */
 static void give_up(struct router *r, struct nu_result result, bool connected)
 {
     struct nu_stream *s = r->stream;
-    const char *reason = reset_reason(result, connected);
     bool nonsense = result.cause == NU_CAUSE_UPSTREAM_PROTOCOL;
-    char *details = nu_arena_printf(s->arena, "upstream_reset_before_response_started{%s}", reason);
-    underscore(details);
-    nu_stream_flag(s, flag_of(result, connected));
-    if (r->tries > 1) {
-        nu_stream_flag(s, NU_FLAG_RETRIES);
-        count(r, NU_CLUSTER_RQ_RETRY_LIMIT_EXCEEDED, 1);
-    }
+    nu_stream_flag(s, nu_try_flag(result, connected));
+    if (r->tries > 1)
+        retries_used_up(r);
     router_set_state(r, ROUTER_OVER);
-    router_reply(r, nonsense ? 502 : 503,
-                 nu_arena_printf(s->arena,
-                                 "upstream connect error or disconnect/reset before headers. reset "
-                                 "reason: %s",
-                                 reason),
-                 details);
+    router_reply(r, nonsense ? 502 : 503, nu_try_body(result, connected, s->arena),
+                 nu_try_details(result, connected, s->arena));
 }
 
 static void no_endpoint(struct router *r)
@@ -275,6 +219,16 @@ static void name_host(struct router *r)
         r->stream->request->authority = nu_text(host, strlen(host));
 }
 
+static void on_try_timeout(struct nu_filter *f);
+
+/* Runs from where the server has all it needs to answer, as the route's own timeout. */
+static void watch_try(struct router *r)
+{
+    int64_t ms = r->stream->route->retry.per_try_timeout_ms;
+    if (ms > 0 && r->ended && !r->tunnel && r->state < ROUTER_ANSWERED)
+        nu_timer_set(&r->filter, TIMER_TRY, ms, on_try_timeout);
+}
+
 static void join(struct router *r)
 {
     struct nu_stream *s = r->stream;
@@ -282,7 +236,7 @@ static void join(struct router *r)
         .cluster = r->pick.cluster,
         .endpoint = r->pick.endpoint,
         .fresh = r->fresh,
-        .careful = !is_idempotent(s->request),
+        .careful = !nu_retry_idempotent(s->request),
         .ready = on_ready,
     };
     struct nu_facts *facts = nu_chain_facts(r->filter.chain);
@@ -290,7 +244,9 @@ static void join(struct router *r)
     facts->attempts++;
     name_host(r);
     r->tries++;
+    r->heard = false;
     r->try_ms = loop_of(r)->now_ms;
+    watch_try(r);
     if (s->route->connect) {
         router_set_state(r, ROUTER_WAITING);
         if (!nu_leg_open(&r->filter, r->pick.cluster, r->pick.endpoint, on_connected))
@@ -308,6 +264,14 @@ static void join(struct router *r)
         overflow(r);
         break;
     }
+}
+
+void attempt_end(struct router *r)
+{
+    if (r->state == ROUTER_WAITING || r->state == ROUTER_SENDING)
+        watch_try(r);
+    if (r->state == ROUTER_SENDING || r->state == ROUTER_ANSWERED)
+        pass(r, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
 }
 
 /* False: there is no endpoint left. */
@@ -369,30 +333,81 @@ void attempt_first(struct router *r)
     if (s->tunnel)
         attempt_deadline(r);
     r->hostless = s->request->authority.len == 0;
-    nu_pick_start(&r->pick, &r->filter, cluster, (uint8_t)most_tries(s->route), on_picked);
+    nu_pick_start(&r->pick, &r->filter, cluster, (uint8_t)nu_retry_most(s->route), on_picked);
     on_picked(&r->filter);
 }
 
 /* Whether it is safe, and worth it, to send the request once more. */
-static bool may_try_again(const struct router *r, bool connected)
+static bool may_try_again(const struct router *r, enum nu_try_end how)
 {
-    const struct nu_stream *s = r->stream;
-    if (r->lost || r->tries >= most_tries(s->route))
+    const struct nu_route *route = r->stream->route;
+    if (r->lost || r->heard || r->tries >= nu_retry_most(route))
         return false;
-    return !connected || (!r->heard && is_idempotent(s->request)) ||
-           (!r->heard && s->route->retry.when & NU_RETRY_RESET);
+    return how == NU_TRY_UNSENT || nu_retry_asked(route, how) ||
+           (how == NU_TRY_RESET && nu_retry_idempotent(r->stream->request));
+}
+
+/* All have had their turn: the search begins anew. */
+static void on_pause_over(struct nu_filter *f)
+{
+    struct router *r = self_of(f);
+    if (r->state != ROUTER_WAITING)
+        return;
+    nu_pick_end(&r->pick);
+    nu_pick_start(&r->pick, f, r->stream->cluster, (uint8_t)nu_retry_most(r->stream->route),
+                  on_picked);
+    on_picked(f);
+}
+
+/* What a route asks for does not depend on how many endpoints there are: one may well answer next
+ * time. A pause keeps that from being a burst. */
+static void try_all_again(struct router *r)
+{
+    router_set_state(r, ROUTER_WAITING);
+    nu_timer_set(&r->filter, TIMER_PAUSE, nu_retry_pause(r->tries, nu_loop_random(loop_of(r))),
+                 on_pause_over);
 }
 
 /* A kept connection that died says nothing about its endpoint: a new one to the same, as another
  * may not be there. Else the next. */
-static bool try_again(struct router *r)
+static bool try_again(struct router *r, enum nu_try_end how)
 {
-    if (r->reused) {
+    if (r->reused && how == NU_TRY_RESET) {
         r->fresh = true;
         join(r);
         return true;
     }
-    return next_endpoint(r);
+    if (next_endpoint(r))
+        return true;
+    if (!nu_retry_asked(r->stream->route, how))
+        return false;
+    try_all_again(r);
+    return true;
+}
+
+/* Another try has begun; else none may, or none can. */
+static bool went_on(struct router *r, enum nu_try_end how)
+{
+    nu_timer_stop(&r->filter, TIMER_TRY);
+    if (!may_try_again(r, how) || !try_again(r, how))
+        return false;
+    count(r, NU_CLUSTER_RQ_RETRY, 1);
+    return true;
+}
+
+static void on_try_timeout(struct nu_filter *f)
+{
+    struct router *r = self_of(f);
+    if (r->state != ROUTER_WAITING && r->state != ROUTER_SENDING)
+        return;
+    count(r, NU_CLUSTER_RQ_PER_TRY_TIMEOUT, 1);
+    attempt_cancel(r, nu_result_of(NU_CAUSE_RESPONSE_TIMEOUT));
+    if (went_on(r, NU_TRY_TIMED_OUT))
+        return;
+    nu_stream_flag(r->stream, NU_FLAG_TIMEOUT);
+    if (r->tries > 1)
+        retries_used_up(r);
+    router_reply(r, 504, "upstream request timeout", "upstream_per_try_timeout");
 }
 
 bool attempt_failed(struct router *r, struct nu_result result)
@@ -405,41 +420,30 @@ bool attempt_failed(struct router *r, struct nu_result result)
     else
         count(r, NU_CLUSTER_RQ_PENDING_FAILURE_EJECT, 1);
     if (r->state == ROUTER_ANSWERED) {
-        nu_stream_flag(r->stream, flag_of(result, true));
+        nu_stream_flag(r->stream, nu_try_flag(result, true));
         r->stream->details = "upstream_reset_after_response_started{connection_termination}";
         return true;
     }
-    if (may_try_again(r, connected)) {
-        count(r, NU_CLUSTER_RQ_RETRY, 1);
-        if (try_again(r))
-            return false;
-    }
-    give_up(r, result, connected);
+    if (!went_on(r, connected ? NU_TRY_RESET : NU_TRY_UNSENT))
+        give_up(r, result, connected);
     return false;
 }
 
-static bool wants_retry(const struct nu_retry *retry, unsigned status)
-{
-    if (status >= 500 && retry->when & NU_RETRY_5XX)
-        return true;
-    if (status >= 502 && status <= 504 && retry->when & NU_RETRY_GATEWAY_ERROR)
-        return true;
-    return status == 409 && retry->when & NU_RETRY_RETRIABLE_4XX;
-}
-
-/* The answer is not good enough, if there is somebody else to ask. */
+/* The answer is not good enough: another is asked, or the same once more. */
 static bool leave_for_next(struct router *r)
 {
-    enum nu_pick_answer answer = nu_pick_next(&r->pick, &r->filter);
-    if (answer == NU_PICK_NONE)
+    struct nu_stream *s = r->stream;
+    if (r->lost || !s->route->retry.when)
         return false;
+    if (r->tries >= nu_retry_most(s->route)) {
+        retries_used_up(r);
+        return false;
+    }
     end_count(r);
     nu_part(&r->joint, (struct nu_result){.how = NU_CANCELLED, .side = NU_SIDE_LOCAL});
     count(r, NU_CLUSTER_RQ_RETRY, 1);
-    if (answer == NU_PICK_FOUND)
-        join(r);
-    else
-        router_set_state(r, ROUTER_WAITING);
+    if (!next_endpoint(r))
+        try_all_again(r);
     return true;
 }
 
@@ -447,10 +451,11 @@ bool attempt_head(struct router *r, struct nu_http_head *head)
 {
     struct nu_stream *s = r->stream;
     count(r, (enum nu_cluster_stat)(NU_CLUSTER_RQ_1XX + head->status / 100 - 1), 1);
-    if (wants_retry(&s->route->retry, head->status) && !r->lost &&
-        r->tries < most_tries(s->route) && leave_for_next(r))
+    nu_timer_stop(&r->filter, TIMER_TRY);
+    bool bad = nu_retry_status(s->route, head->status);
+    if (bad && leave_for_next(r))
         return false;
-    if (r->tries > 1)
+    if (r->tries > 1 && !bad)
         count(r, NU_CLUSTER_RQ_RETRY_SUCCESS, 1);
     router_set_state(r, ROUTER_ANSWERED);
     forget_body(r);
@@ -479,6 +484,8 @@ void attempt_cancel(struct router *r, struct nu_result result)
 {
     if (!r->pick.cluster)
         return;
+    nu_timer_stop(&r->filter, TIMER_TRY);
+    nu_timer_stop(&r->filter, TIMER_PAUSE);
     if (r->state == ROUTER_WAITING)
         count(r, NU_CLUSTER_RQ_CANCELLED, 1);
     else if (r->counted)

@@ -9,8 +9,6 @@
 
 #define NU_REPLAY_MAX  (64 * 1024) /* bytes of a body that are kept; past them there is no retry */
 #define NU_REPLAY_EACH 64          /* that each piece of it counts more: memory is what is capped */
-#define NU_TRIES_FREE  3           /* tries that rule X1 gives to a route that asks for none */
-#define NU_TRIES_MOST  64          /* of one request, whatever the route asks for */
 
 enum router_state {
     ROUTER_NEW,      /* the head has not come */

@@ -3,6 +3,7 @@ import json
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -348,6 +349,19 @@ def test_a_client_that_leaves_in_mid_upload(tight, peer):
     nuncio.wait_stat("http.ingress.downstream_cx_destroy_active_rq", 1)
 
 
+def test_a_client_that_closes_in_mid_upload(tight, peer):
+    """It can have no answer to what it never said whole; the server must not take it for whole."""
+    origin = peer(Origin)
+    nuncio = tight(front(origin))
+    with Client(nuncio) as client:
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        eventually(lambda: origin.conns, 10, "the connection")
+    seen = line(nuncio)
+    assert (seen["status"], seen["flags"], seen["details"]) == (0, "DC", "downstream_remote_disconnect")
+    assert origin.requests == []
+    nuncio.wait_stat("http.ingress.downstream_cx_destroy_active_rq", 1)
+
+
 # --- servers that die
 
 def test_requests_survive_servers_that_close_idle_connections(tight, peer):
@@ -436,14 +450,68 @@ def test_limits_of_the_cluster(tight, peer):
         assert first.response().status == 200
 
 
+def states(*of):
+    left = iter(of)
+    return lambda request: b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % next(left)
+
+
+def retrying(**retry):
+    return [{"cluster": "c", "timeout": "5s", "retry": retry}]
+
+
 def test_retries_by_the_routes_wish(tight, peer):
-    states = iter([503, 503, 200])
-    origin = peer(Origin, lambda r: b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % next(states))
-    retry = {"when": ["5xx"], "attempts": 2}
-    nuncio = tight(front(origin, origin.address.replace("127.0.0.1", "127.0.0.2"), routes=[{"cluster": "c", "retry": retry}]))
+    """A cluster of one endpoint is asked again, too: it may be a name for many."""
+    origin = peer(Origin, states(503, 503, 200))
+    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["5xx"], attempts=2)))
     with Client(nuncio) as client:
-        assert client.get().status in (200, 503)
-    assert len(origin.requests) >= 1
+        assert client.get(method="POST", body=b"abc").status == 200
+    assert [r.body for r in origin.requests] == [b"abc"] * 3
+    nuncio.wait_stat("cluster.c.upstream_rq_retry", 2)
+
+
+def test_retries_are_used_up(tight, peer):
+    origin = peer(Origin, states(503, 502, 500, 200))
+    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["5xx"], attempts=2)))
+    with Client(nuncio) as client:
+        assert client.get().status == 500
+    assert len(origin.requests) == 3
+    assert line(nuncio)["flags"] == "URX"
+    nuncio.wait_stat("cluster.c.upstream_rq_retry_limit_exceeded", 1)
+
+
+def test_a_reset_is_retried_by_wish(tight, peer):
+    answers = iter([None, None, OK])
+    origin = peer(Origin, lambda r: next(answers))
+    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["reset"], attempts=2)))
+    with Client(nuncio) as client:
+        assert client.get(method="POST", body=b"x").status == 200
+    assert len(origin.requests) == 3
+
+
+def test_a_try_has_a_time_of_its_own(tight, peer):
+    """The first is too slow, the second is not."""
+    turns = iter([1, 0])
+
+    def answer(request):
+        time.sleep(next(turns))
+        return OK
+    origin = peer(Origin, answer)
+    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["5xx"], attempts=1, per_try_timeout="200ms")))
+    with Client(nuncio) as client:
+        assert client.get().status == 200
+    assert len(origin.requests) == 2
+    nuncio.wait_stat("cluster.c.upstream_rq_per_try_timeout", 1)
+
+
+def test_every_try_is_too_slow(tight, peer):
+    origin = peer(Stuck)
+    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["5xx"], attempts=1, per_try_timeout="200ms")))
+    with Client(nuncio) as client:
+        answer = client.get()
+        assert (answer.status, answer.body) == (504, b"upstream request timeout")
+    seen = line(nuncio)
+    assert (seen["flags"], seen["details"]) == ("UT,URX", "upstream_per_try_timeout")
+    origin.release()
 
 
 # --- drain
