@@ -364,6 +364,9 @@ static void on_client_end(struct h1_server *s)
     } else if (s->in == IN_DONE || s->in == IN_ASKED || s->broken) {
         s->since_ms = h1_now(s);
         watch(s);
+    } else if (s->in == IN_BODY) {
+        nu_fail(&s->filter, NU_CAUSE_CLIENT_GONE, NU_SIDE_CLIENT, "%s",
+                "closed in the middle of a request's body");
     } else if (is_reading(s) && nu_h1_eof(s->parser, &out) == NU_H1_ERROR) {
         on_error(s, &out);
     } else { /* between requests */

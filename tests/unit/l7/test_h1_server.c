@@ -229,7 +229,7 @@ static void a_client_that_leaves_in_a_body(void **state)
 {
     client_says("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc");
     kit_finish(&kit.client, NU_CAUSE_CLIENT_FIN);
-    assert_begins(client(), "HTTP/1.1 400 ");
+    assert_string_equal(client(), "");
     assert_int_equal(kit.chains, 0);
     assert_int_equal(kit.leg[0].ends, 0); /* cut, not ended */
     assert_int_equal(kit.ended, 1);
