@@ -89,6 +89,25 @@ static inline unsigned ch_strange16(const char *p)
     __m128i hash = _mm_cmpeq_epi8(v, _mm_set1_epi8('#'));
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, del), hash));
 }
+
+/* Bits mark bytes equal to c. */
+static inline unsigned ch_equal16(const char *p, char c)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(c)));
+}
+
+/* Bits mark bytes that are no letter, digit, "-" or ".": nearly all hosts are made of these. */
+static inline unsigned ch_unusual16(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i mark = _mm_sub_epi8(v, _mm_set1_epi8('-')); /* "-", ".", "/", digits */
+    letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8('z' - 'a')), letter);
+    mark = _mm_cmpeq_epi8(_mm_min_epu8(mark, _mm_set1_epi8('9' - '-')), mark);
+    mark = _mm_andnot_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('/')), mark);
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(letter, mark)) ^ 0xffff;
+}
 #endif
 
 /* How many of `len` bytes from the first on are of these classes. */
@@ -122,6 +141,10 @@ static inline size_t ch_text(const char *p, size_t len)
             return i;
         i++;
     }
+    if (i < len && len >= 8) { /* the last 8 bytes: those before i go, zeros come in at the end */
+        uint64_t rest = ch_load8(p + len - 8) >> 8 * (8 - (len - i));
+        i += (size_t)__builtin_ctzll(ch_controls(rest)) / 8;
+    }
     while (i < len && !ch_is_control(p[i]))
         i++;
     return i;
@@ -141,10 +164,33 @@ static inline size_t ch_target(const char *p, size_t len)
     return i + ch_span(p + i, len - i, CH_TARGET);
 }
 
+/* As ch_span for CH_UNRESERVED. */
+static inline size_t ch_unreserved(const char *p, size_t len)
+{
+    size_t i = 0;
+#ifdef __SSE2__
+    for (; len - i >= 16; i += 16) {
+        unsigned found = ch_unusual16(p + i);
+        if (found) {
+            i += (size_t)__builtin_ctz(found);
+            break;
+        }
+    }
+#endif
+    return i + ch_span(p + i, len - i, CH_UNRESERVED);
+}
+
 /* How many of `len` bytes stand before the first `c`. */
 static inline size_t ch_before(const char *p, size_t len, char c)
 {
     size_t i = 0;
+#ifdef __SSE2__
+    for (; len - i >= 16; i += 16) {
+        unsigned found = ch_equal16(p + i, c);
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
+    }
+#endif
     for (uint64_t all = CH_LOW * (uint8_t)c; len - i >= 8; i += 8) {
         uint64_t found = ch_zeros(ch_load8(p + i) ^ all);
         if (found)
@@ -166,11 +212,14 @@ static inline bool ch_same_word(uint64_t w, uint64_t is)
 static inline bool ch_is_name(const char *name, const char *is, size_t len)
 {
     size_t i = 0;
-    if (len < 8) {
+    if (len < 4) {
         while (i < len && ch_same_word((uint8_t)name[i], (uint8_t)is[i]))
             i++;
         return i == len;
     }
+    if (len < 8)
+        return ch_same_word(ch_load4(name), ch_load4(is)) &&
+               ch_same_word(ch_load4(name + len - 4), ch_load4(is + len - 4));
     for (; i + 8 < len; i += 8)
         if (!ch_same_word(ch_load8(name + i), ch_load8(is + i)))
             return false;

@@ -20,8 +20,8 @@ static const uint32_t edges[H1_STATES] = {
     [H1_SIZE] = TO(EXT) | TO(CHUNK) | TO(TRAILERS),
     [H1_EXT] = TO(SIZE_LF),
     [H1_SIZE_LF] = TO(CHUNK) | TO(TRAILERS),
-    [H1_CHUNK] = TO(CHUNK_CR),
-    [H1_CHUNK_CR] = TO(CHUNK_LF) | TO(SIZE),
+    [H1_CHUNK] = TO(CHUNK_CR) | TO(SIZE),
+    [H1_CHUNK_CR] = TO(CHUNK_LF),
     [H1_CHUNK_LF] = TO(SIZE),
     [H1_TRAILERS] = TO(ENDING),
     [H1_ENDING] = TO(REST),
@@ -176,27 +176,19 @@ static enum nu_h1_event head_done(struct nu_h1_parser *p, struct nu_slice *in,
     return NU_H1_HEAD;
 }
 
-/* Lines that lie whole in the input and have nothing wrong. What stops it, step_fields does again
- * in full. */
+/* What has nothing wrong and lies whole in the input; what stops it, step_fields does again in
+ * full. */
 static void read_easy_lines(struct nu_h1_parser *p, struct nu_slice *in)
 {
-    struct nu_http_head *head = p->head;
-    const char *begin = (const char *)in->data, *at = begin;
-    size_t room = p->limits->head_bytes - p->head_bytes, fields = p->limits->fields;
-    const char *end = at + (in->len < room ? in->len : room);
-    while (head->count < fields) {
-        size_t text = ch_text(at, (size_t)(end - at));
-        if (text == 0 || (size_t)(end - at) < text + 2 || at[text] != '\r' ||
-            at[text + 1] != '\n' || h1_field_line(head, nu_text(at, text)) != NU_H1_FINE)
-            break;
-        at += text + 2;
-    }
-    if (at == begin)
+    size_t room = p->limits->head_bytes - p->head_bytes;
+    size_t took = h1_easy_lines(p->head, (const char *)in->data, in->len < room ? in->len : room,
+                                p->limits->fields);
+    if (took == 0)
         return;
     if (!p->run)
         p->run = in->data;
-    p->head_bytes += (uint32_t)(at - begin);
-    h1_skip(in, (size_t)(at - begin));
+    p->head_bytes += (uint32_t)took;
+    h1_skip(in, took);
 }
 
 static enum nu_h1_event step_fields(struct nu_h1_parser *p, struct nu_slice *in,
@@ -245,8 +237,7 @@ static enum nu_h1_error trailer_line(struct nu_h1_parser *p, struct nu_text line
     return nu_hdr_flags(field->id) & NU_HDR_NO_TRAIL ? NU_H1_TRAILER_BARRED : NU_H1_FINE;
 }
 
-static enum nu_h1_event step_trailers(struct nu_h1_parser *p, struct nu_slice *in,
-                                      struct nu_h1_out *out)
+enum nu_h1_event h1_trailers(struct nu_h1_parser *p, struct nu_slice *in, struct nu_h1_out *out)
 {
     for (;;) {
         struct nu_text line;
@@ -268,7 +259,7 @@ static enum nu_h1_event step_length(struct nu_h1_parser *p, struct nu_slice *in,
 {
     if (in->len == 0)
         return NU_H1_MORE;
-    out->data = nu_slice_split(in, in->len < p->left ? in->len : (size_t)p->left);
+    h1_split(in, p->left, &out->data);
     p->left -= out->data.len;
     p->body_bytes += out->data.len;
     if (p->left == 0)
@@ -286,7 +277,7 @@ static enum nu_h1_event step_close(struct nu_h1_parser *p, struct nu_slice *in,
     if (p->body_bytes == cap)
         return h1_fail(p, NU_H1_BODY_LARGE);
     uint64_t room = cap - p->body_bytes;
-    out->data = nu_slice_split(in, in->len < room ? in->len : (size_t)room);
+    h1_split(in, room, &out->data);
     p->body_bytes += out->data.len;
     return NU_H1_DATA;
 }
@@ -297,7 +288,7 @@ static enum nu_h1_event step_tunnel(struct nu_h1_parser *p, struct nu_slice *in,
     (void)p;
     if (in->len == 0)
         return NU_H1_MORE;
-    out->data = nu_slice_split(in, in->len);
+    h1_split(in, in->len, &out->data);
     return NU_H1_DATA;
 }
 
@@ -316,7 +307,7 @@ static h1_step *const steps[H1_STATES] = {
     [H1_START] = step_start,         [H1_FIELDS] = step_fields,   [H1_LENGTH] = step_length,
     [H1_CLOSE] = step_close,         [H1_TUNNEL] = step_tunnel,   [H1_SIZE] = h1_chunk_size,
     [H1_EXT] = h1_chunk_ext,         [H1_CHUNK] = h1_chunk_data,  [H1_CHUNK_CR] = h1_chunk_cr,
-    [H1_SIZE_LF] = h1_chunk_size_lf, [H1_CHUNK_LF] = h1_chunk_lf, [H1_TRAILERS] = step_trailers,
+    [H1_SIZE_LF] = h1_chunk_size_lf, [H1_CHUNK_LF] = h1_chunk_lf, [H1_TRAILERS] = h1_trailers,
     [H1_ENDING] = step_ending,
 };
 

@@ -54,15 +54,16 @@ static enum kind kind_of(char c)
     return ch_is_control(c) ? K_BAD : K_TEXT;
 }
 
-/* The size is known, its line over. */
-static enum nu_h1_event size_done(struct nu_h1_parser *p)
+/* The size is known, its line over; what follows is most often at hand. */
+static inline enum nu_h1_event size_done(struct nu_h1_parser *p, struct nu_slice *in,
+                                         struct nu_h1_out *out)
 {
     uint64_t cap = p->limits->body_bytes;
     p->digits = 0;
     if (cap && p->left > cap - p->body_bytes)
         return h1_fail(p, NU_H1_BODY_LARGE);
     h1_go(p, p->left ? H1_CHUNK : H1_TRAILERS);
-    return H1_AGAIN;
+    return p->left ? h1_chunk_data(p, in, out) : h1_trailers(p, in, out);
 }
 
 /* Both bytes at once, where they are at hand; else the steps for one byte look at them. */
@@ -74,21 +75,35 @@ static bool takes_crlf(struct nu_slice *in)
     return true;
 }
 
+/* False: the digits say more than we count. */
+static bool read_digits(struct nu_h1_parser *p, struct nu_slice *in)
+{
+    const char *begin = (const char *)in->data, *at = begin, *end = begin + in->len;
+    uint64_t left = p->left;
+    unsigned digits = p->digits;
+    bool fine = true;
+    for (; at < end && ch_is(*at, CH_HEX); at++) {
+        fine = ++digits <= NU_H1_CHUNK_DIGITS_MAX && left <= INT64_MAX >> 4;
+        if (!fine)
+            break;
+        left = left << 4 | ch_hex(*at);
+    }
+    p->left = left;
+    p->digits = (uint8_t)digits;
+    h1_skip(in, (size_t)(at - begin));
+    return fine;
+}
+
 enum nu_h1_event h1_chunk_size(struct nu_h1_parser *p, struct nu_slice *in, struct nu_h1_out *out)
 {
-    (void)out;
-    while (in->len > 0 && ch_is((char)*in->data, CH_HEX)) {
-        if (++p->digits > NU_H1_CHUNK_DIGITS_MAX || p->left > INT64_MAX >> 4)
-            return h1_fail(p, NU_H1_CHUNK_RANGE);
-        p->left = p->left << 4 | ch_hex((char)*in->data);
-        h1_skip(in, 1);
-    }
+    if (!read_digits(p, in))
+        return h1_fail(p, NU_H1_CHUNK_RANGE);
     if (in->len == 0)
         return NU_H1_MORE;
     if (p->digits == 0)
         return h1_fail(p, NU_H1_CHUNK_SIZE);
     if (takes_crlf(in))
-        return size_done(p);
+        return size_done(p, in, out);
     p->ext = EXT_NONE;
     p->line_ext = 0;
     h1_go(p, H1_EXT);
@@ -135,23 +150,23 @@ static bool takes(struct nu_slice *in, char c)
 enum nu_h1_event h1_chunk_size_lf(struct nu_h1_parser *p, struct nu_slice *in,
                                   struct nu_h1_out *out)
 {
-    (void)out;
     if (in->len == 0)
         return NU_H1_MORE;
     if (!takes(in, '\n'))
         return h1_fail(p, NU_H1_BARE_CR);
-    return size_done(p);
+    return size_done(p, in, out);
 }
 
+/* The CRLF behind the data goes with its last bytes where it is at hand. */
 enum nu_h1_event h1_chunk_data(struct nu_h1_parser *p, struct nu_slice *in, struct nu_h1_out *out)
 {
     if (in->len == 0)
         return NU_H1_MORE;
-    out->data = nu_slice_split(in, in->len < p->left ? in->len : (size_t)p->left);
+    h1_split(in, p->left, &out->data);
     p->left -= out->data.len;
     p->body_bytes += out->data.len;
     if (p->left == 0)
-        h1_go(p, H1_CHUNK_CR);
+        h1_go(p, takes_crlf(in) ? H1_SIZE : H1_CHUNK_CR);
     return NU_H1_DATA;
 }
 
@@ -160,10 +175,6 @@ enum nu_h1_event h1_chunk_cr(struct nu_h1_parser *p, struct nu_slice *in, struct
     (void)out;
     if (in->len == 0)
         return NU_H1_MORE;
-    if (takes_crlf(in)) {
-        h1_go(p, H1_SIZE);
-        return H1_AGAIN;
-    }
     if (!takes(in, '\r'))
         return h1_fail(p, NU_H1_CHUNK_END);
     h1_go(p, H1_CHUNK_LF);

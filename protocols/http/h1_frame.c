@@ -25,11 +25,11 @@ static enum nu_h1_error bind_fields(struct nu_http_head *head, struct nu_text na
 static enum nu_h1_error read_option(struct nu_http_head *head, struct nu_text option,
                                     struct options *out)
 {
-    if (nu_text_is_fold(option, "keep-alive"))
+    if (h1_is_word(option, "keep-alive"))
         out->keep_alive = true;
-    else if (nu_text_is_fold(option, "close"))
+    else if (h1_is_word(option, "close"))
         out->close = true;
-    else if (nu_text_is_fold(option, "upgrade"))
+    else if (h1_is_word(option, "upgrade"))
         out->upgrade = true;
     else
         return bind_fields(head, option);
@@ -43,8 +43,8 @@ static bool read_common(const struct nu_http_field *field, struct options *out)
         return true;
     if (field->flags & NU_HTTP_FIELD_SHARED)
         return false;
-    out->close = nu_text_is_fold(nu_http_field_value(field), "close");
-    out->keep_alive = !out->close && nu_text_is_fold(nu_http_field_value(field), "keep-alive");
+    out->close = h1_is_word(nu_http_field_value(field), "close");
+    out->keep_alive = !out->close && h1_is_word(nu_http_field_value(field), "keep-alive");
     return out->close || out->keep_alive;
 }
 
@@ -135,7 +135,7 @@ static enum nu_h1_error bad_coding(const struct nu_http_head *head,
     for (; field; field = nu_http_next(head, field)) {
         struct nu_text rest = nu_http_field_value(field), coding;
         while (nu_http_list_next(&rest, &coding)) {
-            last = nu_text_is_fold(coding, "chunked");
+            last = h1_is_word(coding, "chunked");
             *(last ? &chunked : &others) += 1;
         }
     }
@@ -152,7 +152,7 @@ static enum nu_h1_error read_coding(struct nu_http_head *head, bool *chunked)
         return NU_H1_TE_BARRED;
     if (head->has_length)
         return NU_H1_LENGTH_AND_TE;
-    if (nu_http_next(head, field) || !nu_text_is_fold(nu_http_field_value(field), "chunked"))
+    if (nu_http_next(head, field) || !h1_is_word(nu_http_field_value(field), "chunked"))
         return bad_coding(head, field);
     return NU_H1_FINE;
 }
@@ -163,7 +163,7 @@ static void read_expect(struct nu_http_head *head)
     if (head->version == NU_HTTP_1_0)
         return; /* RFC 9110 10.1.1 */
     for (; field; field = nu_http_next(head, field)) {
-        bool is_100 = nu_text_is_fold(nu_http_field_value(field), "100-continue");
+        bool is_100 = h1_is_word(nu_http_field_value(field), "100-continue");
         *(is_100 ? &head->expect_100 : &head->expect_other) = true;
     }
 }
@@ -174,7 +174,7 @@ static void read_te(struct nu_http_head *head)
     for (; field; field = nu_http_next(head, field)) {
         struct nu_text rest = nu_http_field_value(field), coding;
         while (nu_http_list_next(&rest, &coding))
-            head->te_trailers |= nu_text_is_fold(coding, "trailers");
+            head->te_trailers |= h1_is_word(coding, "trailers");
     }
 }
 

@@ -31,7 +31,7 @@ static bool escapes_whole(struct nu_text host)
     return true;
 }
 
-/* "[" IPv6 "]"; no zone, no IPvFuture. The length without the brackets, or 0. */
+/* "[" IPv6 "]"; no zone, no IPvFuture. The length, or 0. */
 static size_t literal(struct nu_text text)
 {
     char ip[INET6_ADDRSTRLEN];
@@ -41,21 +41,27 @@ static size_t literal(struct nu_text text)
         return 0;
     memcpy(ip, text.at + 1, len - 1);
     ip[len - 1] = 0;
-    return inet_pton(AF_INET6, ip, bytes) == 1 ? len - 1 : 0;
+    return inet_pton(AF_INET6, ip, bytes) == 1 ? len + 1 : 0;
+}
+
+/* reg-name: most have only what is unreserved, where no escape need be looked for. The length, or
+ * 0.
+ */
+static size_t reg_name(struct nu_text text)
+{
+    size_t len = text.len ? ch_unreserved(text.at, text.len) : 0; /* nothing may be NULL */
+    if (len == text.len || !ch_is(text.at[len], CH_HOST))
+        return len;
+    len += ch_span(text.at + len, text.len - len, CH_HOST);
+    return escapes_whole(nu_text(text.at, len)) ? len : 0;
 }
 
 bool h1_authority(struct nu_text text, struct h1_authority *out)
 {
-    size_t len = 0;
+    size_t len = text.len && *text.at == '[' ? literal(text) : reg_name(text);
     out->port = PORT_NONE;
-    if (text.len && *text.at == '[') {
-        len = literal(text);
-        len = len ? len + 2 : 0;
-    } else {
-        len = ch_span(text.at, text.len, CH_HOST);
-    }
     out->host = nu_text(text.at, len);
-    if (len == 0 || (*text.at != '[' && !escapes_whole(out->host)))
+    if (len == 0)
         return false;
     if (len == text.len)
         return true;

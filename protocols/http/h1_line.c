@@ -21,8 +21,8 @@ void h1_lines_pin(struct nu_h1_parser *p, const struct nu_slice *in)
 {
     if (!p->run)
         return;
-    struct nu_slice wire = {p->run, (size_t)(in->data - p->run), in->block};
-    p->head->wire = nu_slice_dup(wire);
+    struct nu_slice run = {p->run, (size_t)(in->data - p->run), in->block};
+    h1_split(&run, run.len, &p->head->wire);
 }
 
 void h1_lines_salvage(struct nu_h1_parser *p, const struct nu_slice *in)

@@ -42,6 +42,26 @@ static inline void h1_skip(struct nu_slice *in, size_t len)
     in->len -= len;
 }
 
+/* nu_slice_split, but no slice goes through memory as a whole: what was just written by parts would
+ * be waited for. */
+static inline void h1_split(struct nu_slice *in, uint64_t most, struct nu_slice *out)
+{
+    size_t len = in->len < most ? in->len : (size_t)most;
+    if (in->block)
+        in->block->refs++;
+    out->data = in->data;
+    out->len = len;
+    out->block = in->block;
+    h1_skip(in, len);
+}
+
+/* nu_text_is_fold for a literal. */
+#define h1_is_word(text, word) h1_is_name((text), (word), sizeof(word) - 1)
+static inline bool h1_is_name(struct nu_text text, const char *is, size_t len)
+{
+    return text.len == len && ch_is_name(text.at, is, len);
+}
+
 /* h1_line.c: takes a line of at most `room` bytes with its CRLF. TOOK: `line` is what stands before
  * the CRLF. CUT: all input is used up, kept in the arena, and the line is not whole. LONG: it is
  * longer than room. BAD: the byte behind `line` must not stand there; *error says what it is. But
@@ -56,7 +76,7 @@ static inline enum h1_line h1_take_line(struct nu_h1_parser *p, struct nu_slice 
     size_t len = in->len < room ? in->len : room;
     if (p->seg_used > p->seg_line)
         return h1_take_hard_line(p, in, room, line, error);
-    size_t text = ch_text(at, len);
+    size_t text = len && *at == '\r' ? 0 : ch_text(at, len); /* most are empty lines */
     if (text + 1 >= len || at[text] != '\r' || at[text + 1] != '\n')
         return h1_take_hard_line(p, in, room, line, error);
     if (!p->run)
@@ -79,8 +99,11 @@ enum nu_h1_error h1_start_begins(enum h1_role role, struct nu_text text);
 enum nu_h1_error h1_request_line(struct nu_h1_parser *p, struct nu_text line);
 enum nu_h1_error h1_status_line(struct nu_h1_parser *p, struct nu_text line);
 
-/* h1_field.c */
+/* h1_field.c: one line without its CRLF. */
 enum nu_h1_error h1_field_line(struct nu_http_head *head, struct nu_text line);
+/* Takes lines that lie whole in the `len` bytes and have nothing wrong, as long as the head has
+ * less than `fields`; how many bytes. */
+size_t h1_easy_lines(struct nu_http_head *head, const char *begin, size_t len, unsigned fields);
 
 /* h1_host.c: host [":" port] (RFC 3986 3.2.2). port -1 = none given. */
 struct h1_authority {
@@ -98,5 +121,7 @@ enum nu_h1_error h1_judge_response(struct nu_h1_parser *p, struct nu_http_head *
 typedef enum nu_h1_event h1_step(struct nu_h1_parser *p, struct nu_slice *in,
                                  struct nu_h1_out *out);
 h1_step h1_chunk_size, h1_chunk_ext, h1_chunk_size_lf, h1_chunk_data, h1_chunk_cr, h1_chunk_lf;
+/* h1.c: what follows the last chunk. */
+h1_step h1_trailers;
 
 #endif

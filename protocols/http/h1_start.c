@@ -30,6 +30,10 @@ enum nu_h1_error h1_start_begins(enum h1_role role, struct nu_text text)
 /* "HTTP/" DIGIT "." DIGIT, and those digits ours. */
 static enum nu_h1_error version(struct nu_text text, uint8_t *out)
 {
+    if (text.len == VERSION_BYTES && memcmp(text.at, "HTTP/1.1", VERSION_BYTES) == 0) {
+        *out = NU_HTTP_1_1;
+        return NU_H1_FINE;
+    }
     if (text.len != VERSION_BYTES || memcmp(text.at, "HTTP/", 5) != 0 ||
         !ch_is(text.at[5], CH_DIGIT) || text.at[6] != '.' || !ch_is(text.at[7], CH_DIGIT))
         return NU_H1_VERSION;
@@ -87,14 +91,14 @@ static enum nu_h1_error form(struct nu_http_head *head)
 enum nu_h1_error h1_request_line(struct nu_h1_parser *p, struct nu_text line)
 {
     struct nu_http_head *head = p->head;
-    enum nu_h1_error error = method_begins(line);
+    size_t len = ch_before(line.at, line.len, ' ');
+    head->method_id = (uint8_t)nu_method_find(line.at, len);
+    enum nu_h1_error error = head->method_id ? NU_H1_FINE : method_begins(line);
     if (error)
         return error;
-    size_t len = ch_before(line.at, line.len, ' ');
     if (len == line.len)
         return NU_H1_REQUEST_LINE;
     head->method = nu_text(line.at, len);
-    head->method_id = (uint8_t)nu_method_find(line.at, len);
 
     struct nu_text rest = nu_text(line.at + len + 1, line.len - len - 1);
     len = ch_target(rest.at, rest.len);

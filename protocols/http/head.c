@@ -6,7 +6,9 @@
 #include "protocols/http/chars_priv.h"
 #include "protocols/http/head_priv.h"
 
-#define FIRST_FIELDS 12 /* a program's request, with what we add; a browser's fits twice that */
+/* A program's request, with what we add. More would be better for browsers, but two heads, a stream
+ * and what filters keep just fit the block that a stream's arena lies in. */
+#define FIRST_FIELDS 12
 
 bool nu_text_is(struct nu_text text, const char *is)
 {
@@ -20,9 +22,14 @@ bool nu_text_is_fold(struct nu_text text, const char *is)
 
 struct nu_http_head *nu_http_head_new(struct nu_arena *arena)
 {
-    struct nu_http_head *head = nu_arena_alloc(arena, sizeof *head);
-    head->arena = arena;
-    return head;
+    struct {
+        struct nu_http_head head;
+        struct nu_http_field fields[FIRST_FIELDS];
+    } *it = nu_arena_alloc(arena, sizeof *it);
+    it->head.arena = arena;
+    it->head.fields = it->fields;
+    it->head.cap = FIRST_FIELDS;
+    return &it->head;
 }
 
 struct nu_http_head *nu_http_head_clone(const struct nu_http_head *head, struct nu_arena *arena)
@@ -31,10 +38,8 @@ struct nu_http_head *nu_http_head_clone(const struct nu_http_head *head, struct 
     *clone = *head;
     clone->arena = arena;
     clone->wire = nu_slice_dup(head->wire);
-    if (head->cap) {
-        clone->fields = nu_arena_alloc(arena, head->cap * sizeof *head->fields);
-        memcpy(clone->fields, head->fields, head->count * sizeof *head->fields);
-    }
+    clone->fields = nu_arena_alloc(arena, head->cap * sizeof *head->fields);
+    memcpy(clone->fields, head->fields, head->count * sizeof *head->fields);
     return clone;
 }
 
@@ -116,14 +121,11 @@ const struct nu_http_field *nu_http_each(const struct nu_http_head *head,
 
 bool nu_http_head_grow(struct nu_http_head *head)
 {
-    unsigned cap = head->cap ? head->cap * 2u : FIRST_FIELDS;
     if (head->cap == NU_HTTP_FIELDS_MAX)
         return false;
-    if (cap > NU_HTTP_FIELDS_MAX)
-        cap = NU_HTTP_FIELDS_MAX;
+    unsigned cap = head->cap < NU_HTTP_FIELDS_MAX / 2 ? head->cap * 2u : NU_HTTP_FIELDS_MAX;
     struct nu_http_field *fields = nu_arena_alloc(head->arena, cap * sizeof *fields);
-    if (head->count)
-        memcpy(fields, head->fields, head->count * sizeof *fields);
+    memcpy(fields, head->fields, head->count * sizeof *fields);
     head->fields = fields;
     head->cap = (uint16_t)cap;
     return true;

@@ -88,10 +88,12 @@ const char *nu_method_str(enum nu_method method)
 enum nu_method nu_method_find(const char *name, size_t len)
 {
     for (unsigned m = NU_METHOD_OTHER + 1; m < NU_METHOD_COUNT; m++) {
-        size_t i = 0;
-        while (i < len && i < methods[m].len && name[i] == methods[m].name[i])
+        if (len != methods[m].len || *name != *methods[m].name)
+            continue;
+        size_t i = 1;
+        while (i < len && name[i] == methods[m].name[i])
             i++;
-        if (i == len && i == methods[m].len)
+        if (i == len)
             return m;
     }
     return NU_METHOD_OTHER;

@@ -58,6 +58,7 @@ static void each_scan_stops_at_its_byte(void **state)
                 assert_int_equal(ch_text(p, len), control ? at : len);
                 assert_int_equal(ch_target(p, len), nu_chars[c] & CH_TARGET ? len : at);
                 assert_int_equal(ch_span(p, len, CH_TOKEN), nu_chars[c] & CH_TOKEN ? len : at);
+                assert_int_equal(ch_unreserved(p, len), nu_chars[c] & CH_UNRESERVED ? len : at);
                 assert_int_equal(ch_before(p, len, ':'), c == ':' ? at : len);
             }
         free(p);

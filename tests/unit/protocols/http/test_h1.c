@@ -303,6 +303,31 @@ static void cut_lines_are_looked_through_once(void **state)
                 cost_bound(1)); /* quadratic it would take minutes under a sanitizer */
 }
 
+static size_t cost_of_fields(unsigned fields)
+{
+    char text[512] = "GET / HTTP/1.1\r\nHost: a\r\n";
+    for (unsigned i = 1; i < fields; i++)
+        strcat(text, "X: y\r\n");
+    strcat(text, "\r\n");
+    struct nu_slice in = {(const uint8_t *)text, strlen(text), NULL};
+    struct nu_arena *arena = nu_arena_new(NU_H1_ARENA_BYTES);
+    struct nu_h1_parser p;
+    struct nu_h1_out out;
+    nu_h1_init(&p, &defaults);
+    nu_h1_begin_request(&p, arena);
+    assert_int_equal(nu_h1_read(&p, &in, &out), NU_H1_HEAD);
+    assert_int_equal(out.head->count, fields);
+    size_t bytes = nu_arena_bytes(arena);
+    nu_arena_free(arena);
+    return bytes;
+}
+
+static void a_head_of_12_fields_fits_its_first_chunk(void **state)
+{
+    assert_int_equal(cost_of_fields(12), cost_of_fields(1));
+    assert_true(cost_of_fields(13) > cost_of_fields(12));
+}
+
 static void a_head_in_one_read_is_not_copied(void **state)
 {
     struct nu_block_pool *pool = nu_block_pool_new();
@@ -425,6 +450,7 @@ int main(void)
         cmocka_unit_test(an_end_waits_for_no_byte),
         cmocka_unit_test(dripping_pins_little),
         cmocka_unit_test(cut_lines_are_looked_through_once),
+        cmocka_unit_test(a_head_of_12_fields_fits_its_first_chunk),
         cmocka_unit_test(a_head_in_one_read_is_not_copied),
         cmocka_unit_test(bodies_can_pass_by),
         cmocka_unit_test(tunnels_and_bodies_until_close_pass_by),
