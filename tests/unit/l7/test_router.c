@@ -172,14 +172,25 @@ static void a_route_may_ask_another(void **state)
     assert_string_equal(client(), OK);
 }
 
+/* Every try from leg `at` on is answered so; the next leg. */
+static unsigned each_is_down(unsigned at)
+{
+    for (; at < kit.legs; at++) {
+        assert_string_equal(client(), "");
+        server_says(at, DOWN);
+        nu_loop_advance(&kit.loop, 250); /* an endpoint that has had its turn is given a pause */
+    }
+    return at;
+}
+
 static void the_last_answer_is_the_clients(void **state)
 {
     client_says(ASK("GET /one"));
-    server_says(0, DOWN);
+    unsigned legs = each_is_down(0);
+    assert_true(legs > 1);
     assert_string_equal(client(), DOWN);
     client_says(ASK("GET /try"));
-    server_says(1, DOWN);
-    server_says(2, DOWN);
+    assert_true(each_is_down(legs) > legs + 1);
     assert_string_equal(client(), DOWN);
 }
 
