@@ -67,6 +67,8 @@ struct nu_chain_conf *nu_listener_chain_conf(const struct nu_chain *connection);
  * it can. What the other filters were made of stays pinned. Costs little when nothing has changed.
  */
 bool nu_listener_renew(struct nu_filter *f, const void **conf);
+/* Whether that would change anything: a load and a comparison, for each request. */
+bool nu_listener_is_newest(const struct nu_filter *f);
 
 /* "listener.<name>": enum nu_listener_stat. */
 extern const struct nu_stat_group nu_listener_stats;

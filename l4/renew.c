@@ -38,22 +38,32 @@ static void take(struct listener_conn *conn, struct nu_chain_conf *next, unsigne
     conn->conf = next;
 }
 
+/* What the connection's listener is in the newest config; NULL: that has none by its name. */
+static const struct listener *newest(const struct listener_conn *conn, const struct nu_filter *f)
+{
+    return conn->tally->now[nu_filter_loop(f)->shard];
+}
+
+bool nu_listener_is_newest(const struct nu_filter *f)
+{
+    const struct listener_conn *conn = nu_conn_of(f->chain);
+    const struct listener *now = conn ? newest(conn, f) : NULL;
+    return !conn || (now && now->number == conn->number);
+}
+
 bool nu_listener_renew(struct nu_filter *f, const void **conf)
 {
+    if (nu_listener_is_newest(f))
+        return true;
     struct listener_conn *conn = nu_conn_of(f->chain);
-    if (!conn)
-        return true;
-    unsigned shard = nu_filter_loop(f)->shard;
-    const struct listener *now = conn->tally->now[shard];
-    if (now && now->number == conn->number)
-        return true;
+    const struct listener *now = newest(conn, f);
     struct nu_chain_conf *next =
         now && now->renewing ? nu_strmap_get_str(now->renewing, conn->conf->name) : NULL;
     if (!next || next->shape != conn->conf->shape ||
         next->places[next->place_count - 1].type != f->type)
         return false;
     conn->number = now->number;
-    take(conn, next, shard);
+    take(conn, next, nu_filter_loop(f)->shard);
     *conf = next->places[next->place_count - 1].conf;
     return true;
 }

@@ -11,7 +11,7 @@
 
 #include "core/assert.h"
 #include "core/generation.h"
-#include "core/worker.h"
+#include "l4/cluster_ref.h"
 #include "l4/leg.h"
 #include "l4/pick.h"
 #include "l4/sock.h"
@@ -365,44 +365,11 @@ static enum nu_err make_list(struct tcp_proxy_conf *conf, struct nu_conf *c, str
     return NU_OK;
 }
 
-static void unpin_cluster(void *ctx)
-{
-    struct nu_cluster *cluster = ctx;
-    nu_unpin(&cluster->counted, nu_worker_main()->loop.shard);
-}
-
-static void put_stats(void *ctx)
-{
-    nu_stats_put(ctx);
-}
-
-/* `at` is a cluster's name or a map with one; anything else the schema reports. */
-static bool known_cluster(const struct nu_generation *gen, struct nu_conf *c,
-                          const struct nu_node *at)
-{
-    if (at && at->kind == NU_NODE_MAP)
-        at = nu_node_get(at, "name");
-    if (!at || at->kind != NU_NODE_SCALAR || at->broken || nu_node_is_null(at) ||
-        nu_cluster_find(gen->clusters, at->text))
-        return true;
-    const char *const *names = nu_clusters_names(gen->clusters);
-    nu_conf_error(c, at, "no cluster is named \"%s\"", at->text);
-    nu_conf_guess(c, nu_did_you_mean(at->text, names, nu_clusters_count(gen->clusters)));
-    return false;
-}
-
 static bool known_clusters(const struct nu_generation *gen, struct nu_conf *c,
                            const struct nu_node *node)
 {
-    if (node->kind != NU_NODE_MAP)
-        return known_cluster(gen, c, node);
-    bool known = known_cluster(gen, c, nu_node_get(node, "cluster"));
-    const struct nu_node *list = nu_node_get(node, "clusters");
-    if (!list || list->kind != NU_NODE_LIST)
-        return known_cluster(gen, c, list) && known;
-    for (size_t i = 0; i < list->count; i++)
-        known = known_cluster(gen, c, list->child[i]) && known;
-    return known;
+    return node->kind == NU_NODE_MAP ? nu_clusters_known(gen->clusters, c, node)
+                                     : nu_cluster_known(gen->clusters, c, node);
 }
 
 static void tcp_proxy_check_names(const struct nu_generation *gen, struct nu_conf *c,
@@ -423,14 +390,11 @@ static enum nu_err tcp_proxy_prepare(struct nu_generation *gen, struct nu_conf *
         return err;
     struct weighted *w = conf->clusters.items;
     for (size_t i = 0; i < conf->clusters.count; i++) {
-        w[i].cluster = nu_cluster_find(gen->clusters, w[i].name);
+        w[i].cluster = nu_cluster_hold(gen->clusters, w[i].name, arena);
         conf->weight_sum += w[i].weight;
-        nu_pin(&w[i].cluster->counted, nu_worker_main()->loop.shard);
-        nu_arena_on_free(arena, unpin_cluster, w[i].cluster);
     }
     const char *name = conf->name ? conf->name : w[0].name;
-    conf->stats = nu_stats_get(&nu_tcp_proxy_stats, nu_arena_printf(arena, "tcp.%s", name));
-    nu_arena_on_free(arena, put_stats, conf->stats);
+    conf->stats = nu_stats_hold(&nu_tcp_proxy_stats, nu_arena_printf(arena, "tcp.%s", name), arena);
     return NU_OK;
 }
 

@@ -122,6 +122,8 @@ static void count_active(const struct h1_server *s, int64_t n)
 static void renew(struct h1_server *s)
 {
     const void *conf = s->conf;
+    if (nu_listener_is_newest(&s->filter))
+        return;
     count_active(s, -1); /* the old one may be gone when the new one is here */
     if (nu_listener_renew(&s->filter, &conf))
         s->conf = conf;
@@ -374,12 +376,6 @@ static void on_client_end(struct h1_server *s)
     }
 }
 
-/* The connection broke: the stream hears of it by the part in `close`. */
-static void on_client_cut(struct h1_server *s, struct nu_result result)
-{
-    nu_fail(&s->filter, (enum nu_cause)result.cause, (enum nu_side)result.side, "%s", "");
-}
-
 static void h1_server_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     struct h1_server *s = self_of(f);
@@ -388,7 +384,7 @@ static void h1_server_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
     } else if (ev->kind == NU_END && ev->u.end.how == NU_CLEAN) {
         on_client_end(s);
     } else if (ev->kind == NU_END) {
-        on_client_cut(s, ev->u.end);
+        nu_fail(f, (enum nu_cause)ev->u.end.cause, (enum nu_side)ev->u.end.side, "%s", "");
     } else if (s->in >= IN_LINGER || s->broken) {
         nu_ev_free(ev);
     } else {

@@ -3,8 +3,8 @@
 
 #include "core/generation.h"
 #include "core/list.h"
-#include "core/worker.h"
 #include "l4/access_log.h"
+#include "l4/cluster_ref.h"
 #include "l7/local_reply.h"
 #include "l7/log_ops.h"
 #include "l7/route/route.h"
@@ -205,11 +205,6 @@ const struct nu_schema nu_http_schema = {
 
 /* --- what is prepared --- */
 
-static void put_stats(void *ctx)
-{
-    nu_stats_put(ctx);
-}
-
 static void put_log(void *ctx)
 {
     struct opened *o = ctx;
@@ -263,8 +258,7 @@ enum nu_err nu_http_prepare(struct nu_generation *gen, struct nu_conf *conf, str
         nu_local_replies_parse(conf, arena, nu_node_get(node, "local_replies"), &c->replies);
     if (routes || replies)
         return NU_ERR_CONFIG;
-    c->stats = nu_stats_get(&nu_http_stats, nu_arena_printf(arena, "http.%s", c->name));
-    nu_arena_on_free(arena, put_stats, c->stats);
+    c->stats = nu_stats_hold(&nu_http_stats, nu_arena_printf(arena, "http.%s", c->name), arena);
     make_log(c, arena);
     return NU_OK;
 }

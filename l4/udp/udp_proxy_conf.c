@@ -1,6 +1,6 @@
 /* The config of udp_proxy: its keys, its cluster and its figures. Main thread. */
 #include "core/generation.h"
-#include "core/worker.h"
+#include "l4/cluster_ref.h"
 #include "l4/udp/udp_proxy_priv.h"
 #include "l4/udp/udp_stats.h"
 
@@ -42,17 +42,6 @@ const struct nu_schema nu_udp_proxy_schema = {
     .scalar = "cluster",
 };
 
-static void unpin_cluster(void *ctx)
-{
-    struct nu_cluster *cluster = ctx;
-    nu_unpin(&cluster->counted, nu_worker_main()->loop.shard);
-}
-
-static void put_stats(void *ctx)
-{
-    nu_stats_put(ctx);
-}
-
 static struct nu_cluster *find_cluster(const struct nu_generation *gen, struct nu_conf *c,
                                        const struct nu_node *at)
 {
@@ -60,13 +49,9 @@ static struct nu_cluster *find_cluster(const struct nu_generation *gen, struct n
         at = nu_node_get(at, "cluster");
     if (!at || at->kind != NU_NODE_SCALAR || at->broken || nu_node_is_null(at))
         return NULL; /* reported */
-    struct nu_cluster *cluster = nu_cluster_find(gen->clusters, at->text);
-    if (!cluster) {
-        const char *const *names = nu_clusters_names(gen->clusters);
-        nu_conf_error(c, at, "no cluster is named \"%s\"", at->text);
-        nu_conf_guess(c, nu_did_you_mean(at->text, names, nu_clusters_count(gen->clusters)));
+    if (!nu_cluster_known(gen->clusters, c, at))
         return NULL;
-    }
+    struct nu_cluster *cluster = nu_cluster_find(gen->clusters, at->text);
     const char *what = cluster->near_count                      ? "tls"
                        : cluster->proxy_header != NU_PROXY_NONE ? "proxy_protocol"
                        : cluster->original_dst                  ? "original_dst"
@@ -85,26 +70,18 @@ void nu_udp_proxy_check_names(const struct nu_generation *gen, struct nu_conf *c
     find_cluster(gen, c, node);
 }
 
-static struct nu_stats *stats_of(struct nu_arena *arena, const struct nu_stat_group *group,
-                                 const char *prefix)
-{
-    struct nu_stats *stats = nu_stats_get(group, prefix);
-    nu_arena_on_free(arena, put_stats, stats);
-    return stats;
-}
-
 enum nu_err nu_udp_proxy_prepare(struct nu_generation *gen, struct nu_conf *c,
                                  struct nu_arena *arena, const struct nu_node *node, void *parsed)
 {
     struct udp_proxy_conf *conf = parsed;
-    conf->cluster = find_cluster(gen, c, node);
-    if (!conf->cluster)
+    const struct nu_cluster *found = find_cluster(gen, c, node);
+    if (!found)
         return NU_ERR_CONFIG;
-    nu_pin(&conf->cluster->counted, nu_worker_main()->loop.shard);
-    nu_arena_on_free(arena, unpin_cluster, conf->cluster);
+    conf->cluster = nu_cluster_hold(gen->clusters, found->name, arena);
     const char *name = conf->name ? conf->name : conf->cluster->name;
-    conf->stats = stats_of(arena, &nu_udp_proxy_stats, nu_arena_printf(arena, "udp.%s", name));
-    conf->cluster_stats = stats_of(arena, &nu_udp_cluster_stats,
-                                   nu_arena_printf(arena, "cluster.%s.udp", conf->cluster->name));
+    conf->stats = nu_stats_hold(&nu_udp_proxy_stats, nu_arena_printf(arena, "udp.%s", name), arena);
+    conf->cluster_stats =
+        nu_stats_hold(&nu_udp_cluster_stats,
+                      nu_arena_printf(arena, "cluster.%s.udp", conf->cluster->name), arena);
     return NU_OK;
 }

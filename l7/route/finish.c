@@ -4,8 +4,7 @@
 
 #include "core/generation.h"
 #include "core/table/hash.h"
-#include "core/worker.h"
-#include "l4/cluster.h"
+#include "l4/cluster_ref.h"
 
 #include <string.h>
 
@@ -73,39 +72,6 @@ static enum nu_err fitting_keys(const struct reader *rd, const struct route *r)
 
 /* --- clusters --- */
 
-static bool known(const struct nu_generation *gen, struct nu_conf *conf, const struct nu_node *at)
-{
-    if (at && at->kind == NU_NODE_MAP)
-        at = nu_node_get(at, "name");
-    if (!at || at->kind != NU_NODE_SCALAR || at->broken || nu_node_is_null(at) ||
-        nu_cluster_find(gen->clusters, at->text))
-        return true;
-    const char *const *names = nu_clusters_names(gen->clusters);
-    nu_conf_error(conf, at, "no cluster is named \"%s\"", at->text);
-    nu_conf_guess(conf, nu_did_you_mean(at->text, names, nu_clusters_count(gen->clusters)));
-    return false;
-}
-
-bool route_known_clusters(const struct nu_generation *gen, struct nu_conf *conf,
-                          const struct nu_node *node)
-{
-    if (node->kind != NU_NODE_MAP)
-        return true;
-    bool all = known(gen, conf, nu_node_get(node, "cluster"));
-    const struct nu_node *list = nu_node_get(node, "clusters");
-    if (!list || list->kind != NU_NODE_LIST)
-        return known(gen, conf, list) && all;
-    for (uint32_t i = 0; i < list->count; i++)
-        all = known(gen, conf, list->child[i]) && all;
-    return all;
-}
-
-static void unpin(void *ctx)
-{
-    struct nu_cluster *cluster = ctx;
-    nu_unpin(&cluster->counted, nu_worker_main()->loop.shard);
-}
-
 /* The one `cluster` is a share, too. */
 static enum nu_err pin_clusters(const struct reader *rd, struct route *r)
 {
@@ -123,9 +89,7 @@ static enum nu_err pin_clusters(const struct reader *rd, struct route *r)
         return NU_ERR_CONFIG;
     }
     for (size_t i = 0; i < r->clusters.count; i++) {
-        shares[i].cluster = nu_cluster_find(rd->gen->clusters, shares[i].name);
-        nu_pin(&shares[i].cluster->counted, nu_worker_main()->loop.shard);
-        nu_arena_on_free(rd->arena, unpin, shares[i].cluster);
+        shares[i].cluster = nu_cluster_hold(rd->gen->clusters, shares[i].name, rd->arena);
     }
     r->route.shares = shares;
     r->route.share_count = (unsigned)r->clusters.count;
@@ -202,7 +166,7 @@ enum nu_err route_finish(struct nu_generation *gen, struct nu_conf *conf, struct
     enum nu_err err = one_action(&rd, r);
     if (!err)
         err = fitting_keys(&rd, r);
-    if (!route_known_clusters(gen, conf, node))
+    if (!nu_clusters_known(gen->clusters, conf, node))
         err = NU_ERR_CONFIG;
     if (set_upgrades(&rd, r) || set_prefix(&rd, r, "rewrite", r->rewrite) ||
         set_prefix(&rd, r, "redirect", r->redirect ? &r->redirect->to : NULL))

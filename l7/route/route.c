@@ -4,6 +4,7 @@
 
 #include "core/assert.h"
 #include "core/generation.h"
+#include "l4/cluster_ref.h"
 
 const char *nu_route_kind_str(enum nu_route_kind kind)
 {
@@ -25,7 +26,7 @@ static enum nu_err read_route(struct build *b, const struct nu_node *node, struc
     if (!r->route.name)
         r->route.name = nu_arena_printf(b->arena, "routes[%u]", r->index);
     if (err)
-        route_known_clusters(b->gen, b->conf, node);
+        nu_clusters_known(b->gen->clusters, b->conf, node);
     else
         err = route_finish(b->gen, b->conf, b->arena, node, r);
     if (b->base_good && route_filters_of(&b->filters, b->scratch, r->filters, r))

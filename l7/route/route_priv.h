@@ -64,9 +64,6 @@ struct route_retry {
 /* After the schema: actions, clusters, retry, upgrades. Reports at parts of `node`. */
 enum nu_err route_finish(struct nu_generation *gen, struct nu_conf *conf, struct nu_arena *arena,
                          const struct nu_node *node, struct route *r);
-/* Names of clusters alone, where other mistakes stopped the rest. */
-bool route_known_clusters(const struct nu_generation *gen, struct nu_conf *conf,
-                          const struct nu_node *node);
 /* A path in the config: begins with "/", and what has no place in a target, or is one of `without`,
  * is reported. */
 enum nu_err route_path_text(struct nu_conf *conf, struct nu_arena *arena,
