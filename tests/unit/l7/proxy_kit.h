@@ -9,6 +9,7 @@
 #define NU_TESTS_PROXY_KIT_H
 
 #include "core/assert.h"
+#include "core/build.h"
 #include "core/conf/schema.h"
 #include "core/generation.h"
 #include "core/log.h"
@@ -322,5 +323,29 @@ static inline int64_t kit_stat(enum nu_http_stat stat)
 {
     return nu_stat_read(kit.conf.stats, stat);
 }
+
+/* What the client got since the last look. */
+static inline const char *client(void)
+{
+    return kit_heard(&kit.client);
+}
+
+static inline int kit_setup(void **state)
+{
+    kit_begin(*state);
+    kit_client();
+    return 0;
+}
+
+static inline int kit_teardown(void **state)
+{
+    kit_end();
+    nu_chain_set_expander(NULL);
+    return 0;
+}
+
+/* A test with a client before the config that its file calls CONF. */
+#define KIT_TEST(name)                                                                             \
+    cmocka_unit_test_prestate_setup_teardown(name, kit_setup, kit_teardown, (char *)CONF)
 
 #endif

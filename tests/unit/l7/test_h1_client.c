@@ -15,26 +15,6 @@
 #define GET "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 #define OK  "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok"
 
-static int setup(void **state)
-{
-    kit_begin(CONF);
-    kit_client();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_end();
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
-static const char *client(void)
-{
-    return kit_heard(&kit.client);
-}
-
 static int64_t stat_of(enum nu_cluster_stat stat)
 {
     return nu_stat_read(nu_cluster_at(kit.gen.clusters, 0)->stats, stat);
@@ -78,7 +58,8 @@ static void responses_at_every_cut(void **state)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (size_t cut = 0, len = strlen(rows[i].said); cut < len; cut++) {
-            setup(NULL);
+            kit_begin(CONF);
+            kit_client();
             ask();
             kit_say_bytes(&kit.leg[0], rows[i].said, cut);
             kit_say_bytes(&kit.leg[0], rows[i].said + cut, len - cut);
@@ -87,7 +68,7 @@ static void responses_at_every_cut(void **state)
                 fail_msg("row %zu, cut %zu", i, cut);
             assert_int_equal(kit.ended, rows[i].then == OVER);
             assert_int_equal(kit.client.ends, 0);
-            teardown(NULL);
+            kit_end();
         }
 }
 
@@ -187,13 +168,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(responses_at_every_cut),
-        TEST(a_kept_connection_that_speaks_is_closed),
-        TEST(a_kept_connection_that_ends_is_not_used),
-        TEST(a_connection_serves_so_many_requests),
-        TEST(an_idle_connection_is_closed),
-        TEST(connections_that_do_not_come_about),
-        TEST(a_server_that_answers_early_and_goes),
-        TEST(a_cut_request_never_looks_whole),
+        KIT_TEST(a_kept_connection_that_speaks_is_closed),
+        KIT_TEST(a_kept_connection_that_ends_is_not_used),
+        KIT_TEST(a_connection_serves_so_many_requests),
+        KIT_TEST(an_idle_connection_is_closed),
+        KIT_TEST(connections_that_do_not_come_about),
+        KIT_TEST(a_server_that_answers_early_and_goes),
+        KIT_TEST(a_cut_request_never_looks_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,26 +14,6 @@
     "routes: [{match: {path: /own}, respond: {status: 200, body: hi}}, {cluster: c}]\n"
 #define OK_2 "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok"
 
-static int setup(void **state)
-{
-    kit_begin(CONF);
-    kit_client();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_end();
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
-static const char *client(void)
-{
-    return kit_heard(&kit.client);
-}
-
 static const char *server(unsigned leg)
 {
     return kit_heard(&kit.leg[leg]);
@@ -323,27 +303,27 @@ static void offers_are_not_passed_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_request_and_its_answer),
-        TEST(splits_change_nothing),
-        TEST(trailers_behind_the_answer),
-        TEST(a_short_rest_is_read_for_nothing),
-        TEST(pipelined_requests_wait_for_their_turn),
-        TEST(a_slow_head),
-        TEST(a_client_that_says_nothing),
-        TEST(an_empty_line_begins_nothing),
-        TEST(a_slow_body),
-        TEST(the_routes_timeout),
-        TEST(the_routes_timeout_in_mid_response),
-        TEST(a_client_that_takes_nothing),
-        TEST(a_client_that_leaves_in_a_head),
-        TEST(a_client_that_leaves_in_a_body),
-        TEST(a_client_that_breaks_its_body),
-        TEST(a_client_that_breaks_its_body_after_the_answer_began),
-        TEST(a_half_closed_client_is_answered_in_time),
-        TEST(drain),
-        TEST(an_idle_half_of_a_tunnel),
-        TEST(an_idle_tunnel),
-        TEST(offers_are_not_passed_on),
+        KIT_TEST(a_request_and_its_answer),
+        KIT_TEST(splits_change_nothing),
+        KIT_TEST(trailers_behind_the_answer),
+        KIT_TEST(a_short_rest_is_read_for_nothing),
+        KIT_TEST(pipelined_requests_wait_for_their_turn),
+        KIT_TEST(a_slow_head),
+        KIT_TEST(a_client_that_says_nothing),
+        KIT_TEST(an_empty_line_begins_nothing),
+        KIT_TEST(a_slow_body),
+        KIT_TEST(the_routes_timeout),
+        KIT_TEST(the_routes_timeout_in_mid_response),
+        KIT_TEST(a_client_that_takes_nothing),
+        KIT_TEST(a_client_that_leaves_in_a_head),
+        KIT_TEST(a_client_that_leaves_in_a_body),
+        KIT_TEST(a_client_that_breaks_its_body),
+        KIT_TEST(a_client_that_breaks_its_body_after_the_answer_began),
+        KIT_TEST(a_half_closed_client_is_answered_in_time),
+        KIT_TEST(drain),
+        KIT_TEST(an_idle_half_of_a_tunnel),
+        KIT_TEST(an_idle_tunnel),
+        KIT_TEST(offers_are_not_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

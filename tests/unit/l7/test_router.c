@@ -21,27 +21,6 @@
 #define DOWN     "HTTP/1.1 500 x\r\nDate: x\r\nContent-Length: 2\r\n\r\nno"
 #define ASK(how) how " HTTP/1.1\r\nHost: h\r\n\r\n"
 
-static int setup(void **state)
-{
-    kit_begin(CONF);
-    kit_client();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_end();
-    nu_chain_set_expander(NULL);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
-static const char *client(void)
-{
-    return kit_heard(&kit.client);
-}
-
 static void assert_begins(const char *text, const char *with)
 {
     if (strncmp(text, with, strlen(with)) != 0)
@@ -246,19 +225,19 @@ static void an_early_answer_that_a_filter_holds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_idempotent_is_sent_again),
-        TEST(what_is_not_is_sent_once),
-        TEST(what_found_no_connection_is_sent_elsewhere),
-        TEST(a_kept_connection_that_dies_is_replaced),
-        TEST(who_has_heard_something_is_not_asked_again),
-        TEST(a_body_is_sent_again_as_it_was),
-        TEST(a_body_past_the_cap_is_not_sent_again),
-        TEST(a_waiting_body_holds_the_client),
-        TEST(a_route_may_ask_another),
-        TEST(the_last_answer_is_the_clients),
-        TEST(no_place_for_a_connection),
-        TEST(an_answer_that_a_filter_holds),
-        TEST(an_early_answer_that_a_filter_holds),
+        KIT_TEST(what_is_idempotent_is_sent_again),
+        KIT_TEST(what_is_not_is_sent_once),
+        KIT_TEST(what_found_no_connection_is_sent_elsewhere),
+        KIT_TEST(a_kept_connection_that_dies_is_replaced),
+        KIT_TEST(who_has_heard_something_is_not_asked_again),
+        KIT_TEST(a_body_is_sent_again_as_it_was),
+        KIT_TEST(a_body_past_the_cap_is_not_sent_again),
+        KIT_TEST(a_waiting_body_holds_the_client),
+        KIT_TEST(a_route_may_ask_another),
+        KIT_TEST(the_last_answer_is_the_clients),
+        KIT_TEST(no_place_for_a_connection),
+        KIT_TEST(an_answer_that_a_filter_holds),
+        KIT_TEST(an_early_answer_that_a_filter_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
