@@ -42,6 +42,17 @@ static inline struct made build_from(const char *text, size_t len, struct nu_clu
     return m;
 }
 
+/* The config is refused, in these words among others. */
+static inline void assert_clusters_say(const char *text, const char *words)
+{
+    char *report;
+    struct made m = build_from(text, strlen(text), NULL, &report);
+    if (!strstr(report, words))
+        fail_msg("%s\nsays\n%snot\n%s", text, report, words);
+    free(report);
+    nu_arena_free(m.arena);
+}
+
 static inline struct made commit_from(const char *text, struct made *old)
 {
     struct made m = build_from(text, strlen(text), old ? old->clusters : NULL, NULL);
