@@ -127,4 +127,32 @@ static inline bool dies(void (*fn)(void))
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
+static inline void kit_fail_limit(struct nu_filter *f)
+{
+    nu_fail(f, NU_CAUSE_LIMIT, NU_SIDE_LOCAL, "%s", "");
+}
+
+static inline enum nu_open kit_hold_in_open(struct nu_filter *f)
+{
+    nu_hold(f, NU_FWD);
+    return NU_OPEN;
+}
+
+static inline void kit_refused(struct nu_filter *f)
+{
+    nu_fail(f, NU_CAUSE_REFUSED, NU_SIDE_UPSTREAM, "%s", "");
+}
+
+static inline void kit_part_here(struct nu_filter *f)
+{
+    nu_part(nu_probe_joint_of(f), nu_result_of(NU_CAUSE_LIMIT));
+    assert_null(nu_probe_joint_of(f)->peer);
+    nu_diary_add(&kit->diary, "parted");
+}
+
+static inline void kit_drop_rev(struct nu_filter *f)
+{
+    nu_drop(f, NU_REV);
+}
+
 #endif

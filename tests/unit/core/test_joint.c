@@ -1,4 +1,4 @@
-/* Joints and legs (J, L) and the direct relay (D). The pair of a test is a | b ~ c | d. */
+/* Joints (J), and what of the other rules crosses them. The pair of a test is a | b ~ c | d. */
 #include "tests/unit/core/chain_kit.h"
 
 static struct nu_chain *leg(void)
@@ -53,17 +53,12 @@ static void test_T1_done_crosses_joints(void **state)
     assert_int_equal(kit->loop.chain_count, 0);
 }
 
-static void fail_limit(struct nu_filter *f)
-{
-    nu_fail(f, NU_CAUSE_LIMIT, NU_SIDE_LOCAL, "%s", "");
-}
-
 static void test_T1_failure_before_done(void **state)
 {
     kit->a[3].event = keep_end;
     kit_pair();
     both_end();
-    nu_call(kit->a[3].self, fail_limit);
+    nu_call(kit->a[3].self, kit_fail_limit);
     nu_loop_settle(&kit->loop);
     assert_int_equal(kit->closed, 1);
     assert_int_equal(kit->result.cause, NU_CAUSE_LIMIT);
@@ -88,17 +83,12 @@ static void test_T1_done_before_the_end_crosses(void **state)
     assert_int_equal(kit->loop.chain_count, 0);
 }
 
-static void drop_rev(struct nu_filter *f)
-{
-    nu_drop(f, NU_REV);
-}
-
 /* Both sinks drop, then both ends come: neither chain waits for the other. */
 static void test_T1_both_done_before_the_ends_cross(void **state)
 {
     kit_pair();
     nu_call(kit->a[3].self, drop_fwd);
-    nu_call(kit->a[0].self, drop_rev);
+    nu_call(kit->a[0].self, kit_drop_rev);
     both_end();
     assert_int_equal(kit->closed, 1);
     assert_int_equal(kit->loop.chain_count, 0);
@@ -178,24 +168,11 @@ static void test_J2_hold_crosses(void **state)
     assert_false(nu_blocked(kit->a[1].self, NU_FWD));
 }
 
-static enum nu_open hold_in_open(struct nu_filter *f)
-{
-    nu_hold(f, NU_FWD);
-    return NU_OPEN;
-}
-
 static void test_J2_hold_from_before_the_join(void **state)
 {
-    kit->a[3].open = hold_in_open;
+    kit->a[3].open = kit_hold_in_open;
     kit_pair();
     assert_true(nu_blocked(kit->a[0].self, NU_FWD));
-}
-
-static void part_here(struct nu_filter *f)
-{
-    nu_part(nu_probe_joint_of(f), nu_result_of(NU_CAUSE_LIMIT));
-    assert_null(nu_probe_joint_of(f)->peer);
-    nu_diary_add(&kit->diary, "parted");
 }
 
 /* The partner hears END(result); who parted is no longer held from afar, nor is the partner. */
@@ -205,10 +182,10 @@ static void test_J3_part(void **state)
     nu_outside_hold(kit->a[3].self, NU_FWD, true);
     nu_outside_hold(kit->a[0].self, NU_REV, true);
     nu_diary_read(&kit->diary);
-    nu_call(kit->a[1].self, part_here);
+    nu_call(kit->a[1].self, kit_part_here);
     assert_diary("c>end:cancelled c:go< d:go< parted b:go> a:go>");
     assert_null(nu_probe_joint_of(kit->a[2].self)->peer);
-    nu_call(kit->a[1].self, part_here); /* not joined: nothing */
+    nu_call(kit->a[1].self, kit_part_here); /* not joined: nothing */
     nu_say(kit->a[0].self, NU_FWD, "to nobody");
     assert_diary("parted b>to nobody");
     assert_int_equal(nu_block_pool_lent(kit->loop.blocks), 0);
@@ -223,7 +200,7 @@ static void test_J3_the_chain_parts_what_close_forgot(void **state)
 {
     kit_pair();
     kit->a[2].close = forget_to_part;
-    nu_call(kit->a[3].self, fail_limit);
+    nu_call(kit->a[3].self, kit_fail_limit);
     nu_loop_settle(&kit->loop);
     assert_null(nu_probe_joint_of(kit->a[1].self)->peer);
     assert_diary("c:close b<end:cancelled a<end:cancelled d:close");
@@ -281,7 +258,7 @@ static void test_J3_failure_behind_a_clean_end(void **state)
     kit_pair();
     nu_say_end(kit->a[3].self, NU_REV, NU_CAUSE_UPSTREAM_FIN);
     assert_diary("c<end:clean b<end:clean a<end:clean");
-    nu_call(kit->a[3].self, fail_limit);
+    nu_call(kit->a[3].self, kit_fail_limit);
     nu_loop_settle(&kit->loop);
     assert_diary("c:close d:close closed a:close b:close");
     assert_int_equal(kit->result.cause, NU_CAUSE_LIMIT);
@@ -292,7 +269,7 @@ static void test_J3_failure_behind_a_cut(void **state)
 {
     kit_pair();
     nu_say_end(kit->a[3].self, NU_REV, NU_CAUSE_UPSTREAM_RST);
-    nu_call(kit->a[3].self, fail_limit);
+    nu_call(kit->a[3].self, kit_fail_limit);
     nu_loop_settle(&kit->loop);
     assert_non_null(kit->chain);
     assert_false(nu_chain_ended(kit->chain));
@@ -330,7 +307,7 @@ static void test_J3_inject(void **state)
     assert_true(dies(inject_again));
     nu_call(kit->a[2].self, inject_end);
     assert_diary("b<end:reset a<end:reset");
-    nu_call(kit->a[2].self, part_here);
+    nu_call(kit->a[2].self, kit_part_here);
     assert_diary("parted");
 }
 
@@ -343,101 +320,6 @@ static void test_J4_each_partner_hears_of_the_end(void **state)
     nu_loop_settle(&kit->loop);
     assert_diary("c:close b<end:cancelled a<end:cancelled d:close");
     assert_int_equal(nu_chain_result(kit->chain).cause, NU_CAUSE_DRAIN);
-}
-
-static struct nu_chain *next_leg;
-static unsigned tries;
-
-/* b as the owner of a leg: keeps what comes until one is joined, tries another when it fails. */
-static void open_leg(struct nu_filter *owner)
-{
-    const struct nu_place places[] = {
-        {&nu_probe_joint, &kit->a[4 + 2 * (tries % 2)]},
-        {&nu_probe_right, &kit->a[5 + 2 * (tries % 2)]}
-    };
-    tries++;
-    next_leg = nu_chain_new(&kit->loop, places, 2, NULL, NULL, NULL);
-    nu_join(owner, nu_chain_end(next_leg, NU_REV));
-}
-
-static void own_leg(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
-{
-    if (dir == NU_REV && ev->kind == NU_END && ev->u.end.cause == NU_CAUSE_REFUSED)
-        open_leg(f);
-    else
-        nu_forward(f, dir, ev);
-}
-
-static void refused(struct nu_filter *f)
-{
-    nu_fail(f, NU_CAUSE_REFUSED, NU_SIDE_UPSTREAM, "%s", "");
-}
-
-static void connected(struct nu_filter *f)
-{
-    nu_release(f, NU_FWD);
-}
-
-static void session_with_legs(void)
-{
-    const struct nu_place places[] = {
-        {&nu_probe_left,  &kit->a[0]},
-        {&nu_probe_joint, &kit->a[1]}
-    };
-    tries = 0;
-    kit->a[1].event = own_leg;
-    kit->a[1].open = hold_in_open;
-    kit->a[1].start = open_leg;
-    kit->a[5].open = kit->a[7].open = hold_in_open;
-    kit_places(places, 2);
-    nu_diary_read(&kit->diary);
-}
-
-/* A failed leg is reaped alone; the next one gets every byte, and a new END can come from it. */
-static void test_L1_next_leg_after_failure(void **state)
-{
-    session_with_legs();
-    nu_say(kit->a[0].self, NU_FWD, "hello");
-    nu_call(kit->a[5].self, refused);
-    nu_loop_settle(&kit->loop);
-    assert_diary("e:close b<end:cancelled g:open h:open g:start h:start g:stop> f:close");
-    assert_int_equal(tries, 2);
-    assert_int_equal(kit->loop.chain_count, 2);
-    nu_call(kit->a[7].self, connected);
-    nu_outside_hold(kit->a[1].self, NU_FWD, false);
-    assert_diary("g:go> b:go> b>hello g>hello h>hello a:go>");
-    nu_say(kit->a[7].self, NU_REV, "welcome");
-    nu_say_end(kit->a[7].self, NU_REV, NU_CAUSE_UPSTREAM_FIN);
-    assert_diary("g<welcome b<welcome a<welcome g<end:clean b<end:clean a<end:clean");
-    nu_say_end(kit->a[0].self, NU_FWD, NU_CAUSE_CLIENT_FIN);
-    nu_loop_settle(&kit->loop);
-    assert_int_equal(kit->closed, 1);
-    assert_int_equal(kit->result.how, NU_CLEAN);
-}
-
-/* The session goes first: its leg hears of it and ends. */
-static void test_L1_session_fails_first(void **state)
-{
-    session_with_legs();
-    nu_call(kit->a[0].self, fail_limit);
-    nu_loop_settle(&kit->loop);
-    assert_diary("closed a:close b:close e>end:cancelled");
-    assert_int_equal(kit->loop.chain_count, 1);
-    nu_call(kit->a[5].self, connected);
-    assert_diary("f>end:cancelled e:go>");
-}
-
-static void join_after_end(void)
-{
-    nu_say_end(kit->a[1].self, NU_REV, NU_CAUSE_UPSTREAM_FIN);
-    nu_call(kit->a[1].self, part_here);
-    nu_call(kit->a[1].self, open_leg);
-}
-
-static void test_L1_no_leg_after_end(void **state)
-{
-    session_with_legs();
-    assert_true(dies(join_after_end));
 }
 
 static void finish_exchange(struct nu_filter *f)
@@ -473,31 +355,6 @@ static void test_J1_not_behind_an_end_that_went_on(void **state)
     assert_true(dies(tie));
 }
 
-static enum nu_open join_in_open(struct nu_filter *f)
-{
-    nu_join(f, kit->a[2].self);
-    nu_say(kit->a[3].self, NU_REV, "banner");
-    return NU_OPEN;
-}
-
-/* What a leg says while the owner's chain is still being built waits for it. */
-static void test_L1_leg_speaks_while_the_owner_opens(void **state)
-{
-    const struct nu_place right[] = {
-        {&nu_probe_joint, &kit->a[2]},
-        {&nu_probe_right, &kit->a[3]}
-    };
-    const struct nu_place left[] = {
-        {&nu_probe_left,  &kit->a[0]},
-        {&nu_probe_joint, &kit->a[1]}
-    };
-    nu_chain_new(&kit->loop, right, 2, NULL, NULL, NULL);
-    nu_diary_read(&kit->diary);
-    kit->a[1].open = join_in_open;
-    kit_places(left, 2);
-    assert_diary("a:open b:open c<banner a:start b:start b<banner a<banner");
-}
-
 static void fail_then_forward(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     nu_fail(f, NU_CAUSE_FILTER, NU_SIDE_LOCAL, "%s", "");
@@ -521,7 +378,7 @@ static void test_T6_drop_at_a_joint(void **state)
     nu_outside_hold(kit->a[0].self, NU_REV, true);
     nu_say(kit->a[3].self, NU_REV, "x");
     nu_diary_read(&kit->diary);
-    nu_call(kit->a[1].self, drop_rev);
+    nu_call(kit->a[1].self, kit_drop_rev);
     assert_diary("c:go< d:go<");
     nu_say(kit->a[3].self, NU_REV, "y");
     assert_diary("c<y");
@@ -532,7 +389,7 @@ static void test_T6_drop_at_a_joint(void **state)
 static void test_T6_drop_into_a_joint(void **state)
 {
     kit_pair();
-    nu_call(kit->a[2].self, drop_rev);
+    nu_call(kit->a[2].self, kit_drop_rev);
     assert_diary("b<end:cancelled a<end:cancelled");
     nu_say(kit->a[3].self, NU_REV, "x");
     assert_diary("");
@@ -543,100 +400,11 @@ static void test_T5_failure_crosses_as_end(void **state)
     kit_pair();
     nu_outside_hold(kit->a[0].self, NU_REV, true);
     nu_say(kit->a[3].self, NU_REV, "answer");
-    nu_call(kit->a[3].self, refused);
+    nu_call(kit->a[3].self, kit_refused);
     nu_loop_settle(&kit->loop);
     nu_diary_read(&kit->diary);
     nu_outside_hold(kit->a[0].self, NU_REV, false);
     assert_diary("a<answer a<end:cancelled b:go<"); /* behind what came before it */
-}
-
-static struct nu_filter_type plain_left, plain_right;
-
-static void sockets(bool joined, const struct nu_filter_type *between)
-{
-    plain_left = nu_probe_left;
-    plain_right = nu_probe_right;
-    plain_left.flags |= NU_F_SOCKET;
-    plain_right.flags |= NU_F_SOCKET;
-    static struct nu_filter_type tie;
-    tie = nu_probe_joint;
-    tie.sees[NU_FWD] = tie.sees[NU_REV] = NU_SEES(NU_END);
-    const struct nu_place whole[] = {
-        {&plain_left,  &kit->a[0]},
-        {between,      &kit->a[4]},
-        {&plain_right, &kit->a[3]}
-    };
-    const struct nu_place left[] = {
-        {&plain_left, &kit->a[0]},
-        {between,     &kit->a[4]},
-        {&tie,        &kit->a[1]}
-    };
-    const struct nu_place right[] = {
-        {&tie,         &kit->a[2]},
-        {&plain_right, &kit->a[3]}
-    };
-    kit_places(joined ? left : whole, 3);
-    if (!joined)
-        return;
-    assert_null(nu_direct(kit->a[0].self, NU_FWD));
-    nu_chain_new(&kit->loop, right, 2, NULL, NULL, NULL);
-    nu_join(kit->a[1].self, kit->a[2].self);
-}
-
-static void ask_direct(struct nu_filter *f)
-{
-    assert_null(nu_direct(kit->a[0].self, NU_FWD)); /* f is on the stack, in between */
-}
-
-static void watch_nothing(struct nu_chain *chain, struct nu_filter *from, enum nu_dir dir,
-                          const struct nu_ev *ev, void *ctx)
-{
-}
-
-/* Through one chain and through two: whatever stands in the way ends it, per direction. */
-static void test_D1_direct(void **state)
-{
-    for (int joined = 0; joined < 2; joined++) {
-        sockets(joined, &nu_deaf);
-        struct nu_filter *a = kit->a[0].self, *d = kit->a[3].self;
-        struct nu_filter *last = joined ? kit->a[2].self : a;
-        assert_ptr_equal(nu_direct(a, NU_FWD), d);
-        assert_ptr_equal(nu_direct(d, NU_REV), a);
-        nu_outside_hold(d, NU_FWD, true);
-        assert_null(nu_direct(a, NU_FWD));
-        assert_ptr_equal(nu_direct(d, NU_REV), a);
-        nu_say(a, NU_FWD, "queued");
-        nu_outside_hold(d, NU_FWD, false);
-        assert_ptr_equal(nu_direct(a, NU_FWD), d);
-        nu_watch(d->chain, watch_nothing, NULL);
-        assert_null(nu_direct(a, NU_FWD));
-        assert_null(nu_direct(d, NU_REV));
-        nu_watch(d->chain, NULL, NULL);
-        nu_call(last->next[NU_FWD], ask_direct);
-        nu_chain_abort(d->chain, NU_CAUSE_DRAIN);
-        assert_null(nu_direct(a, NU_FWD));
-        kit_teardown(NULL);
-        kit_setup(state);
-    }
-}
-
-static void end_early(struct nu_filter *f)
-{
-    nu_forward_end(f, NU_FWD, nu_result_of(NU_CAUSE_LIMIT));
-}
-
-static void test_D1_not_past_who_sees_or_ended(void **state)
-{
-    sockets(true, &nu_check);
-    assert_null(nu_direct(kit->a[0].self, NU_FWD));
-    assert_null(nu_direct(kit->a[3].self, NU_REV));
-    kit_teardown(NULL);
-    kit_setup(state);
-    sockets(true, &nu_deaf);
-    nu_call(kit->a[1].self, end_early);
-    assert_null(nu_direct(kit->a[0].self, NU_FWD));
-    nu_call(kit->a[2].self, drop_rev);
-    assert_null(nu_direct(kit->a[3].self, NU_REV));
 }
 
 int main(void)
@@ -663,17 +431,11 @@ int main(void)
         KIT_TEST(test_J3_finished_behind_a_clean_end),
         KIT_TEST(test_J3_inject),
         KIT_TEST(test_J4_each_partner_hears_of_the_end),
-        KIT_TEST(test_L1_next_leg_after_failure),
-        KIT_TEST(test_L1_session_fails_first),
-        KIT_TEST(test_L1_no_leg_after_end),
         KIT_TEST(test_J1_a_pair_is_tied_again),
         KIT_TEST(test_J1_not_behind_an_end_that_went_on),
-        KIT_TEST(test_L1_leg_speaks_while_the_owner_opens),
         KIT_TEST(test_T5_failure_crosses_as_end),
         KIT_TEST(test_T6_drop_at_a_joint),
         KIT_TEST(test_T6_drop_into_a_joint),
-        KIT_TEST(test_D1_direct),
-        KIT_TEST(test_D1_not_past_who_sees_or_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
