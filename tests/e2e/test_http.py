@@ -1,24 +1,14 @@
 """The http filter end to end: connections, framing, limits of time and size, as clients and servers see them."""
-import json
-import signal
-import socket
 import threading
 
 import pytest
 
 from lib import clients, logs
-from lib.config import config
-from lib.http import OK, Client, Origin, Stuck, front, http
-from lib.peers import Blackhole, Echo, Script, SlowReader
+from lib.http import OK, Client, Origin, Stuck, front, http, last_request
+from lib.peers import SlowReader
 from lib.poll import eventually
-from lib.ports import RefusingPort
 from lib.process import command
 from lib.scale import MIB, PARANOID, scale
-
-
-def line(nuncio, least=1):
-    """The newest JSON line of a request."""
-    return [json.loads(row) for row in nuncio.file_lines("http.json", least)][-1]
 
 
 # --- connections
@@ -195,7 +185,7 @@ def test_a_response_cut_short_is_seen_to_be_cut(tight, peer):
             client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
             got = client.until(b"\r\n\r\n")
             assert b"200" in got and clients.how_it_ends(client.sock) == "rst"
-        seen = line(nuncio, number)
+        seen = last_request(nuncio, number)
         assert (seen["status"], seen["flags"]) == (200, "UC")
     nuncio.wait_stat("cluster.c.upstream_cx_destroy_with_active_rq", 2)
 
@@ -248,7 +238,7 @@ def test_refused(tight, peer, text, status, details):
     nuncio = tight(front(origin, max_body_bytes=1000))
     with Client(nuncio) as client:
         assert client.ask(text).status == status
-    seen = line(nuncio)
+    seen = last_request(nuncio)
     assert (seen["status"], seen["details"]) == (status, details)
     assert not origin.requests and not origin.conns
     counted = "downstream_rq_too_large" if status == 413 else "downstream_cx_protocol_error"
@@ -265,7 +255,7 @@ def test_a_servers_nonsense_is_a_bad_gateway(tight, peer, answer, flag):
     with Client(nuncio) as client:
         assert client.get().status == 502
         assert client.get().status == 502
-    assert line(nuncio, 2)["flags"] == flag
+    assert last_request(nuncio, 2)["flags"] == flag
     nuncio.wait_stat("cluster.c.upstream_cx_protocol_error", 2)
 
 
@@ -276,7 +266,7 @@ def test_slow_heads_are_cut(tight):
     with Client(nuncio) as client:
         client.send("GET / HT")
         assert client.response().status == 408
-    assert line(nuncio)["details"] == "request_header_timeout"
+    assert last_request(nuncio)["details"] == "request_header_timeout"
     nuncio.wait_stat("http.ingress.downstream_rq_header_timeout", 1)
 
 
@@ -287,7 +277,7 @@ def test_slow_bodies_are_cut(tight, peer):
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
         answer = client.response()
         assert (answer.status, answer.get("connection")) == (408, "close")
-    assert line(nuncio)["details"] == "request_overall_timeout"
+    assert last_request(nuncio)["details"] == "request_overall_timeout"
     nuncio.wait_stat("http.ingress.downstream_rq_timeout", 1)
 
 
@@ -298,7 +288,7 @@ def test_streams_on_which_nothing_moves(tight, peer, sent, status):
     with Client(nuncio) as client:
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n" + sent)
         assert client.response().status == status
-    seen = line(nuncio)
+    seen = last_request(nuncio)
     assert (seen["details"], seen["flags"]) == ("stream_idle_timeout", "SI")
     nuncio.wait_stat("http.ingress.downstream_rq_idle_timeout", 1)
     origin.release()
@@ -310,7 +300,7 @@ def test_the_routes_timeout(tight, peer):
     with Client(nuncio) as client:
         answer = client.get()
         assert (answer.status, answer.body) == (504, b"upstream request timeout")
-    seen = line(nuncio)
+    seen = last_request(nuncio)
     assert (seen["details"], seen["flags"]) == ("response_timeout", "UT")
     nuncio.wait_stat("cluster.c.upstream_rq_timeout", 1)
 
@@ -329,7 +319,7 @@ def test_a_client_that_left(tight, peer):
     with Client(nuncio) as client:
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         eventually(lambda: origin.requests, 10, "the request")
-    seen = line(nuncio)
+    seen = last_request(nuncio)
     assert (seen["status"], seen["flags"], seen["details"]) == (
         0, "DC", "downstream_remote_disconnect")
     origin.release()
@@ -343,7 +333,7 @@ def test_a_client_that_leaves_in_mid_upload(tight, peer):
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
     eventually(lambda: origin.conns, 10, "the connection")
     clients.reset(client.sock)
-    assert line(nuncio)["flags"] == "DC"
+    assert last_request(nuncio)["flags"] == "DC"
     assert logs.last(nuncio)["cause"] == "client_reset"
     nuncio.wait_stat("http.ingress.downstream_cx_destroy_active_rq", 1)
 
@@ -355,305 +345,7 @@ def test_a_client_that_closes_in_mid_upload(tight, peer):
     with Client(nuncio) as client:
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
         eventually(lambda: origin.conns, 10, "the connection")
-    seen = line(nuncio)
+    seen = last_request(nuncio)
     assert (seen["status"], seen["flags"], seen["details"]) == (0, "DC", "downstream_remote_disconnect")
     assert origin.requests == []
     nuncio.wait_stat("http.ingress.downstream_cx_destroy_active_rq", 1)
-
-
-# --- servers that die
-
-def test_requests_survive_servers_that_close_idle_connections(tight, peer):
-    """It answers once and closes without a word: the proxy may find out too late, the client never."""
-    def answer(request):
-        request.conn.sendall(OK)
-        return None
-    nuncio = tight(front(peer(Origin, answer)))
-    with Client(nuncio) as client:
-        for _ in range(200):
-            assert client.get().status == 200
-
-
-def test_what_must_not_be_sent_twice_is_not(tight, peer):
-    """A POST that the server took and then died on."""
-    origin = peer(Origin, lambda r: None if "POST" in r.start else OK)
-    nuncio = tight(front(origin, to={"pool": {"idle_timeout": "300ms"}}))
-    with Client(nuncio) as client:
-        assert client.get().status == 200
-        assert client.get(method="POST", body=b"x").status == 503
-        assert sum("POST" in r.start for r in origin.requests) == 1
-        assert client.get().status == 200
-    assert [json.loads(row)["flags"] for row in nuncio.file_lines("http.json", 3)] == [None, "UC", None]
-
-
-def test_the_next_endpoint_is_tried(tight, peer, refusing_port):
-    origin = peer(Origin)
-    nuncio = tight(front(refusing_port, origin, to={"pool": {"max_idle": 0}}))
-    with Client(nuncio) as client:
-        for _ in range(6):
-            assert client.get(method="POST", body=b"x").status == 200
-    assert len(origin.requests) == 6
-    nuncio.wait_stat("cluster.c.upstream_rq_retry_success", lambda n: n > 0)
-    nuncio.wait_stat("cluster.c.upstream_rq_pending_failure_eject", lambda n: n > 0)
-
-
-def test_no_server(tight, refusing_port):
-    nuncio = tight(front(refusing_port))
-    with Client(nuncio) as client:
-        answer = client.get()
-        assert answer.status == 503 and b"connection failure" in answer.body
-    assert line(nuncio)["flags"] == "UF"
-
-
-def test_the_last_try_fails_too(tight, closing):
-    first, second = closing(RefusingPort()), closing(RefusingPort())
-    nuncio = tight(front(first, second))
-    with Client(nuncio) as client:
-        assert client.get().status == 503
-    assert line(nuncio)["flags"] == "UF,URX"
-    nuncio.wait_stat("cluster.c.upstream_rq_retry_limit_exceeded", 1)
-
-
-def test_a_client_that_leaves_before_there_is_a_connection(tight, peer):
-    nuncio = tight(front(peer(Blackhole)))
-    with Client(nuncio) as client:
-        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        nuncio.wait_stat("cluster.c.upstream_rq_pending_active", 1)
-        clients.reset(client.sock)
-        nuncio.wait_stat("cluster.c.upstream_rq_cancelled", 1)
-        assert nuncio.stats()["cluster.c.upstream_rq_pending_active"] == 0
-
-
-def test_what_is_in_progress_is_counted(tight, peer):
-    origin = peer(Stuck)
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}))
-    gauges = ["http.ingress.downstream_cx_active", "http.ingress.downstream_cx_http1_active", "http.ingress.downstream_rq_active",
-              "cluster.c.upstream_rq_active", "cluster.c.upstream_cx_active"]
-    with Client(nuncio) as client:
-        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: [nuncio.stats()[gauge] for gauge in gauges] == [1] * 5, 10, "all at one")
-        origin.release()
-        assert client.response().status == 200
-    eventually(lambda: [nuncio.stats()[gauge] for gauge in gauges] == [0] * 5, 10, "all at zero")
-
-
-def test_limits_of_the_cluster(tight, peer):
-    origin = peer(Stuck)
-    nuncio = tight(front(origin, to={"limits": {"connections": 1}, "pool": {"max_idle": 0}}))
-    with Client(nuncio) as first, Client(nuncio) as second:
-        first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: origin.requests, 10, "the request")
-        assert second.get().status == 503
-        assert line(nuncio)["flags"] == "UO"
-        origin.release()
-        assert first.response().status == 200
-
-
-def states(*of):
-    left = iter(of)
-    return lambda request: b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % next(left)
-
-
-def retrying(**retry):
-    return [{"cluster": "c", "timeout": "5s", "retry": retry}]
-
-
-def test_retries_by_the_routes_wish(tight, peer):
-    """A cluster of one endpoint is asked again, too: it may be a name for many."""
-    origin = peer(Origin, states(503, 503, 200))
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["5xx"], attempts=2)))
-    with Client(nuncio) as client:
-        assert client.get(method="POST", body=b"abc").status == 200
-    assert [r.body for r in origin.requests] == [b"abc"] * 3
-    nuncio.wait_stat("cluster.c.upstream_rq_retry", 2)
-
-
-def test_retries_are_used_up(tight, peer):
-    origin = peer(Origin, states(503, 502, 500, 200))
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["5xx"], attempts=2)))
-    with Client(nuncio) as client:
-        assert client.get().status == 500
-    assert len(origin.requests) == 3
-    assert line(nuncio)["flags"] == "URX"
-    nuncio.wait_stat("cluster.c.upstream_rq_retry_limit_exceeded", 1)
-
-
-def test_a_reset_is_retried_by_wish(tight, peer):
-    answers = iter([None, None, OK])
-    origin = peer(Origin, lambda r: next(answers))
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["reset"], attempts=2)))
-    with Client(nuncio) as client:
-        assert client.get(method="POST", body=b"x").status == 200
-    assert len(origin.requests) == 3
-
-
-def test_a_try_has_a_time_of_its_own(tight, peer):
-    """The first is too slow, the second is not."""
-    origin = peer(Origin, lambda r: OK if len(origin.requests) > 1 else clients.how_it_ends(r.conn) and None)
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["5xx"], attempts=1, per_try_timeout="200ms")))
-    with Client(nuncio) as client:
-        assert client.get().status == 200
-    assert len(origin.requests) == 2
-    nuncio.wait_stat("cluster.c.upstream_rq_per_try_timeout", 1)
-
-
-def test_every_try_is_too_slow(tight, peer):
-    origin = peer(Stuck)
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["5xx"], attempts=1, per_try_timeout="200ms")))
-    with Client(nuncio) as client:
-        answer = client.get()
-        assert (answer.status, answer.body) == (504, b"upstream request timeout")
-    seen = line(nuncio)
-    assert (seen["flags"], seen["details"]) == ("UT,URX", "upstream_per_try_timeout")
-    origin.release()
-
-
-# --- drain
-
-def test_drain_lets_requests_finish(tight, peer):
-    origin = peer(Stuck)
-    nuncio = tight(front(origin))
-    with Client(nuncio) as idle, Client(nuncio) as busy:
-        busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: origin.requests, 10, "the request")
-        nuncio.signal(signal.SIGTERM)
-        assert idle.rest() == b""
-        nuncio.wait_stat("http.ingress.downstream_cx_drain_close", 2)
-        origin.release()
-        answer = busy.response()
-        assert (answer.status, answer.get("connection")) == (200, "close")
-        assert busy.rest() == b""
-    assert nuncio.wait(10) == 0
-
-
-# --- tunnels
-
-HANDSHAKE = ("GET /chat HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
-
-
-def switching(conn):
-    """Grants the upgrade with bytes right behind it, then echoes and closes half for half."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += conn.recv(4096)
-    rest = head.partition(b"\r\n\r\n")[2]
-    conn.sendall(ACCEPTED + b"hello" + rest)
-    while data := conn.recv(65536):
-        conn.sendall(data)
-    conn.shutdown(socket.SHUT_WR)
-    conn.recv(1)
-
-
-def test_an_upgrade_opens_a_tunnel(tight, peer):
-    nuncio = tight(front(peer(Script, switching)))
-    with Client(nuncio) as client:
-        client.send(HANDSHAKE + "early")
-        assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
-        assert client.exactly(10) == b"helloearly"
-        client.send("more")
-        assert client.exactly(4) == b"more"
-        client.half_close()
-        assert client.rest() == b""
-    seen = line(nuncio)
-    assert (seen["status"], seen["flags"], seen["bytes_sent"], seen["bytes_received"]) == (101, None, 14, 9)
-    nuncio.wait_stat("http.ingress.downstream_rq_1xx", 1)
-    nuncio.wait_stat("cluster.c.upstream_rq_1xx", 1)
-
-
-def test_a_server_may_end_its_half_of_a_tunnel_first(tight, peer):
-    def serve(conn):
-        conn.recv(4096)
-        conn.sendall(ACCEPTED + b"bye")
-        conn.shutdown(socket.SHUT_WR)
-        got.append(clients.recv_all(conn))
-    got = []
-    nuncio = tight(front(peer(Script, serve)))
-    with Client(nuncio) as client:
-        client.send(HANDSHAKE)
-        client.until(b"\r\n\r\n")
-        assert client.rest() == b"bye"
-        client.send("last words")
-    eventually(lambda: got == [b"last words"], 10, "the client's half")
-
-
-def test_a_refused_upgrade_is_an_answer_like_others(tight, peer):
-    origin = peer(Origin, lambda r: b"HTTP/1.1 400 no\r\nContent-Length: 2\r\n\r\nno")
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}))
-    with Client(nuncio) as client:
-        for _ in range(2):
-            answer = client.ask(HANDSHAKE)
-            assert (answer.status, answer.body) == (400, b"no")
-    assert origin.requests[0].get("upgrade") == "websocket" and origin.requests[0].get("connection").lower() == "upgrade"
-
-
-def test_an_upgrade_that_the_route_does_not_allow_is_passed_over(tight, peer):
-    origin = peer(Origin)
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=[{"cluster": "c", "upgrade": []}]))
-    with Client(nuncio) as client:
-        assert client.ask(HANDSHAKE).status == 200
-    assert origin.requests[0].get("upgrade") is None
-
-
-def test_connect_only_where_a_route_says_so(tight, peer, refusing_port):
-    routes = [{"match": {"host": "echo.test"}, "connect": True, "cluster": "c"},
-              {"match": {"host": "dead.test"}, "connect": True, "cluster": "dead"}, {"cluster": "c"}]
-    dead = {"name": "dead", "endpoints": [refusing_port.address]}
-    nuncio = tight(http(*routes, clusters=[{"name": "c", "endpoints": [peer(Echo).address]}, dead]))
-    with Client(nuncio) as client:
-        assert client.ask("CONNECT other.test:1 HTTP/1.1\r\nHost: other.test:1\r\n\r\n").status == 404
-        assert client.ask("CONNECT dead.test:1 HTTP/1.1\r\nHost: dead.test:1\r\n\r\n").status == 503
-        client.send("CONNECT echo.test:1 HTTP/1.1\r\nHost: echo.test:1\r\n\r\nabc")
-        head = client.until(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200 ") and b"content-length" not in head.lower()
-        assert client.exactly(3) == b"abc"
-        client.half_close()
-        assert client.rest() == b""
-
-
-# --- reload
-
-def answering(body, filters=(), **keys):
-    """One chain that answers by itself."""
-    end = {"http": {"access_log": [], "routes": [{"respond": {"status": 200, "body": body}}], **keys}}
-    return config(listeners=[{"name": "in", "bind": "127.0.0.1:0", "filters": [*filters, end]}])
-
-
-def test_a_kept_connection_takes_the_new_config_at_its_next_request(tight):
-    nuncio = tight(answering("1"))
-    with Client(nuncio) as client:
-        for body in "1", "2", "3", "4":
-            nuncio.reload(answering(body))
-            answer = client.get()
-            assert (answer.body.decode(), answer.get("connection")) == (body, None)
-        nuncio.reload(answering("5", name="other"))
-        assert client.get().body == b"5"
-        assert nuncio.stats()["http.other.downstream_cx_active"] == 1
-        assert nuncio.stats().get("http.ingress.downstream_cx_active", 0) == 0
-
-
-def test_a_request_ends_on_the_config_it_began_on(tight, peer):
-    origin = peer(Stuck)
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}))
-    with Client(nuncio) as client:
-        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: origin.requests, 10, "the request")
-        nuncio.reload(answering("new"))
-        origin.release()
-        assert client.response().body == b"ok"
-        assert client.get().body == b"new"
-
-
-@pytest.mark.parametrize("text", [
-    answering("new", filters=[{"connection_limit": 9}]),
-    config(listeners=[{"name": "in", "bind": "127.0.0.1:0", "filters": ["echo"]}]),
-], ids=["another filter", "no http"])
-def test_a_connection_whose_chain_is_built_otherwise_ends_with_its_next_request(tight, text):
-    nuncio = tight(answering("old"))
-    with Client(nuncio) as client:
-        assert client.get().body == b"old"
-        nuncio.reload(text)
-        answer = client.get()
-        assert (answer.body, answer.get("connection")) == (b"old", "close")
-        assert client.rest() == b""

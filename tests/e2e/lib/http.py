@@ -1,4 +1,5 @@
 """HTTP/1 as bytes: a server that records what reached it and answers as told, and a client that shows what came back."""
+import json
 import socket
 import threading
 
@@ -179,3 +180,8 @@ def http(*routes, clusters=(), at=None, **keys):
 def front(*endpoints, to=None, **keys):
     """The same before cluster "c" of these endpoints."""
     return http(clusters=[cluster(*endpoints, **(to or {}))], **keys)
+
+
+def last_request(nuncio, least=1):
+    """The newest JSON line of a request once there are at least so many."""
+    return [json.loads(row) for row in nuncio.file_lines("http.json", least)][-1]
