@@ -123,5 +123,7 @@ void nu_joint_cross(struct nu_filter *end, enum nu_dir dir, struct nu_ev *ev);
 void nu_joint_done(struct nu_filter *first, enum nu_dir dir);
 /* Passes a changed block state on to the partner's chain (J2). */
 void nu_joint_tell(struct nu_filter *first, enum nu_dir dir, bool blocked);
+/* Whether f, or anybody behind it in this direction, takes nothing. */
+bool nu_blocked_from(const struct nu_filter *f, enum nu_dir dir);
 
 #endif

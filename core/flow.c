@@ -54,6 +54,11 @@ static bool blocked_ahead(const struct nu_filter *f, enum nu_dir dir)
     return false;
 }
 
+bool nu_blocked_from(const struct nu_filter *f, enum nu_dir dir)
+{
+    return blocks(f, dir) || blocked_ahead(f, dir);
+}
+
 bool nu_blocked(struct nu_filter *f, enum nu_dir dir)
 {
     if (f->chain->blocks[dir] == 0 || !blocked_ahead(f, dir))

@@ -62,6 +62,10 @@ void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev)
     nu_chain_enter(chain);
     nu_arrive(partner, dir, ev);
     nu_chain_leave(chain);
+    /* A chain with a frame further down the stack tells nothing before that one ends (R3). Until
+     * then whoever sends into it must not take it for free. */
+    if (chain->dirty && nu_chain_live(chain) && joint->peer && nu_blocked_from(partner, dir))
+        set_far_hold(joint->self, dir, true);
 }
 
 /* Whether the chain beyond is still to say that what crossed is on the wire. Where somebody drops

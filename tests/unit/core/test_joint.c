@@ -175,6 +175,32 @@ static void test_J2_hold_from_before_the_join(void **state)
     assert_true(nu_blocked(kit->a[0].self, NU_FWD));
 }
 
+/* Like a sink that fills up in the midst of what makes its own server's side speak. */
+static void hold_and_say(struct nu_filter *f)
+{
+    nu_hold(f, NU_FWD);
+    nu_forward_data(f, NU_REV, (struct nu_slice){(const uint8_t *)"y", 1, NULL});
+}
+
+static void send_twice_if_free(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    nu_ev_free(ev);
+    for (int sent = 0; sent < 2 && !nu_blocked(f, NU_FWD); sent++)
+        nu_forward_data(f, NU_FWD, (struct nu_slice){(const uint8_t *)"x", 1, NULL});
+}
+
+/* A chain cannot tell of its hold while a frame of it is further down the stack (R3); who is
+ * entered from there and sends back into it learns of it with the first event all the same. */
+static void test_J2_hold_crosses_into_a_frame(void **state)
+{
+    kit->a[1].event = send_twice_if_free;
+    kit_pair();
+    nu_call(kit->a[3].self, hold_and_say);
+    assert_diary("c<y b<y a:stop> c>x c:stop>");
+    nu_outside_hold(kit->a[3].self, NU_FWD, false);
+    assert_diary("d>x c:go> b:go> a:go>");
+}
+
 /* The partner hears END(result); who parted is no longer held from afar, nor is the partner. */
 static void test_J3_part(void **state)
 {
@@ -421,6 +447,7 @@ int main(void)
         KIT_TEST(test_J1_one_worker_one_partner),
         KIT_TEST(test_J2_hold_crosses),
         KIT_TEST(test_J2_hold_from_before_the_join),
+        KIT_TEST(test_J2_hold_crosses_into_a_frame),
         KIT_TEST(test_J3_part),
         KIT_TEST(test_J3_the_chain_parts_what_close_forgot),
         KIT_TEST(test_J3_joined_to_the_dead),
