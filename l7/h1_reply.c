@@ -42,13 +42,15 @@ static enum out_state frame(struct nu_http_head *head, const struct nu_http_head
                                          : OUT_PLAIN;
 }
 
-/* Whether what is left of the request may be more than one would read for nothing (T6). */
+/* Whether what is left of the request may be more than one would read for nothing (T6). A client
+ * that waits to be told to go on may never send it, and then its next request is none (RFC 9110
+ * 10.1.1). */
 static bool much_is_left(const struct h1_server *s)
 {
     const struct nu_http_head *request = s->stream->request;
     if (s->in != IN_BODY)
         return false;
-    return !request->has_length ||
+    return !request->has_length || (request->expect_100 && s->stream->request_bytes == 0) ||
            request->content_length - s->stream->request_bytes > NU_HTTP_DISCARD_MAX;
 }
 

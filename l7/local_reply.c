@@ -40,6 +40,16 @@ struct nu_http_head *nu_local_reply_head(struct nu_filter *f, unsigned status, s
     return new_head(nu_stream_of(f), status, body_len);
 }
 
+/* What a server may still say is for nobody. The router is mostly over by the END that nu_drop sent
+ * it; not where that passed before, or waits behind a filter that holds. It may be on the stack. */
+static void leave_server(struct nu_filter *f, const struct nu_stream *s)
+{
+    if (!f->next[NU_FWD])
+        return;
+    nu_drop(f, NU_REV);
+    nu_timer_set(s->router, NU_ROUTER_TIMER_LEAVE, 0, s->leave);
+}
+
 void nu_local_reply_send(struct nu_filter *f, struct nu_http_head *head, struct nu_text body,
                          const char *details)
 {
@@ -55,6 +65,7 @@ void nu_local_reply_send(struct nu_filter *f, struct nu_http_head *head, struct 
         nu_forward_data(f, NU_REV, copy);
     nu_forward_end(f, NU_REV, (struct nu_result){.how = NU_CLEAN, .side = NU_SIDE_LOCAL});
     nu_drop(f, NU_FWD);
+    leave_server(f, s);
 }
 
 static bool has_status(const struct local_reply *r, unsigned status)

@@ -18,7 +18,10 @@ extern const struct nu_schema nu_local_reply_schema;
 
 /* Answers a request in the place of a server, from the callback of a filter of its stream that has
  * forwarded no final head: forwards HEAD, body and END in REV, and discards the rest of the
- * request. `body` is copied; "" for none. `details` is static or the arena's. */
+ * request. Whatever the filter has forwarded of that, no server is asked any more, and what one has
+ * said is discarded, too; filters to the right get END(CANCELLED) if they have not had END. The
+ * caller still owns the event it was given. `body` is copied; "" for none. `details` is static or
+ * the arena's. */
 void nu_local_reply(struct nu_filter *f, unsigned status, struct nu_text body, const char *details);
 /* The same with fields of its own: nu_local_reply_head makes one, the caller adds to it, then
  * nu_local_reply_send sends it. No config changes the body of these. */

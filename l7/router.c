@@ -218,12 +218,27 @@ static void on_expired(struct nu_filter *f)
     }
 }
 
+/* A filter has answered in its place: nobody hears of it any more. */
+static void on_leave(struct nu_filter *f)
+{
+    struct router *r = self_of(f);
+    struct nu_result result = {.how = NU_CANCELLED, .side = NU_SIDE_LOCAL};
+    if (r->state == ROUTER_OVER)
+        return;
+    attempt_cancel(r, result);
+    router_set_state(r, ROUTER_OVER);
+    if (!nu_bit(f, NU_B_ENDED, NU_REV))
+        nu_forward_end(f, NU_REV, result);
+    nu_drop(f, NU_FWD);
+}
+
 static enum nu_open router_open(struct nu_filter *f, const void *conf)
 {
     struct router *r = self_of(f);
     r->stream = nu_stream_of(f);
     r->stream->expired = on_expired;
     r->stream->answer = on_answer;
+    r->stream->leave = on_leave;
     return NU_OPEN;
 }
 

@@ -41,6 +41,8 @@ enum nu_stream_flag { NU_STREAM_FLAGS(NU_STREAM_FLAG) NU_FLAG_COUNT, NU_FLAG_NON
 #undef NU_STREAM_FLAG
 const char *nu_stream_flag_str(enum nu_stream_flag flag);
 
+#define NU_ROUTER_TIMER_LEAVE 7 /* a slot of the router's timers: rings to have `leave` called */
+
 struct nu_stream {
     struct nu_chain *chain;
     struct nu_arena *arena;         /* of heads and texts; the stream itself is in it, too */
@@ -68,6 +70,7 @@ struct nu_stream {
     struct nu_filter *router;
     void (*expired)(struct nu_filter *router); /* that has passed: called within the router */
     void (*answer)(struct nu_filter *router); /* to be answered with `status` now: within it, too */
+    void (*leave)(struct nu_filter *router);  /* answered by another filter: within it, too */
     struct nu_chain_conf *pinned;             /* of the connection, or NULL */
     uint64_t request_bytes, response_bytes;   /* of bodies */
 };

@@ -55,6 +55,11 @@ static void reply_with_fields(struct nu_filter *f)
     nu_local_reply_send(f, head, nu_text(answer.body, strlen(answer.body)), answer.details);
 }
 
+static void leave(struct nu_filter *f)
+{
+    nu_drop(f, NU_FWD);
+}
+
 /* From a new stream's middle. */
 static void answered(const char *request, unsigned status, const char *body, bool with_fields)
 {
@@ -71,6 +76,8 @@ static void answered(const char *request, unsigned status, const char *body, boo
     kit.stream.response = NULL;
     kit_request(request);
     kit_stream();
+    kit.stream.router = kit.right.self;
+    kit.stream.leave = leave;
     nu_call(kit.mid.self, with_fields ? reply_with_fields : reply);
     assert_true(got.ended && got.head && kit.stream.local);
     assert_string_equal(kit.stream.details, "why");
