@@ -88,8 +88,18 @@ uint64_t nu_stat_quantile(const struct nu_stats *set, unsigned index, double q);
 /* "name: value" lines, sorted by name, whose name contains `filter` (NULL = all). `used` leaves out
  * what was never written: zeros, except gauges of a set that has counted something. */
 void nu_stats_print(FILE *out, const char *filter, bool used);
-/* Prometheus' text format: "listener.<name>" + "x" is nuncio_listener_x{listener="name"}. The le
- * bounds of histograms are Envoy's, met within the 7 % too. */
+/* Prometheus' text format: "listener.<name>" + "x" is nuncio_listener_x{listener="name"}, "rq_2xx"
+ * is rq_xx{response_code_class="2"}. The le bounds of histograms are Envoy's, met within the 7 %
+ * too. Printed in pieces, by whoever has other work between them; figures are read as they are
+ * printed. `used` as above; `wants` (NULL = all) is asked for each whole name, like
+ * "listener.edge.x". */
+typedef bool nu_stats_wants_fn(const char *name, void *ctx);
+struct nu_stats_text;
+struct nu_stats_text *nu_stats_prometheus_new(bool used, nu_stats_wants_fn *wants, void *ctx);
+/* The next piece, of about that many bytes or some hundred figures; false: there is no other. */
+bool nu_stats_prometheus_more(struct nu_stats_text *text, FILE *out, size_t about);
+void nu_stats_prometheus_free(struct nu_stats_text *text);
+/* All in one piece. */
 void nu_stats_print_prometheus(FILE *out);
 
 /* Has a group stand on the generated page; the same one again is nothing. */

@@ -26,6 +26,17 @@ struct stats_sets {
 struct stats_sets stats_sets_take(void);
 void stats_sets_drop(struct stats_sets *all);
 
+/* A part of a set's prefix that is called like the part before it. Not NUL-terminated. */
+struct stats_label {
+    const char *key, *value;
+    size_t key_len, value_len;
+};
+#define STATS_LABELS_MAX 4 /* in a prefix: listener, chain and filter, and one to spare */
+/* Returns how many; a prefix that its pattern does not explain is one label by itself. */
+size_t stats_labels(const struct nu_stats *set, struct stats_label labels[STATS_LABELS_MAX]);
+/* The digit of a name that ends in "_2xx", which is a label too; else 0. */
+char stats_code_class(const char *name);
+
 /* The registered groups, sorted by pattern; *count of them, free() the array. */
 const struct nu_stat_group **stats_groups(size_t *count);
 

@@ -57,6 +57,18 @@ static void put_escaped(FILE *out, const char *text, size_t len, bool quotes)
     }
 }
 
+/* Without the digit of a class of codes, which is a label. */
+static void put_def_name(FILE *out, const char *name)
+{
+    size_t len = strlen(name);
+    if (!stats_code_class(name)) {
+        put_metric_chars(out, name, len);
+        return;
+    }
+    put_metric_chars(out, name, len - 3);
+    fputs("xx", out);
+}
+
 /* "listener.<name>.ssl" + "handshake" is nuncio_listener_ssl_handshake. */
 static char *metric_name(struct nu_arena *arena, const struct nu_stat_group *group,
                          const struct nu_stat_def *def)
@@ -73,73 +85,15 @@ static char *metric_name(struct nu_arena *arena, const struct nu_stat_group *gro
         p += len + (p[len] == '.');
     }
     fputc('_', text.file);
-    put_metric_chars(text.file, def->name, strlen(def->name));
+    put_def_name(text.file, def->name);
     return text_close(&text, arena);
-}
-
-struct label {
-    const char *key, *value;
-    size_t key_len, value_len;
-};
-#define LABELS_MAX 4 /* in a prefix: listener, chain and filter, and one to spare */
-
-/* A placeholder's label is called like the segment before it, or like itself where it is first. */
-static struct label label_key(const char *literal, const char *mark)
-{
-    const char *end = mark > literal && mark[-1] == '.' ? mark - 1 : mark;
-    const char *begin = end;
-    while (begin > literal && begin[-1] != '.')
-        begin--;
-    if (begin == end)
-        return (struct label){.key = mark + 1, .key_len = strcspn(mark + 1, ">")};
-    return (struct label){.key = begin, .key_len = (size_t)(end - begin)};
-}
-
-/* Where the value of a placeholder ends: at the last place where the literal that follows it in the
- * pattern stands, since names contain dots themselves. NULL: nowhere. */
-static const char *value_end(const char *value, const char *literal)
-{
-    size_t len = strcspn(literal, "<");
-    const char *p = value + strlen(value);
-    if (!len)
-        return p;
-    while (p > value && strncmp(p, literal, len) != 0)
-        p--;
-    return p > value ? p : NULL;
-}
-
-/* Takes the placeholders of the pattern out of the prefix; false where the two do not agree. */
-static bool match_labels(const char *pattern, const char *prefix, struct label *labels, size_t *n)
-{
-    for (*n = 0;; ++*n) {
-        size_t literal = strcspn(pattern, "<");
-        if (strncmp(pattern, prefix, literal) != 0)
-            return false;
-        const char *mark = pattern + literal;
-        prefix += literal;
-        if (!*mark)
-            return !*prefix;
-        struct label label = label_key(pattern, mark);
-        pattern = mark + strcspn(mark, ">");
-        pattern += *pattern == '>';
-        label.value = prefix;
-        prefix = value_end(prefix, pattern);
-        if (!prefix || *n == LABELS_MAX)
-            return false;
-        label.value_len = (size_t)(prefix - label.value);
-        labels[*n] = label;
-    }
 }
 
 /* `listener="edge",` (with the comma, so that le may follow), or nothing. */
 static char *label_text(struct nu_arena *arena, const struct nu_stats *set)
 {
-    struct label labels[LABELS_MAX];
-    size_t n;
-    if (!match_labels(set->group->pattern, set->prefix, labels, &n)) {
-        labels[0] = (struct label){"prefix", set->prefix, 6, strlen(set->prefix)};
-        n = 1;
-    }
+    struct stats_label labels[STATS_LABELS_MAX];
+    size_t n = stats_labels(set, labels);
     struct text text;
     text_open(&text);
     for (size_t i = 0; i < n; i++) {
@@ -177,31 +131,34 @@ static void print_buckets(FILE *out, const struct metric *metric, const struct n
     fprintf(out, " %" PRIu64 "\n", hist.count);
 }
 
-static void print_metric(FILE *out, const struct metric *metric, char *const *labels)
+static void print_number(FILE *out, const struct metric *metric, const struct nu_stats *set,
+                         const char *labels)
 {
-    for (size_t i = 0; i < metric->count; i++) {
-        const struct nu_stats *set = metric->sets[i];
-        if (set->group->defs[metric->index].kind == NU_HISTOGRAM) {
-            print_buckets(out, metric, set, labels[i]);
-            continue;
-        }
-        fputs(metric->name, out);
-        put_labels(out, labels[i]);
-        fprintf(out, " %" PRId64 "\n", nu_stat_read(set, metric->index));
-    }
+    char class = stats_code_class(set->group->defs[metric->index].name);
+    fputs(metric->name, out);
+    if (class)
+        fprintf(out, "{%sresponse_code_class=\"%c\"}", labels, class);
+    else
+        put_labels(out, labels);
+    fprintf(out, " %" PRId64 "\n", nu_stat_read(set, metric->index));
 }
 
 static void print_head(FILE *out, const struct metric *metric)
 {
     const struct nu_stat_def *def = &metric->sets[0]->group->defs[metric->index];
+    const char *doc = def->doc ? def->doc : "";
+    if (stats_code_class(def->name))
+        doc = "Responses by the first digit of their status.";
     fprintf(out, "# HELP %s ", metric->name);
-    put_escaped(out, def->doc ? def->doc : "", def->doc ? strlen(def->doc) : 0, false);
+    put_escaped(out, doc, strlen(doc), false);
     fprintf(out, "\n# TYPE %s %s\n", metric->name, nu_stat_kind_str(def->kind));
 }
 
 static int compare_metrics(const void *left, const void *right)
 {
-    return strcmp(((const struct metric *)left)->name, ((const struct metric *)right)->name);
+    const struct metric *a = left, *b = right;
+    int order = strcmp(a->name, b->name);
+    return order ? order : (int)a->index - (int)b->index;
 }
 
 /* One metric for each definition of each group that has sets. */
@@ -224,21 +181,107 @@ static size_t list_metrics(struct metric **out, struct nu_arena *arena, struct s
     return n;
 }
 
+/* --- in pieces --- */
+
+#define LOOKED_AT 500 /* figures a piece: a fraction of a millisecond, also if none of them shows  \
+                       */
+
+struct nu_stats_text {
+    struct stats_sets all;
+    struct nu_arena *arena;
+    char **labels; /* as `all`; NULL = not made yet */
+    struct metric *metrics;
+    size_t metric_count;
+    size_t metric, set; /* the next figure */
+    const char *headed; /* the name that the last head was for */
+    bool used;
+    nu_stats_wants_fn *wants;
+    void *ctx;
+};
+
+struct nu_stats_text *nu_stats_prometheus_new(bool used, nu_stats_wants_fn *wants, void *ctx)
+{
+    struct nu_stats_text *text = calloc(1, sizeof *text);
+    nu_assert(text != NULL);
+    text->all = stats_sets_take();
+    text->arena = nu_arena_new(4096);
+    text->labels = calloc(text->all.count + 1, sizeof *text->labels);
+    nu_assert(text->labels != NULL);
+    text->metric_count = list_metrics(&text->metrics, text->arena, &text->all);
+    text->used = used;
+    text->wants = wants;
+    text->ctx = ctx;
+    return text;
+}
+
+static bool set_used(const struct nu_stats *set)
+{
+    for (unsigned i = 0; i < set->group->count; i++)
+        if (nu_stat_read(set, i) != 0)
+            return true;
+    return false;
+}
+
+static bool is_shown(const struct nu_stats_text *text, const struct nu_stats *set, unsigned index)
+{
+    const struct nu_stat_def *def = &set->group->defs[index];
+    if (text->used && nu_stat_read(set, index) == 0 && (def->kind != NU_GAUGE || !set_used(set)))
+        return false;
+    if (!text->wants)
+        return true;
+    char *name = NULL;
+    nu_assert(asprintf(&name, "%s.%s", set->prefix, def->name) >= 0);
+    bool wanted = text->wants(name, text->ctx);
+    free(name);
+    return wanted;
+}
+
+static void print_figure(struct nu_stats_text *text, const struct metric *metric, FILE *out)
+{
+    const struct nu_stats *set = metric->sets[text->set];
+    if (!is_shown(text, set, metric->index))
+        return;
+    char **labels = &text->labels[metric->sets + text->set - text->all.sets];
+    if (!*labels)
+        *labels = label_text(text->arena, set);
+    if (!text->headed || strcmp(text->headed, metric->name) != 0)
+        print_head(out, metric);
+    text->headed = metric->name;
+    if (set->group->defs[metric->index].kind == NU_HISTOGRAM)
+        print_buckets(out, metric, set, *labels);
+    else
+        print_number(out, metric, set, *labels);
+}
+
+bool nu_stats_prometheus_more(struct nu_stats_text *text, FILE *out, size_t about)
+{
+    long begin = ftell(out);
+    for (unsigned i = 0; i < LOOKED_AT && text->metric < text->metric_count; i++) {
+        const struct metric *metric = &text->metrics[text->metric];
+        print_figure(text, metric, out);
+        if (++text->set == metric->count) {
+            text->set = 0;
+            text->metric++;
+        }
+        if (about && ftell(out) - begin >= (long)about)
+            break;
+    }
+    return text->metric < text->metric_count;
+}
+
+void nu_stats_prometheus_free(struct nu_stats_text *text)
+{
+    free(text->metrics);
+    free(text->labels);
+    nu_arena_free(text->arena);
+    stats_sets_drop(&text->all);
+    free(text);
+}
+
 void nu_stats_print_prometheus(FILE *out)
 {
-    struct stats_sets all = stats_sets_take();
-    struct nu_arena *arena = nu_arena_new(4096);
-    char **labels = nu_arena_alloc(arena, (all.count + 1) * sizeof *labels);
-    for (size_t i = 0; i < all.count; i++)
-        labels[i] = label_text(arena, all.sets[i]);
-    struct metric *metrics;
-    size_t n = list_metrics(&metrics, arena, &all);
-    for (size_t i = 0; i < n; i++) {
-        if (i == 0 || compare_metrics(&metrics[i], &metrics[i - 1]) != 0)
-            print_head(out, &metrics[i]);
-        print_metric(out, &metrics[i], labels + (metrics[i].sets - all.sets));
-    }
-    free(metrics);
-    nu_arena_free(arena);
-    stats_sets_drop(&all);
+    struct nu_stats_text *text = nu_stats_prometheus_new(false, NULL, NULL);
+    while (nu_stats_prometheus_more(text, out, 0))
+        ;
+    nu_stats_prometheus_free(text);
 }

@@ -159,6 +159,54 @@ static void prints_sorted_lines(void **state)
     check_text(print_all, "");
 }
 
+static bool has_rq(const char *name, void *ctx)
+{
+    return strstr(name, ctx) != NULL;
+}
+
+/* A figure a piece: what stands between two pieces must not be told twice, or never. */
+static void prometheus_used(FILE *out)
+{
+    struct nu_stats_text *text = nu_stats_prometheus_new(true, has_rq, "rq");
+    while (nu_stats_prometheus_more(text, out, 1))
+        ;
+    nu_stats_prometheus_free(text);
+}
+
+static const struct nu_stat_def class_defs[] = {
+    {"rq_1xx", NU_COUNTER,   NULL, "One"          },
+    {"rq_5xx", NU_COUNTER,   NULL, "Five"         },
+    {"rq_now", NU_GAUGE,     NULL, "Now"          },
+    {"rq_axx", NU_COUNTER,   NULL, "No class"     },
+    {"cx",     NU_COUNTER,   NULL, "Not asked for"},
+    {"rq_ms",  NU_HISTOGRAM, "ms", "No values"    },
+};
+static const struct nu_stat_group class_group = NU_STAT_GROUP("http.<name>", "HTTP.", class_defs);
+
+/* Classes of codes are one metric; what nothing was counted of is left out where asked to. */
+static void classes_are_a_label(void **state)
+{
+    struct nu_stats *a = nu_stats_get(&class_group, "http.a");
+    struct nu_stats *idle = nu_stats_get(&class_group, "http.idle");
+    nu_stat_add(a, 0, 0, 2);
+    nu_stat_add(a, 0, 1, 7);
+    nu_stat_add(a, 0, 3, 1);
+    nu_stat_add(a, 0, 4, 1);
+    check_text(prometheus_used,
+               "# HELP nuncio_http_rq_axx No class\n"
+               "# TYPE nuncio_http_rq_axx counter\n"
+               "nuncio_http_rq_axx{http=\"a\"} 1\n"
+               "# HELP nuncio_http_rq_now Now\n"
+               "# TYPE nuncio_http_rq_now gauge\n"
+               "nuncio_http_rq_now{http=\"a\"} 0\n"
+               "# HELP nuncio_http_rq_xx Responses by the first digit of their status.\n"
+               "# TYPE nuncio_http_rq_xx counter\n"
+               "nuncio_http_rq_xx{http=\"a\",response_code_class=\"1\"} 2\n"
+               "nuncio_http_rq_xx{http=\"a\",response_code_class=\"5\"} 7\n");
+    nu_stats_put(a);
+    nu_stats_put(idle);
+}
+
 static void prints_prometheus(void **state)
 {
     struct nu_stats *a = nu_stats_get(&group, "listener.x.ssl:1");
@@ -295,6 +343,7 @@ int main(void)
         cmocka_unit_test(any_value_finds_a_bucket),
         cmocka_unit_test(prints_sorted_lines),
         cmocka_unit_test(prints_prometheus),
+        cmocka_unit_test(classes_are_a_label),
         cmocka_unit_test(names_metrics_after_patterns),
         cmocka_unit_test(documents_registered_groups),
         cmocka_unit_test(threads_count_while_others_read),
