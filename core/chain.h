@@ -109,7 +109,8 @@ void nu_watch(struct nu_chain *chain,
 struct nu_joint {
     struct nu_filter *self; /* NULL while not joined */
     struct nu_joint *peer;
-    uint8_t sent; /* how the END went that crossed from here, plus 1; 0 = none did */
+    uint8_t sent;            /* how the END went that crossed from here, plus 1; 0 = none did */
+    struct nu_result parted; /* what this half said when it parted; since then it joined no other */
 };
 
 /* Ties the last filter of one chain to the first of another, on one loop. Both unjoined; no END has
@@ -120,7 +121,8 @@ void nu_join(struct nu_filter *left, struct nu_filter *right);
  */
 void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev);
 /* J3: nulls both pointers. The partner gets END(result), never CLEAN since what is cut is not
- * whole; if END(CLEAN) went that way before and the result is a cut, it fails. Not joined: nothing.
+ * whole; if END(CLEAN) went that way before and the result is a cut, it fails. Who parts by a cut
+ * is cut as well where its own END comes to the joint later: nobody got it. Not joined: nothing.
  * What close leaves joined, the chain parts with its own result. */
 void nu_part(struct nu_joint *joint, struct nu_result result);
 

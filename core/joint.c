@@ -79,6 +79,8 @@ void nu_joint_cross(struct nu_filter *end, enum nu_dir dir, struct nu_ev *ev)
 {
     struct nu_joint *joint = nu_joint_of(end);
     bool last = ev->kind == NU_END;
+    if (last && joint && !joint->peer)
+        nu_latch(end->chain, joint->parted); /* what came is lost, however clean it ends (O4) */
     if (joint)
         nu_inject(joint, dir, ev);
     else
@@ -103,12 +105,15 @@ static void cut_off(struct nu_joint *joint)
     set_far_hold(joint->self, outward(joint->self), false);
 }
 
-/* Nor will anything beyond say that its END is on the wire. */
+/* Nor will anything beyond say that its END is on the wire: it is done, and cut if it parts so. */
 static void be_done(struct nu_joint *joint)
 {
+    struct nu_chain *chain = joint->self->chain;
     enum nu_dir dir = outward(joint->self);
-    if (nu_bit(joint->self, NU_B_ENDED, dir))
-        nu_done(joint->self, dir);
+    if (!nu_chain_live(chain) || !nu_bit(joint->self, NU_B_ENDED, dir) || chain->done >> dir & 1)
+        return;
+    nu_latch(chain, joint->parted);
+    nu_done(joint->self, dir);
 }
 
 /* The partner's news, once: END, or failure if a clean END was believed before. Behind a cut that
@@ -139,6 +144,7 @@ void nu_part(struct nu_joint *joint, struct nu_result result)
     nu_chain_enter(other);
     cut_off(joint);
     cut_off(peer);
+    joint->parted = result;
     tell_parted(peer->self, joint->sent, result);
     be_done(joint);
     be_done(peer);

@@ -217,6 +217,49 @@ static void test_J3_part(void **state)
     assert_int_equal(nu_block_pool_lent(kit->loop.blocks), 0);
 }
 
+/* Who parts in mid-life hears nothing of it. What it is sent from then on is lost, so a clean end
+ * there is none of the chain's (O4). */
+static void test_J3_a_clean_end_after_parting(void **state)
+{
+    kit_pair();
+    nu_say_end(kit->a[3].self, NU_REV, NU_CAUSE_UPSTREAM_FIN);
+    nu_call(kit->a[1].self, part_limit);
+    assert_int_equal(nu_chain_result(kit->chain).how, NU_CLEAN); /* nothing is lost yet */
+    nu_say_end(kit->a[0].self, NU_FWD, NU_CAUSE_CLIENT_FIN);
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(kit->closed, 1);
+    assert_int_equal(kit->result.cause, NU_CAUSE_LIMIT);
+}
+
+/* The same where the clean END has crossed, but waits beyond. */
+static void test_J3_parting_before_what_was_sent_is_out(void **state)
+{
+    kit->a[3].event = keep_end;
+    kit_pair();
+    both_end();
+    nu_call(kit->a[1].self, part_limit);
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(kit->closed, 1);
+    assert_int_equal(kit->result.cause, NU_CAUSE_LIMIT);
+}
+
+static void part_and_end(struct nu_filter *f)
+{
+    part_limit(f);
+    nu_forward_end(f, NU_REV, nu_result_of(NU_CAUSE_UPSTREAM_FIN));
+}
+
+/* What is on the wire is not lost any more. */
+static void test_J3_parting_when_all_is_out(void **state)
+{
+    kit_pair();
+    nu_say_end(kit->a[0].self, NU_FWD, NU_CAUSE_CLIENT_FIN);
+    nu_call(kit->a[1].self, part_and_end);
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(kit->closed, 1);
+    assert_int_equal(kit->result.how, NU_CLEAN);
+}
+
 static void forget_to_part(struct nu_filter *f)
 {
 }
@@ -449,6 +492,9 @@ int main(void)
         KIT_TEST(test_J2_hold_from_before_the_join),
         KIT_TEST(test_J2_hold_crosses_into_a_frame),
         KIT_TEST(test_J3_part),
+        KIT_TEST(test_J3_a_clean_end_after_parting),
+        KIT_TEST(test_J3_parting_before_what_was_sent_is_out),
+        KIT_TEST(test_J3_parting_when_all_is_out),
         KIT_TEST(test_J3_the_chain_parts_what_close_forgot),
         KIT_TEST(test_J3_joined_to_the_dead),
         KIT_TEST(test_J3_parting_is_never_clean),
