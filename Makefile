@@ -5,6 +5,7 @@
 #   make test         unit, corpus and end-to-end tests and the examples (installs their peers too)
 #
 #   make lint fmt     checks and formatting             make asan tsan fuzz check-paranoid coverage mutants
+#   make soak         random tests with fresh seeds
 #   make docs         generated pages                   make bench
 #   make deps         all packages of .ci/packages      make install PREFIX=/usr/local DESTDIR=
 #   make deb          a Debian package in build/deb     make uninstall

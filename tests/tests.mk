@@ -10,8 +10,11 @@ SUBMAKE := $(MAKE) --no-print-directory
 # Builds use all CPUs, unless the caller's own -j already shares out jobs.
 BUILD_ALL = $(SUBMAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 FUZZ_SECONDS ?= 10
+# The same in every run, so that a commit has one verdict; 0 is a new one each time.
+FUZZ_SEED    ?= 1
+SOAK_SECONDS ?= 60
 
-.PHONY: test test-parts test-unit test-corpus test-e2e test-examples check-paranoid asan tsan fuzz coverage mutants bench
+.PHONY: test test-parts test-unit soak test-corpus test-e2e test-examples check-paranoid asan tsan fuzz coverage mutants bench
 
 test:
 	$(Q).ci/deps build test
@@ -26,6 +29,11 @@ test-parts:
 
 test-unit: $(UNIT_BIN)
 	$(Q)tests/unit/run --under $(BUILD)/tests --skips tests/SKIPS $(UNIT_BIN)
+
+# Random tests with fresh seeds, each for SOAK_SECONDS; what `make test` does not look for. Also with SAN.
+SOAK_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell grep -l '"tests/unit/seeded.h"' $(UNIT_SRC)))
+soak: $(SOAK_BIN)
+	$(Q)tests/unit/soak --seconds $(SOAK_SECONDS) $(SOAK_BIN)
 
 test-corpus: $(REPLAY_BIN)
 	$(Q)tests/fuzz/replay-all tests/fuzz/corpus $(REPLAY_BIN)
@@ -65,7 +73,7 @@ fuzz: export UBSAN_OPTIONS := print_stacktrace=1:halt_on_error=1
 fuzz:
 	$(Q).ci/deps --check build lint
 	+$(Q)$(BUILD_ALL) BUILD=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined OPT=-O1 fuzzers
-	$(Q)tests/fuzz/run --seconds $(FUZZ_SECONDS) --keep build/fuzz/findings $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZ_BIN))
+	$(Q)tests/fuzz/run --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --keep build/fuzz/findings $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZ_BIN))
 
 .PHONY: fuzzers
 fuzzers: $(FUZZ_BIN)

@@ -2,6 +2,7 @@
  * connections. NU_SEED=N repeats a run's random cuts. */
 #include "tests/unit/cost.h"
 #include "tests/unit/protocols/http/h1_kit.h"
+#include "tests/unit/seeded.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,12 +15,11 @@
 #define ALL_CUTS  1500 /* bytes: longer streams are cut at random */
 #define SOME_CUTS 12
 
-static uint64_t seed;
+static struct seeded random_cuts;
 
 static unsigned random_below(unsigned n)
 {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(seed >> 33) % n;
+    return seeded_below(&random_cuts, n);
 }
 
 static size_t cut_once(void *ctx, size_t done, size_t left)
@@ -436,9 +436,7 @@ static void events_have_names(void **state)
 
 int main(void)
 {
-    const char *given = getenv("NU_SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("NU_SEED=%llu\n", (unsigned long long)seed);
+    random_cuts = seeded_start("cuts");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepted),
         cmocka_unit_test(refused),
