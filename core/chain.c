@@ -13,8 +13,7 @@ void nu_loop_claim(struct nu_loop *loop)
 
 static void enqueue(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    struct nu_queued *q = malloc(sizeof *q), *last = f->queue[dir];
-    nu_assert(q != NULL);
+    struct nu_queued *q = nu_spare_get(&f->chain->loop->spares, sizeof *q), *last = f->queue[dir];
     q->ev = *ev;
     q->next = last ? last->next : q;
     if (last)
@@ -31,7 +30,7 @@ static struct nu_ev dequeue(struct nu_filter *f, enum nu_dir dir)
     last->next = q->next;
     if (q == last)
         f->queue[dir] = NULL;
-    free(q);
+    nu_spare_put(&f->chain->loop->spares, q, sizeof *q);
     if (!f->queue[dir])
         nu_recount(f, dir);
     return ev;

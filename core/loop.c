@@ -28,6 +28,7 @@ void nu_loop_fini(struct nu_loop *loop)
     nu_assert(nu_list_empty(&loop->chains) && nu_list_empty(&loop->reap));
     nu_timers_free(&loop->timers);
     nu_block_pool_free(loop->blocks);
+    nu_spares_free(&loop->spares);
 }
 
 static void enqueue(struct nu_list *head, struct nu_task *task)

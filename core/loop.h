@@ -8,6 +8,7 @@
 
 #include "core/block.h"
 #include "core/list.h"
+#include "core/spare.h"
 #include "core/timer.h"
 
 struct nu_chain;
@@ -31,6 +32,7 @@ struct nu_loop {
     unsigned depth;     /* chains entered and not left */
     const void *thread; /* R5: nu_loop_here of who settled it last, or entered a chain first */
     struct nu_block_pool *blocks;
+    struct nu_spares spares; /* of instances and the like */
     struct nu_timers timers;
     struct nu_list ready, flush, reap;
     struct nu_list chains; /* all that live here; an ended one moves to reap */

@@ -46,8 +46,7 @@ static struct sock_out *out_get(struct sock *s)
 {
     if (s->out)
         return s->out;
-    struct sock_out *out = malloc(sizeof *out);
-    nu_assert(out != NULL);
+    struct sock_out *out = nu_spare_get(&nu_filter_loop(&s->filter)->spares, sizeof *out);
     memset(out, 0, offsetof(struct sock_out, few));
     out->flush.run = run_flush;
     out->owner = s;
@@ -68,7 +67,7 @@ void sock_out_free(struct sock *s)
     nu_task_cancel(&out->flush);
     if (out->slice != out->few)
         free(out->slice);
-    free(out);
+    nu_spare_put(&nu_filter_loop(&s->filter)->spares, out, sizeof *out);
     s->out = NULL;
 }
 

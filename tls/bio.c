@@ -3,7 +3,6 @@
 
 #include "core/assert.h"
 
-#include <openssl/err.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -111,11 +110,21 @@ void tls_bio_attach(SSL *ssl)
 void tls_bio_begin(struct tls_wire *wire, struct nu_block_pool *pool, size_t expect)
 {
     nu_assert(io.wire == NULL);
-    if (ERR_peek_error())
-        ERR_clear_error();
     io.wire = wire;
     io.pool = pool;
     io.expect = expect;
+}
+
+int tls_bio_error(const SSL *ssl, int answer)
+{
+    if (answer > 0)
+        return SSL_ERROR_NONE;
+    bool sound = !SSL_in_init(ssl); /* one that has failed is back there */
+    if (sound && SSL_want_read(ssl))
+        return SSL_ERROR_WANT_READ;
+    if (sound && SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN)
+        return SSL_ERROR_ZERO_RETURN;
+    return SSL_get_error(ssl, answer);
 }
 
 struct nu_slice tls_bio_end(void)

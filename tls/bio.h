@@ -20,9 +20,12 @@ struct tls_wire {
 void tls_bio_attach(SSL *ssl);
 
 /* Before a call into OpenSSL: it reads from `wire`, and writes into blocks of the pool; `expect` is
- * about how many bytes, 0 = a few. Not nested; nothing else may run until tls_bio_end. Clears
- * OpenSSL's errors. */
+ * about how many bytes, 0 = a few. Not nested; nothing else may run until tls_bio_end. */
 void tls_bio_begin(struct tls_wire *wire, struct nu_block_pool *pool, size_t expect);
+/* What SSL_get_error says of a call for payload, but not misled by what others left in the thread's
+ * queue of errors: to look whether that is empty before each call would be 400 instructions of a
+ * round trip. */
+int tls_bio_error(const SSL *ssl, int answer);
 /* After it: what was written, the caller's; len 0 = nothing. */
 struct nu_slice tls_bio_end(void);
 

@@ -1,8 +1,10 @@
-/* OpenSSL's allocator, with a short list of record buffers for each thread; see buffers.h.
+/* OpenSSL's allocator, with short lists of record buffers and of crumbs for each thread; see
+ * buffers.h.
  *
  * A connection gets one for each record that it reads or writes and gives it back behind it, so
  * that it has none while it is idle. Through malloc that is a fifth of what a small TLS request
- * costs in user space, and a heap whose top is trimmed and grown in turn. On any thread. */
+ * costs in user space, and a heap whose top is trimmed and grown in turn. While it writes one it
+ * asks four times for a few bytes, and gives them back at once. On any thread. */
 #include "tls/buffers.h"
 
 #include "core/assert.h"
@@ -18,10 +20,13 @@
 #define BUFFER_BYTES 17408
 #define BUFFER_SLACK 64 /* what malloc may give beyond that */
 #define KEEP         4  /* one that is read into and one that is written, twice */
+#define CRUMB_BYTES  40 /* the most that malloc gives in its smallest piece but one */
+#define CRUMB_LESS   24 /* the most in the smallest: those live long, and are many */
+#define KEEP_CRUMBS  8
 
 struct kept {
-    void *buffer[KEEP];
-    unsigned count;
+    void *buffer[KEEP], *crumb[KEEP_CRUMBS];
+    unsigned count, crumbs;
     bool told; /* of the thread's end */
 };
 
@@ -30,22 +35,27 @@ static pthread_key_t at_exit_key;
 
 static void *get(size_t size, const char *file, int line)
 {
+    if (size <= CRUMB_BYTES && size > CRUMB_LESS)
+        return kept.crumbs ? kept.crumb[--kept.crumbs] : malloc(CRUMB_BYTES);
     if (size <= BUFFER_LEAST || size > BUFFER_BYTES)
         return size ? malloc(size) : NULL;
     return kept.count ? kept.buffer[--kept.count] : malloc(BUFFER_BYTES);
 }
 
-static void keep(void *p)
+static void keep(void **list, unsigned *count, void *p)
 {
     if (!kept.told)
         kept.told = pthread_setspecific(at_exit_key, &kept) == 0;
-    kept.buffer[kept.count++] = p;
+    list[(*count)++] = p;
 }
 
 static void put(void *p, const char *file, int line)
 {
-    if (p && kept.count < KEEP && malloc_usable_size(p) - BUFFER_BYTES < BUFFER_SLACK)
-        keep(p);
+    size_t bytes = p ? malloc_usable_size(p) : 0;
+    if (bytes == CRUMB_BYTES && kept.crumbs < KEEP_CRUMBS)
+        keep(kept.crumb, &kept.crumbs, p);
+    else if (bytes - BUFFER_BYTES < BUFFER_SLACK && kept.count < KEEP)
+        keep(kept.buffer, &kept.count, p);
     else
         free(p);
 }
@@ -65,6 +75,8 @@ static void drop(void *arg)
     mine->told = false;
     while (mine->count)
         free(mine->buffer[--mine->count]);
+    while (mine->crumbs)
+        free(mine->crumb[--mine->crumbs]);
 }
 
 bool nu_tls_buffers_install(void)

@@ -101,8 +101,7 @@ static void pull_block(struct tls *t, bool one)
         int answer = SSL_read_ex(t->conn.ssl, b->data + got, b->cap - got, &n);
         if (answer > 0)
             got += n;
-        else
-            error = SSL_get_error(t->conn.ssl, answer);
+        error = tls_bio_error(t->conn.ssl, answer);
         t->filled = got == b->cap;
     } while (error == SSL_ERROR_NONE && !one && got < b->cap && at_hand(t));
     tls_leave(t);
@@ -197,7 +196,7 @@ static void plain_data(struct tls *t, struct nu_ev *ev)
     }
     tls_enter(t, len + len / 64 + 64); /* headers and tags; more just takes a larger block */
     int answer = SSL_write_ex(t->conn.ssl, ev->u.data.data, len, &n);
-    int error = answer > 0 ? SSL_ERROR_NONE : SSL_get_error(t->conn.ssl, answer);
+    int error = tls_bio_error(t->conn.ssl, answer);
     tls_leave(t);
     if (error == SSL_ERROR_WANT_READ) {
         stick(t, ev);

@@ -6,6 +6,8 @@
 #include "tls/log_ops.h"
 #include "tls/peer.h"
 
+#include <openssl/err.h>
+
 /* --- what OpenSSL tells of messages --- */
 
 static void refill(struct tls *t)
@@ -177,6 +179,7 @@ bool tls_shake(struct tls *t)
 {
     if (!prepared(t))
         return false;
+    ERR_clear_error();            /* what it says is told as the cause */
     tls_enter(t, NU_BLOCK_SMALL); /* a chain of certificates */
     int answer = SSL_do_handshake(t->conn.ssl);
     int error = answer > 0 ? SSL_ERROR_NONE : SSL_get_error(t->conn.ssl, answer);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -27,6 +28,21 @@ static void test_a_buffer_serves_again_in_either_size(void **state)
     memset(other, 2, READ_BYTES);
     OPENSSL_free(q);
     OPENSSL_free(other);
+}
+
+static void test_crumbs_are_kept_too(void **state)
+{
+    void *p = OPENSSL_malloc(40);
+    OPENSSL_free(p);
+    void *other = malloc(40); /* whoever asks malloc itself does not get it */
+    assert_ptr_not_equal(other, p);
+    void *q = OPENSSL_zalloc(25);
+    assert_ptr_equal(q, p);
+    OPENSSL_free(q);
+    free(other);
+    p = OPENSSL_malloc(24); /* these stay what they are */
+    assert_true(malloc_usable_size(p) < 40);
+    OPENSSL_free(p);
 }
 
 static void test_all_fit(void **state)
@@ -98,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_buffer_serves_again_in_either_size),
+        cmocka_unit_test(test_crumbs_are_kept_too),
         cmocka_unit_test(test_all_fit),
         cmocka_unit_test(test_a_few_are_kept),
         cmocka_unit_test(test_it_grows_and_shrinks),

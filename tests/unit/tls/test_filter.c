@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <openssl/err.h>
 
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 
@@ -68,6 +69,28 @@ static void any_split_carries_the_same(void **state)
             send_both_ways(wires[w], 3);
             kit->left = kit->right = nu_endpoint_idle();
         }
+}
+
+/* Whoever else uses OpenSSL on the thread may have left something in its queue of errors. */
+static void errors_of_others_are_not_its_own(void **state)
+{
+    kit->left.to_send = 100000;
+    kit->left.end = NU_CAUSE_CLIENT_FIN;
+    kit->right.to_send = 70001;
+    kit->right.window = 100;
+    tls_kit_chain(NULL, 0);
+    for (int i = 0; i < 50; i++) {
+        ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR);
+        nu_endpoint_open(&kit->right, i < 10 ? 100 : UINT64_MAX);
+        if (i == 20)
+            nu_endpoint_finish(&kit->right, NU_CAUSE_UPSTREAM_FIN);
+        tls_kit_run(1);
+    }
+    ERR_clear_error();
+    all_arrived(100000, 70001);
+    assert_int_equal(kit->left.result.how, NU_CLEAN);
+    assert_int_equal(kit->right.result.how, NU_CLEAN);
+    assert_int_equal(kit->result.how, NU_CLEAN);
 }
 
 static void nothing_plain_crosses_before_it_is_done(void **state)
@@ -259,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TLS_TEST(carries_both_ways),
         TLS_TEST(any_split_carries_the_same),
+        TLS_TEST(errors_of_others_are_not_its_own),
         TLS_TEST(nothing_plain_crosses_before_it_is_done),
         TLS_TEST(one_half_lives_on),
         TLS_TEST(without_close_notify_nothing_is_whole),
