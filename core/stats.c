@@ -129,7 +129,7 @@ static unsigned bucket_of(uint64_t value)
     return (exponent - 2) * 8 + (unsigned)(value >> (exponent - 3) & 7);
 }
 
-static uint64_t bucket_middle(unsigned bucket)
+uint64_t stats_bucket_middle(unsigned bucket)
 {
     if (bucket < 8)
         return bucket;
@@ -188,13 +188,13 @@ uint64_t stats_hist_quantile(const struct stats_hist *hist, double q)
         if ((double)seen >= rank)
             break;
     }
-    return bucket_middle(last);
+    return stats_bucket_middle(last);
 }
 
 uint64_t stats_hist_below(const struct stats_hist *hist, double bound)
 {
     uint64_t seen = 0;
-    for (unsigned i = 0; i < STATS_BUCKETS && (double)bucket_middle(i) <= bound; i++)
+    for (unsigned i = 0; i < STATS_BUCKETS && (double)stats_bucket_middle(i) <= bound; i++)
         seen += hist->buckets[i];
     return seen;
 }

@@ -15,6 +15,8 @@ struct stats_hist {
 void stats_hist_read(struct stats_hist *out, const struct nu_stats *set, unsigned index);
 /* The value in the middle of the bucket that holds quantile q; 0 when empty. */
 uint64_t stats_hist_quantile(const struct stats_hist *hist, double q);
+/* The value that stands for a bucket's. */
+uint64_t stats_bucket_middle(unsigned bucket);
 /* Values that are at most `bound`, as far as the middles of their buckets tell. */
 uint64_t stats_hist_below(const struct stats_hist *hist, double bound);
 

@@ -5,6 +5,7 @@
  * end starts the next. */
 #include "tools/nuncio/notify.h"
 #include "tools/nuncio/server.h"
+#include "tools/nuncio/statsd.h"
 
 #include "core/log.h"
 #include "core/logfile.h"
@@ -58,6 +59,7 @@ static void finish(void)
     nu_timer_disarm(timers, &drain.look);
     nu_timer_disarm(timers, &drain.deadline);
     nu_log(NU_LOG_INFO, "server", "drained");
+    nu_sinks_flush();
     nu_workers_all(retire_here, drain.server->now, retired, NULL);
 }
 

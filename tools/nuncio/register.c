@@ -21,6 +21,7 @@
 #include "tls/log_ops.h"
 #include "tls/stats.h"
 #include "tools/nuncio/server.h"
+#include "tools/nuncio/statsd.h"
 
 #include <stddef.h>
 
@@ -41,8 +42,8 @@ static const char *const later[] = {
 };
 
 static const struct nu_stat_group *const stats[] = {
-    &nu_listener_stats, &nu_tcp_proxy_stats, &nu_logfile_stats,
-    &nu_server_stats,   &nu_http_stats,      &nu_regex_stats,
+    &nu_listener_stats, &nu_tcp_proxy_stats, &nu_logfile_stats, &nu_server_stats,
+    &nu_http_stats,     &nu_regex_stats,     &nu_statsd_stats,
 };
 
 void nu_register_all(void)

@@ -16,6 +16,8 @@
 #include "tools/nuncio/admin.h"
 #include "tools/nuncio/notify.h"
 #include "tools/nuncio/process.h"
+#include "tools/nuncio/root.h"
+#include "tools/nuncio/statsd.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -196,6 +198,7 @@ static void commit(struct nu_generation *gen)
     fputs(reload.warnings, stderr);
     nu_clusters_commit(gen->clusters, reload.gone ? reload.gone->clusters : NULL);
     nu_tls_contexts_watch();
+    nu_sinks_change(server, &gen->root->sinks, !reload.gone);
     nu_announce(gen->listeners, reload.gone ? reload.gone->listeners : NULL);
     set_step(SWITCHING);
     nu_workers_all(switch_here, NULL, switched, NULL);

@@ -1,5 +1,6 @@
 /* The schema of the config's root, and the value of its key `admin`. */
 #include "tools/nuncio/root.h"
+#include "tools/nuncio/statsd.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -138,6 +139,12 @@ static const struct nu_field fields[] = {
      .fallback = "off",
      .doc = "Whether a crash may leave a core file, and other processes of the same user may look "
             "into this one: its memory holds what it carries. A change takes effect at a restart."},
+    {.key = "stats_sinks",
+     .type = NU_OBJECT,
+     .flags = NU_LIST,
+     .offset = offsetof(struct nu_root, sinks),
+     .sub = &nu_sink_schema,
+     .doc = "Where figures are pushed to, at most 8."},
     {.key = "listeners",
      .type = NU_NODE,
      .offset = offsetof(struct nu_root, listeners),
@@ -148,13 +155,17 @@ static const struct nu_field fields[] = {
      .offset = offsetof(struct nu_root, clusters),
      .shown = "list of clusters",
      .doc = "Named sets of servers."},
-    {0                                                        }
+    {0                                                                        }
 };
 
 static enum nu_err check_root(struct nu_conf *conf, struct nu_arena *arena,
                               const struct nu_node *node, void *out)
 {
     struct nu_root *root = out;
+    if (root->sinks.count > NU_SINKS_MAX) {
+        nu_conf_error(conf, nu_node_get(node, "stats_sinks"), "more than %d sinks", NU_SINKS_MAX);
+        return NU_ERR_CONFIG;
+    }
     return nu_identity_find(conf, arena, node, root->user, root->group, &root->identity);
 }
 

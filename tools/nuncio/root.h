@@ -15,6 +15,7 @@ struct nu_root {
     const char *user, *group;
     bool seccomp, core_dumps;
     struct nu_identity identity; /* of user and group */
+    struct nu_vec sinks;         /* struct nu_sink_conf */
     const struct nu_node *listeners, *clusters;
 };
 

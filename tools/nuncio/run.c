@@ -7,6 +7,7 @@
 #include "tools/nuncio/quick.h"
 #include "tools/nuncio/root.h"
 #include "tools/nuncio/server.h"
+#include "tools/nuncio/statsd.h"
 
 #include "core/log.h"
 #include "core/logfile.h"
@@ -104,6 +105,7 @@ static enum nu_exit serve(const struct nu_source *source)
     } else {
         code = refuse(gen);
     }
+    nu_sinks_end();
     nu_admin_end(&server);
     nu_workers_free();
     nu_stats_put(server.stats);
