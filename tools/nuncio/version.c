@@ -2,11 +2,13 @@
 #include "tools/nuncio/command.h"
 
 #include <ares.h>
+#include <brotli/decode.h>
 #include <event2/event.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <seccomp.h>
 #include <yaml.h>
+#include <zlib.h>
 
 void nu_version_print(FILE *out)
 {
@@ -20,4 +22,7 @@ void nu_version_print(FILE *out)
         pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
     fprintf(out, "PCRE2 %s\n", pcre2);
     fprintf(out, "c-ares %s\n", ares_version(NULL));
+    uint32_t brotli = BrotliDecoderVersion();
+    fprintf(out, "zlib %s\n", zlibVersion());
+    fprintf(out, "brotli %u.%u.%u\n", brotli >> 24, brotli >> 12 & 0xfff, brotli & 0xfff);
 }
