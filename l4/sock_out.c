@@ -277,6 +277,13 @@ void sock_flush(struct nu_filter *f)
         nu_release(f, sock_outdir(s));
 }
 
+size_t nu_sock_unsent(const struct nu_chain *chain)
+{
+    struct nu_filter *f = nu_chain_end(chain, NU_REV);
+    const struct sock_out *out = f && f->type == &nu_sock ? sock_of(f)->out : NULL;
+    return out ? out->bytes + out->piped : 0;
+}
+
 void sock_out_pipe(struct sock *s, const int pipe[2], size_t left)
 {
     struct sock_out *out = out_get(s);

@@ -8,6 +8,7 @@
 #include "l7/head_edit.h"
 #include "l7/http.h"
 #include "l7/retry.h"
+#include "l7/tunnel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -460,6 +461,10 @@ bool attempt_head(struct router *r, struct nu_http_head *head)
     router_set_state(r, ROUTER_ANSWERED);
     forget_body(r);
     r->tunnel = head->body == NU_BODY_TUNNEL;
+    if (r->tunnel) {
+        nu_http_head_keep(head); /* it stays for the log */
+        nu_tunnel_pass(&r->filter);
+    }
     s->deadline_ms = r->tunnel ? 0 : s->deadline_ms;
     s->first_byte_ms = loop_of(r)->now_ms;
     nu_head_edits_apply(s->route->response_headers, head, r->filter.chain);

@@ -16,6 +16,7 @@
 #include "l7/h1_body.h"
 #include "l7/pool.h"
 #include "l7/stream.h"
+#include "l7/tunnel.h"
 #include "protocols/http/h1.h"
 #include "protocols/http/h1_write.h"
 
@@ -178,11 +179,6 @@ static void over(struct h1_client *c, uint8_t what)
 
 /* --- towards the server --- */
 
-static void say(struct h1_client *c, struct nu_slice data)
-{
-    nu_forward_data(&c->filter, NU_FWD, data);
-}
-
 static void say_head(struct h1_client *c, struct nu_http_head *head)
 {
     struct nu_filter *f = &c->filter;
@@ -192,11 +188,12 @@ static void say_head(struct h1_client *c, struct nu_http_head *head)
     c->over = 0;
     c->requests++;
     c->chunked = head->body == NU_BODY_CHUNKED;
+    nu_tunnel_ask(head);
     nu_h1_begin_response(&c->parser, stream->arena, head->method_id, stream->tunnel);
     if (nu_h1_make_head(loop_of(c)->blocks, head, &(struct nu_h1_how){0}, &out))
         nu_fail(f, NU_CAUSE_INTERNAL, NU_SIDE_LOCAL, "a request head that cannot be written");
     else
-        say(c, out);
+        nu_forward_data(f, NU_FWD, out);
 }
 
 static void say_data(struct h1_client *c, struct nu_slice data)
@@ -204,7 +201,7 @@ static void say_data(struct h1_client *c, struct nu_slice data)
     if (c->chunked)
         nu_h1_forward_chunk(&c->filter, NU_FWD, data);
     else
-        say(c, data);
+        nu_forward_data(&c->filter, NU_FWD, data);
 }
 
 static void say_trailers(struct h1_client *c, const struct nu_http_head *trail)
@@ -221,7 +218,7 @@ static void say_end(struct h1_client *c, struct nu_result result)
         return;
     }
     if (c->chunked)
-        say(c, nu_h1_last_chunk());
+        nu_forward_data(&c->filter, NU_FWD, nu_h1_last_chunk());
     if (c->tunnel)
         nu_forward_end(&c->filter, NU_FWD, result);
     over(c, SAID);
@@ -229,22 +226,16 @@ static void say_end(struct h1_client *c, struct nu_result result)
 
 static void from_router(struct h1_client *c, struct nu_ev *ev)
 {
-    switch (ev->kind) {
-    case NU_HEAD:
+    if (ev->kind == NU_HEAD)
         say_head(c, (struct nu_http_head *)ev->u.head);
-        break;
-    case NU_DATA:
+    else if (ev->kind == NU_DATA)
         say_data(c, ev->u.data);
-        break;
-    case NU_TRAIL:
+    else if (ev->kind == NU_TRAIL)
         say_trailers(c, (const struct nu_http_head *)ev->u.head);
-        break;
-    case NU_END:
+    else if (ev->kind == NU_END)
         say_end(c, ev->u.end);
-        break;
-    default:
+    else
         nu_ev_free(ev);
-    }
 }
 
 /* --- from the server --- */
@@ -278,23 +269,34 @@ static void on_error(struct h1_client *c, const struct nu_h1_out *out)
             NU_SIDE_UPSTREAM, "%s", nu_h1_error_str(out->error));
 }
 
+/* False: it is not what was asked for. */
+static bool on_head(struct h1_client *c, struct nu_http_head *head)
+{
+    if (!nu_tunnel_is_granted(c->request, head)) {
+        on_error(c, &(struct nu_h1_out){.error = NU_H1_UPGRADE_UNASKED});
+        nu_http_head_drop(head);
+        return false;
+    }
+    c->tunnel = head->body == NU_BODY_TUNNEL;
+    c->keep = !c->tunnel && head->keep_alive && head->body != NU_BODY_CLOSE;
+    tell_head(c, NU_HEAD, head);
+    if (c->tunnel) /* what is in hand behind the head still goes the long way */
+        nu_tunnel_pass(&c->filter);
+    return true;
+}
+
 /* One thing off the received bytes; false: there is nothing more to be had from them now. */
 static bool read_one(struct h1_client *c, enum nu_h1_event event, struct nu_h1_out *out)
 {
     switch (event) {
     case NU_H1_INTERIM:
-        tell_head(c, NU_INTERIM, out->head);
+    case NU_H1_TRAIL:
+        tell_head(c, event == NU_H1_TRAIL ? NU_TRAIL : NU_INTERIM, out->head);
         return true;
     case NU_H1_HEAD:
-        c->tunnel = out->head->body == NU_BODY_TUNNEL;
-        c->keep = !c->tunnel && out->head->keep_alive && out->head->body != NU_BODY_CLOSE;
-        tell_head(c, NU_HEAD, out->head);
-        return true;
+        return on_head(c, out->head);
     case NU_H1_DATA:
         tell(c, nu_ev_data(out->data));
-        return true;
-    case NU_H1_TRAIL:
-        tell_head(c, NU_TRAIL, out->head);
         return true;
     case NU_H1_END:
         tell(c, nu_ev_end((struct nu_result){.how = NU_CLEAN}));

@@ -2,6 +2,7 @@
 #include "core/assert.h"
 #include "l7/h1_body.h"
 #include "l7/h1_server_priv.h"
+#include "l7/tunnel.h"
 #include "protocols/http/h1_write.h"
 
 static bool write_head(struct h1_server *s, struct nu_http_head *head, const struct nu_h1_how *how)
@@ -67,7 +68,9 @@ static void on_response(struct h1_server *s, struct nu_http_head *head)
         s->closing = false;
     struct nu_h1_how how = {.close = s->closing,
                             .keep_alive = !s->closing && request->version == NU_HTTP_1_0};
+    nu_tunnel_answer(s->stream, head);
     write_head(s, head, &how);
+    h1_tunnel_pass(s);
 }
 
 static void on_data(struct h1_server *s, struct nu_slice data)
@@ -109,6 +112,7 @@ static void on_end(struct h1_server *s)
 static void on_cut(struct h1_server *s, struct nu_result result)
 {
     bool begun = s->out != OUT_NONE;
+    h1_tunnel_count(s);
     if (result.how == NU_CLEAN || begun)
         result.how = NU_TRUNCATED;
     nu_part(&s->joint, result);

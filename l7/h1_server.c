@@ -36,7 +36,7 @@ static const uint16_t in_edges[] = {
     [IN_SHUT] = 0,
 };
 
-static void set_in(struct h1_server *s, enum in_state to)
+void h1_set_in(struct h1_server *s, enum in_state to)
 {
     nu_assert(in_edges[s->in] >> to & 1);
     s->in = (uint8_t)to;
@@ -66,7 +66,7 @@ static void on_deadline(struct nu_filter *f)
 
 void h1_end(struct h1_server *s, struct nu_result result)
 {
-    set_in(s, IN_SHUT);
+    h1_set_in(s, IN_SHUT);
     nu_slice_drop(&s->rest);
     nu_forward_end(&s->filter, NU_REV, result);
     if (s->half_closed)
@@ -85,7 +85,7 @@ static void shut(struct h1_server *s, bool linger)
         h1_end(s, clean);
         return;
     }
-    set_in(s, IN_LINGER);
+    h1_set_in(s, IN_LINGER);
     nu_slice_drop(&s->rest);
     nu_forward_end(&s->filter, NU_REV, clean);
     nu_release(&s->filter, NU_FWD);
@@ -94,21 +94,21 @@ static void shut(struct h1_server *s, bool linger)
 
 static void stop_lingering(struct h1_server *s)
 {
-    set_in(s, IN_SHUT);
+    h1_set_in(s, IN_SHUT);
     nu_drop(&s->filter, NU_FWD);
     watch(s);
 }
 
 /* --- from the client --- */
 
-static void inject(struct h1_server *s, struct nu_ev ev)
+void h1_inject(struct h1_server *s, struct nu_ev ev)
 {
     nu_inject(&s->joint, NU_FWD, &ev);
 }
 
 static void inject_head(struct h1_server *s, enum nu_kind kind, struct nu_http_head *head)
 {
-    inject(s, (struct nu_ev){.kind = kind, .u.head = &head->head});
+    h1_inject(s, (struct nu_ev){.kind = kind, .u.head = &head->head});
 }
 
 static void count_active(const struct h1_server *s, int64_t n)
@@ -140,7 +140,7 @@ static void begin_request(struct h1_server *s)
     s->parser = nu_arena_alloc(s->arena, sizeof *s->parser);
     nu_h1_init(s->parser, &s->conf->limits);
     nu_h1_begin_request(s->parser, s->arena);
-    set_in(s, IN_HEAD);
+    h1_set_in(s, IN_HEAD);
 }
 
 static void begin_stream(struct h1_server *s, struct nu_stream *stream)
@@ -148,7 +148,7 @@ static void begin_stream(struct h1_server *s, struct nu_stream *stream)
     s->first = false;
     s->stream = stream;
     stream->watch = on_deadline;
-    set_in(s, IN_BODY);
+    h1_set_in(s, IN_BODY);
     inject_head(s, NU_HEAD, stream->request);
 }
 
@@ -158,11 +158,11 @@ static void on_head(struct h1_server *s, struct nu_http_head *head)
     begin_stream(s, nu_stream_new(&s->filter, s->conf, head, nu_arena_share(s->arena)));
 }
 
-static void end_request(struct h1_server *s)
+void h1_request_over(struct h1_server *s)
 {
-    set_in(s, IN_DONE);
+    h1_set_in(s, IN_DONE);
     s->stream->request_ms = h1_now(s);
-    inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
+    h1_inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
 }
 
 /* A request that cannot be read, or comes too slowly: its answer is the connection's last. `head`
@@ -193,7 +193,7 @@ static void on_body(struct h1_server *s, struct nu_slice data)
 {
     if (s->in == IN_BODY || s->in == IN_TUNNEL) {
         s->stream->request_bytes += data.len;
-        inject(s, nu_ev_data(data));
+        h1_inject(s, nu_ev_data(data));
         return;
     }
     s->discarded += (uint32_t)data.len;
@@ -222,9 +222,9 @@ static bool read_one(struct h1_server *s)
         return true;
     case NU_H1_END:
         if (s->in == IN_BODY && s->stream->tunnel)
-            set_in(s, IN_ASKED);
+            h1_set_in(s, IN_ASKED);
         else if (s->in == IN_BODY)
-            end_request(s);
+            h1_request_over(s);
         else
             next_request(s);
         return true;
@@ -261,6 +261,7 @@ static void read_on(struct h1_server *s)
         nu_slice_keep(nu_filter_loop(f)->blocks, &s->rest);
     } else {
         nu_release(f, NU_FWD);
+        h1_tunnel_pass(s);
     }
     if (!nu_chain_ended(f->chain))
         watch(s);
@@ -274,7 +275,7 @@ static void next_request(struct h1_server *s)
         shut(s, s->rest.len > 0 || s->in == IN_DISCARD);
         return;
     }
-    set_in(s, IN_IDLE);
+    h1_set_in(s, IN_IDLE);
     s->discarded = 0;
     nu_arena_free(s->arena);
     s->arena = NULL;
@@ -286,6 +287,12 @@ static void resume(struct nu_filter *f)
     read_on(self_of(f));
 }
 
+void h1_read_later(struct h1_server *s)
+{
+    if (s->rest.len > 0)
+        nu_timer_set(&s->filter, TIMER_RESUME, 0, resume);
+}
+
 /* Only the rest of a body by length is read on: every other request was told `close`
  * (much_is_left). */
 void h1_response_over(struct h1_server *s)
@@ -293,45 +300,12 @@ void h1_response_over(struct h1_server *s)
     if (s->broken || (s->in == IN_BODY && s->closing)) {
         shut(s, true);
     } else if (s->in == IN_BODY) {
-        set_in(s, IN_DISCARD);
+        h1_set_in(s, IN_DISCARD);
     } else {
         next_request(s);
     }
-    if (s->rest.len > 0) /* not within the response before: its connection is not free yet */
-        nu_timer_set(&s->filter, TIMER_RESUME, 0, resume);
+    h1_read_later(s); /* not within the response before: its connection is not free yet */
     watch(s);
-}
-
-void h1_tunnel_decided(struct h1_server *s, bool open)
-{
-    if (s->in != IN_ASKED)
-        return;
-    if (!open) {
-        end_request(s);
-        return;
-    }
-    set_in(s, IN_TUNNEL);
-    nu_h1_tunnel(s->parser);
-    if (s->half_closed)
-        inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
-    else if (s->rest.len > 0)
-        nu_timer_set(&s->filter, TIMER_RESUME, 0, resume);
-}
-
-/* Each half ends by itself; with the second one all is over. */
-void h1_tunnel_ended(struct h1_server *s)
-{
-    struct nu_result clean = {.how = NU_CLEAN};
-    if (s->out != OUT_OVER)
-        nu_forward_end(&s->filter, NU_REV, clean);
-    s->out = OUT_OVER;
-    if (!s->half_closed)
-        return;
-    s->stream->response_ms = h1_now(s);
-    nu_part(&s->joint, clean);
-    s->stream = NULL;
-    set_in(s, IN_SHUT);
-    nu_done(&s->filter, NU_FWD);
 }
 
 /* Behind what has not been read, if there is any: that is rare, and copied together. */
@@ -357,10 +331,10 @@ static void on_client_end(struct h1_server *s)
     struct nu_h1_out out;
     s->half_closed = true;
     if (s->in == IN_LINGER) {
-        set_in(s, IN_SHUT);
+        h1_set_in(s, IN_SHUT);
         nu_done(&s->filter, NU_FWD);
     } else if (s->in == IN_TUNNEL) {
-        inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
+        h1_inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
         if (s->out == OUT_OVER)
             h1_tunnel_ended(s);
     } else if (s->in == IN_DONE || s->in == IN_ASKED || s->broken) {
@@ -468,6 +442,7 @@ static void h1_server_close(struct nu_filter *f)
     struct h1_server *s = self_of(f);
     if (s->stream)
         h1_count(s, NU_HTTP_CX_DESTROY_ACTIVE_RQ, 1);
+    h1_tunnel_count(s);
     nu_part(&s->joint, nu_chain_result(f->chain));
     nu_slice_drop(&s->rest);
     nu_arena_free(s->arena);

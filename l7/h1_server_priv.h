@@ -1,5 +1,5 @@
 /* Inside of the HTTP/1 side towards clients: h1_server.c reads, h1_reply.c writes,
- * h1_time.c knows when it took too long. */
+ * h1_tunnel.c stands aside, h1_time.c knows when it took too long. */
 #ifndef NU_L7_H1_SERVER_PRIV_H
 #define NU_L7_H1_SERVER_PRIV_H
 
@@ -45,6 +45,7 @@ struct h1_server {
     bool closing;     /* no request after this one */
     bool broken;      /* what the client sends is no longer read as HTTP */
     bool half_closed; /* the client has said all it will say */
+    bool passed;      /* bytes of the tunnel pass by: the socket counts them */
 };
 
 static inline int64_t h1_now(const struct h1_server *s)
@@ -61,12 +62,27 @@ static inline void h1_count(const struct h1_server *s, enum nu_http_stat stat, i
 
 /* The stream has said all, and is parted from: goes on to the next request, or ends. */
 void h1_response_over(struct h1_server *s);
+/* The connection ends behind what was written, in this way. */
+void h1_end(struct h1_server *s, struct nu_result result);
+
+/* The one place where `in` changes. */
+void h1_set_in(struct h1_server *s, enum in_state to);
+void h1_inject(struct h1_server *s, struct nu_ev ev);
+/* All of the request has come. */
+void h1_request_over(struct h1_server *s);
+/* What waits in `rest` is read when this callback is over. */
+void h1_read_later(struct h1_server *s);
+
+/* --- h1_tunnel.c --- */
+
 /* The final head is on its way: whether what the client asked for is a tunnel now. */
 void h1_tunnel_decided(struct h1_server *s, bool open);
 /* The server has said all that it will say in the tunnel. */
 void h1_tunnel_ended(struct h1_server *s);
-/* The connection ends behind what was written, in this way. */
-void h1_end(struct h1_server *s, struct nu_result result);
+/* Lets its bytes pass by, if nobody else has to count them. */
+void h1_tunnel_pass(struct h1_server *s);
+/* Brings the stream's bytes up to date. Before it is parted from. */
+void h1_tunnel_count(struct h1_server *s);
 
 /* --- h1_time.c --- */
 

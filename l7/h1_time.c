@@ -25,8 +25,10 @@ static int64_t after(int64_t from_ms, int64_t timeout_ms)
 static int64_t idle_deadline(const struct h1_server *s)
 {
     const struct nu_route *route = s->stream->route;
-    int64_t limit = route && route->idle_timeout_ms >= 0 ? route->idle_timeout_ms
-                                                         : s->conf->stream_idle_timeout_ms;
+    int64_t limit =
+        s->in == IN_TUNNEL ? s->conf->tunnel_idle_timeout_ms : s->conf->stream_idle_timeout_ms;
+    if (route && route->idle_timeout_ms >= 0)
+        limit = route->idle_timeout_ms;
     return after(nu_chain_last_activity(s->stream->chain), limit);
 }
 

@@ -61,6 +61,7 @@ extern const struct nu_stat_group nu_http_stats;
 struct nu_http_conf {
     const char *name;
     int64_t headers_timeout_ms, request_timeout_ms, stream_idle_timeout_ms, idle_timeout_ms;
+    int64_t tunnel_idle_timeout_ms;
     int64_t max_header_bytes, max_headers, max_body_bytes;
     int slashes;        /* enum nu_slashes */
     bool merge_slashes; /* "//" is "/" */

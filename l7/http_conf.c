@@ -113,6 +113,11 @@ static const struct nu_field fields[] = {
      AT(stream_idle_timeout_ms),
      .fallback = "5m",
      .doc = "A request on which no byte moves for this long is given up; 0 = never."},
+    {.key = "tunnel_idle_timeout",
+     .type = NU_DURATION,
+     AT(tunnel_idle_timeout_ms),
+     .fallback = "1h",
+     .doc = "The same for what is no request any more: WebSocket, other upgrades, CONNECT."},
     {.key = "idle_timeout",
      .type = NU_DURATION,
      AT(idle_timeout_ms),
@@ -183,7 +188,7 @@ static const struct nu_field fields[] = {
      .shown = "map",
      .item = sizeof(const struct nu_node *),
      .doc = "Where requests go; the first match wins."},
-    {0     }
+    {0                    }
 };
 
 static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,

@@ -9,6 +9,7 @@
 #include "l7/http.h"
 #include "l7/route/route.h"
 #include "l7/stream_in.h"
+#include "l7/tunnel.h"
 
 const char *nu_stream_flag_str(enum nu_stream_flag flag)
 {
@@ -77,7 +78,10 @@ static void closed(struct nu_chain *chain, void *ctx)
 {
     struct nu_stream *s = ctx;
     struct nu_facts *facts = nu_chain_facts(chain);
+    const struct stream_in *in = (struct stream_in *)nu_chain_end(chain, NU_REV);
     blame(s, nu_chain_result(chain));
+    if (s->count && in->joint.peer)
+        s->count(in->joint.peer->self);
     facts->bytes_in = s->request_bytes;
     facts->bytes_out = s->response_bytes;
     count_end(s);
@@ -162,29 +166,6 @@ static void pin(struct nu_stream *s, const struct nu_filter *codec)
         nu_pin(&s->pinned->counted, nu_filter_loop(codec)->shard);
 }
 
-static bool allows_upgrade(const struct nu_route *route, struct nu_text protocol)
-{
-    if (nu_text_is_fold(protocol, "websocket"))
-        return route->websocket;
-    for (const char *const *other = route->upgrades; other && *other; other++)
-        if (nu_text_is_fold(protocol, *other))
-            return true;
-    return false;
-}
-
-/* A server may ignore an Upgrade (RFC 9110 7.8), and so do we where it is not allowed. */
-static void decide_tunnel(struct nu_stream *s)
-{
-    struct nu_http_head *head = s->request;
-    bool cluster = s->route && s->route->kind == NU_ROUTE_CLUSTER;
-    if (head->method_id == NU_METHOD_CONNECT)
-        s->tunnel = cluster && s->route->connect;
-    else if (head->upgrade.len > 0 && head->body == NU_BODY_NONE && cluster)
-        s->tunnel = allows_upgrade(s->route, head->upgrade);
-    if (!s->tunnel)
-        head->upgrade = nu_text("", 0);
-}
-
 static struct nu_stream *start(struct nu_filter *codec, struct nu_stream *s,
                                const struct nu_facts *facts)
 {
@@ -210,7 +191,7 @@ struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_http_co
     normalize(s);
     if (!s->status)
         s->route = nu_routes_find(conf->routes, head);
-    decide_tunnel(s);
+    nu_tunnel_decide(s);
     return start(codec, s, &facts);
 }
 

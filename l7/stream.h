@@ -71,6 +71,8 @@ struct nu_stream {
     void (*expired)(struct nu_filter *router); /* that has passed: called within the router */
     void (*answer)(struct nu_filter *router); /* to be answered with `status` now: within it, too */
     void (*leave)(struct nu_filter *router);  /* answered by another filter: within it, too */
+    void (*count)(struct nu_filter *codec);   /* brings the bytes below up to date, where they pass
+                                                 it by; NULL = they do not */
     struct nu_chain_conf *pinned;             /* of the connection, or NULL */
     uint64_t request_bytes, response_bytes;   /* of bodies */
 };

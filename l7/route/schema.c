@@ -239,7 +239,8 @@ static const struct nu_field fields[] = {
     {.key = "idle_timeout",
      .type = NU_DURATION,
      .offset = AT(route.idle_timeout_ms),
-     .doc = "Instead of the http filter's stream_idle_timeout; 0 = none."},
+     .doc = "Instead of the http filter's stream_idle_timeout, and in tunnels instead of its "
+            "tunnel_idle_timeout; 0 = none."},
     {.key = "rewrite",
      .type = NU_OBJECT,
      .flags = NU_PTR,

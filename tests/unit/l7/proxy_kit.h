@@ -185,6 +185,7 @@ static inline void kit_begin(const char *text)
     kit.conf.headers_timeout_ms = 10 * 1000;
     kit.conf.request_timeout_ms = 60 * 1000;
     kit.conf.stream_idle_timeout_ms = 300 * 1000;
+    kit.conf.tunnel_idle_timeout_ms = 3600 * 1000;
     kit.conf.idle_timeout_ms = 3600 * 1000;
     kit.conf.stats = nu_stats_get(&nu_http_stats, "http.t");
 }

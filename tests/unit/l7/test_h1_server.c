@@ -262,8 +262,12 @@ static void drain(void **state)
 
 /* --- tunnels */
 
-#define UPGRADE "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
-#define SWITCH  "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+#define KEY     "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455 1.3 */
+#define ACCEPT  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+#define OFFER   "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: "
+#define UPGRADE OFFER "websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n\r\n"
+#define SWITCH  "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" ACCEPT "\r\n"
+#define IDLE_MS (3600 * 1000) /* tunnel_idle_timeout */
 
 /* The server's half ended long ago, and the client says nothing. */
 static void an_idle_half_of_a_tunnel(void **state)
@@ -273,7 +277,9 @@ static void an_idle_half_of_a_tunnel(void **state)
     kit_finish(&kit.leg[0], NU_CAUSE_UPSTREAM_FIN);
     assert_has(client(), "\r\n\r\nbye");
     assert_ended(NU_CLEAN);
-    nu_loop_advance(&kit.loop, 300 * 1000);
+    nu_loop_advance(&kit.loop, IDLE_MS - 1);
+    assert_int_equal(kit.chains, 1);
+    nu_loop_advance(&kit.loop, 1);
     assert_int_equal(kit.chains, 0);
     assert_int_equal(kit.ended, 1);
 }
@@ -282,9 +288,61 @@ static void an_idle_tunnel(void **state)
 {
     client_says(UPGRADE);
     server_says(0, SWITCH);
-    nu_loop_advance(&kit.loop, 300 * 1000);
+    nu_loop_advance(&kit.loop, IDLE_MS - 1);
+    assert_int_equal(kit.client.ends, 0);
+    nu_loop_advance(&kit.loop, 1);
     assert_ended(NU_TRUNCATED);
     assert_int_equal(kit.ended, 1);
+}
+
+/* The first of several that the route allows; the server is asked for that one. */
+static void the_protocol_among_several(void **state)
+{
+    client_says(OFFER "foo/2, WebSocket, bar\r\nSec-WebSocket-Version: 13\r\n"
+                      "Sec-WebSocket-Key: " KEY "\r\n\r\n");
+    assert_has(kit.leg[0].got, "\r\nUpgrade: WebSocket\r\n");
+    server_says(0, SWITCH "x");
+    assert_has(client(), "\r\n\r\nx");
+}
+
+static void a_handshake_that_is_none(void **state)
+{
+    static const struct {
+        const char *rest, *begins;
+    } rows[] = {
+        {"\r\n",                                                            "HTTP/1.1 426 "},
+        {"Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: " KEY "\r\n\r\n",  "HTTP/1.1 426 "},
+        {"Sec-WebSocket-Version: 13\r\n\r\n",                               "HTTP/1.1 400 "},
+        {"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short==\r\n\r\n", "HTTP/1.1 400 "},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        client_says(OFFER "websocket\r\n");
+        client_says(rows[i].rest);
+        assert_memory_equal(kit.client.got, rows[i].begins, strlen(rows[i].begins));
+        assert_int_equal(kit.legs, 0);
+        if (rows[i].begins[9] == '4' && rows[i].begins[10] == '2') {
+            assert_has(kit.client.got, "\r\nsec-websocket-version: 13\r\n");
+            assert_has(kit.client.got, "\r\nUpgrade: websocket\r\n");
+        }
+        kit.client.len = 0;
+    }
+}
+
+/* A server that grants what was not asked, or to another key than ours, is not believed. */
+static void an_answer_to_another_handshake(void **state)
+{
+    static const char *const answers[] = {
+        "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: foo\r\n" ACCEPT "\r\n",
+        "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOoA\r\n\r\n",
+    };
+    for (unsigned i = 0; i < sizeof answers / sizeof *answers; i++) {
+        client_says(UPGRADE);
+        server_says(i, answers[i]);
+        assert_has(client(), "HTTP/1.1 502 ");
+        assert_int_equal(kit.ended, i + 1);
+    }
 }
 
 /* What a server would rather speak is said to us, not to the client. */
@@ -323,6 +381,9 @@ int main(void)
         KIT_TEST(drain),
         KIT_TEST(an_idle_half_of_a_tunnel),
         KIT_TEST(an_idle_tunnel),
+        KIT_TEST(the_protocol_among_several),
+        KIT_TEST(a_handshake_that_is_none),
+        KIT_TEST(an_answer_to_another_handshake),
         KIT_TEST(offers_are_not_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
