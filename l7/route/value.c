@@ -119,6 +119,12 @@ static enum nu_err parse_value(struct nu_conf *conf, struct nu_arena *arena,
     return NU_OK;
 }
 
+enum nu_err route_value_parse(struct nu_conf *conf, struct nu_arena *arena,
+                              const struct nu_node *node, void *out)
+{
+    return parse_value(conf, arena, node, out);
+}
+
 /* What a name has to be; reports. */
 typedef bool name_ok_fn(struct nu_conf *conf, const struct nu_node *node);
 
@@ -220,6 +226,12 @@ static enum nu_regex_found fits(const struct route_value *value, struct nu_text 
         return NU_REGEX_HIT;
     }
     return NU_REGEX_MISS;
+}
+
+bool route_value_fits(const struct route_value *value, struct nu_text text)
+{
+    enum nu_regex_found found = fits(value, text);
+    return found == NU_REGEX_MISS ? value->inverted : found == NU_REGEX_HIT && !value->inverted;
 }
 
 static const struct nu_http_field *first_field(const struct route_value *value,

@@ -30,10 +30,13 @@ struct route_value {
 /* Maps of names to conditions; `out` is a struct nu_vec of struct route_value. */
 nu_parse_fn route_headers_parse;
 nu_parse_fn route_query_parse;
+/* One condition, on a value that has no name; `out` is a struct route_value. */
+nu_parse_fn route_value_parse;
 /* What may stand for a value, for the pages. */
 extern const struct nu_schema route_value_schema;
 
 /* Never where a search gave up, inverted or not. */
+bool route_value_fits(const struct route_value *value, struct nu_text text);
 bool route_header_fits(const struct route_value *value, const struct nu_http_head *head);
 bool route_query_fits(const struct route_value *value, struct nu_text query);
 /* Takes the next parameter off a query, as it is written: nothing is decoded. False at its end. */

@@ -169,7 +169,7 @@ def test_filters_shows_types_and_defaults():
     assert re.search(r"^  idle_timeout +duration; default 1h$", shown, re.M)
 
 
-@pytest.mark.parametrize("name, said", [("ech", 'did you mean "echo"?'), ("cors", "not in this version"), ("sock", "no filter")])
+@pytest.mark.parametrize("name, said", [("ech", 'did you mean "echo"?'), ("tap", "not in this version"), ("sock", "no filter")])
 def test_filters_of_an_unknown_name(name, said):
     done = run_nuncio("filters", name)
     assert (done.returncode, done.stdout) == (1, "") and said in done.stderr

@@ -102,8 +102,19 @@ def streams(files):
          "filters": {"echo": {"idle_timeout": "90m"}}}]
 
 
+EDITS = {"set": {"x-a": "%PROTOCOL%"}, "add": {"x-b": "1"}, "remove": ["x-c"]}
+
+
+def http_filters(files):
+    values = [{"exact": "a"}, {"prefix": "a", "invert": True}, {"suffix": "a"}, {"contains": "a"}, {"regex": "a"}, {"present": True}]
+    cors = {"allow_origin": values, "allow_methods": ["PUT"], "allow_headers": ["x-a"],
+            "expose_headers": ["x-b"], "max_age": "1h", "allow_credentials": True}
+    return [{"header_edit": {"request": EDITS, "response": EDITS}}, {"cors": cors},
+            {"csrf": {"additional_origins": values, "share": "50%"}}]
+
+
 def http(files):
-    edits = {"set": {"x-a": "%PROTOCOL%"}, "add": {"x-b": "1"}, "remove": ["x-c"]}
+    edits = EDITS
     match = {"host": ["a.test", "*.b.test"], "path_prefix": "/api/", "method": ["GET"], "headers": {"x": "1", "y": {"present": True}},
              "query": {"d": "1"}}
     routes = [
@@ -122,7 +133,7 @@ def http(files):
         "name": "i", "headers_timeout": "1s", "request_timeout": "2s", "stream_idle_timeout": "3s", "idle_timeout": "4s",
         "tunnel_idle_timeout": "5s", "max_header_bytes": "8KiB", "max_headers": 50, "max_body_bytes": "1MiB", "escaped_slashes": "reject", "merge_slashes": True,
         "forward_client_cert": "sanitize_set", "trusted_hops": 1, "request_id": True, "preserve_request_id": True,
-        "request_id_in_response": True, "via": "me", "server_name": "", "access_log": "/dev/stdout", "filters": [{"throttle": "1MiB"}],
+        "request_id_in_response": True, "via": "me", "server_name": "", "access_log": "/dev/stdout", "filters": [{"throttle": "1MiB"}, *http_filters(files)],
         "client_cert_details": ["subject", "uri"], "local_replies": [
             {"status": [503, "4xx"], "flags": "UH", "status_to": 500, "body": "sorry", "content_type": "a/b", "headers": edits},
             {"body_file": files["list"]}], "routes": routes}}

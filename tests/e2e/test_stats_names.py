@@ -24,6 +24,7 @@ server.live server.uptime server.concurrency server.total_connections
 """.split()
 
 FILTERS = [{"ip_filter": {"deny": ["10.0.0.0/8"]}}, {"connection_limit": 5}, {"source_limit": {"connections": 5}}, {"throttle": "1MiB"}, {"tcp_proxy": "c"}]
+HTTP_FILTERS = [{"cors": {}}, {"csrf": {}}]
 
 
 def listed():
@@ -40,7 +41,7 @@ def test_every_name_that_is_printed_is_documented(nuncio, certs):
     forward = {"name": "f", "dynamic_forward": {"allow": "a.test"}}
     pair = {"cert": str(certs.get("a.test").cert), "key": str(certs.get("a.test").key)}
     datagrams = listener({"ip_filter": {"deny_file": "list"}}, {"udp_proxy": "u"}, name="udp", bind="udp://127.0.0.1:0")
-    http = listener({"http": {"routes": {"match": {"path_regex": "a"}, "cluster": "c"}}}, name="http")
+    http = listener({"http": {"filters": HTTP_FILTERS, "routes": {"match": {"path_regex": "a"}, "cluster": "c"}}}, name="http")
     child = nuncio(config(listeners=[listener(*FILTERS, tls={"certificates": pair}), datagrams, http],
                           clusters=[cluster("127.0.0.1:9", tls={"ca": pair["cert"]}, health_check={"tcp": {}}), cluster("127.0.0.1:9", name="u"), forward]),
                    files={"list": "10.0.0.0/8\n"})

@@ -11,6 +11,7 @@
 #include "l4/listener.h"
 #include "l4/tcp_proxy.h"
 #include "l4/udp/udp.h"
+#include "l7/filters/filters.h"
 #include "l7/http.h"
 #include "l7/log_ops.h"
 #include "l7/pool.h"
@@ -34,11 +35,14 @@ static const struct nu_filter_type *const filters[] = {
     &nu_filter_source_limit,
     &nu_filter_udp_proxy,
     &nu_filter_http,
+    &nu_filter_header_edit,
+    &nu_filter_cors,
+    &nu_filter_csrf,
 };
 
 static const char *const later[] = {
-    "tap",   "header_edit", "cors",      "local_rate_limit", "basic_auth", "buffer",
-    "fault", "compress",    "websocket", "decompress",       "csrf",       "health_check",
+    "tap",      "local_rate_limit", "basic_auth", "buffer",       "fault",
+    "compress", "websocket",        "decompress", "health_check",
 };
 
 static const struct nu_stat_group *const stats[] = {
@@ -63,6 +67,7 @@ void nu_register_all(void)
     nu_stats_register(&nu_tls_listener_stats);
     nu_stats_register(&nu_tls_cluster_stats);
     nu_l4_filters_register();
+    nu_http_filters_register();
     nu_log_ops_l4();
     nu_log_ops_tls();
     nu_log_ops_l7();

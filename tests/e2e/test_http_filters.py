@@ -1,0 +1,66 @@
+"""Filters of HTTP: edits, other origins, forged requests; asked by curl."""
+import pytest
+
+from lib.config import cluster, config, listener
+from lib.mirror import Mirror, curl
+
+
+@pytest.fixture
+def proxy(nuncio, peer):
+    """proxy(filters, routes, files=..., **http options) starts one in front of a Mirror, cluster "c"; its `url`."""
+    def start(filters, *routes, files=None, **http):
+        child = nuncio(config(listeners=[listener({"http": {"filters": filters, "routes": [*routes, {"cluster": "c"}], **http}})],
+                              clusters=[cluster(peer(Mirror))]), files=files)
+        child.url = f"http://{child.address('in')}"
+        return child
+    return start
+
+
+def sent(**fields):
+    """curl's options for these header fields; _ is - in a name."""
+    return [word for name, value in fields.items() for word in ("-H", f"{name.replace('_', '-')}: {value}")]
+
+
+def route(path, cluster_name="c", **more):
+    return {"match": {"path": path}, "cluster": cluster_name, **more}
+
+
+def test_header_edit(proxy):
+    own = {"match": {"path": "/own"}, "respond": {"status": 200, "body": "own"}}
+    edits = {"request": {"set": {"x-a": "%REQ(USER-AGENT)%"}, "remove": "x-secret"}, "response": {"set": {"x-b": "1"}, "remove": "x-secret"}}
+    child = proxy([{"header_edit": edits}], own, route("/off", filters={"header_edit": False}))
+    answer = curl(child.url, "-A", "me", *sent(x_a="forged", x_secret="s"))
+    assert answer.told["x-a"] == "me" and "x-secret" not in answer.told
+    assert answer.headers["x-b"] == "1" and "x-secret" not in answer.headers
+    assert curl(child.url + "/own").headers["x-b"] == "1"
+    answer = curl(child.url + "/off", *sent(x_secret="s"))
+    assert answer.told["x-secret"] == "s" and "x-b" not in answer.headers
+
+
+def test_cors(proxy):
+    allow = {"allow_origin": ["https://a.test", {"suffix": ".b.test"}], "allow_methods": ["PUT"], "allow_headers": ["x-a", "x-b"], "max_age": "1h"}
+    child = proxy([{"cors": allow}], route("/off", filters={"cors": False}), access_log={"path": "own.log", "format": "%RESPONSE_CODE_DETAILS%"})
+    asked = ["-X", "OPTIONS", *sent(Origin="https://x.b.test", Access_Control_Request_Method="PUT")]
+    answer = curl(child.url, *asked)
+    assert (answer.status, answer.body, answer.headers["access-control-allow-origin"]) == (200, "", "https://x.b.test")
+    assert [answer.headers[f"access-control-{name}"] for name in ("allow-methods", "allow-headers", "max-age")] == ["PUT", "x-a, x-b", "3600"]
+    assert child.file_lines("own.log", 1) == ["cors_response"]
+    answer = curl(child.url, *sent(Origin="https://a.test"))
+    assert answer.told["origin"] == "https://a.test"
+    assert (answer.headers["access-control-allow-origin"], answer.headers["vary"]) == ("https://a.test", "origin")
+    assert "access-control-allow-origin" not in curl(child.url, *sent(Origin="https://evil.test")).headers
+    assert curl(child.url + "/off", *asked[2:]).told["origin"]
+    assert (child.stats()["http.ingress.cors.origin_valid"], child.stats()["http.ingress.cors.origin_invalid"]) == (2, 1)
+
+
+def test_csrf(proxy):
+    child = proxy([{"csrf": {"additional_origins": "b.test"}}], route("/off", filters={"csrf": False}), name="edge",
+                  access_log={"path": "own.log", "format": "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%"})
+    origins = [child.url, "https://b.test", "https://evil.test"]
+    assert [curl(child.url, "-X", "PUT", *sent(Origin=one)).status for one in origins] == [200, 200, 403]
+    assert child.file_lines("own.log", 3)[2] == "UAEX csrf_origin_mismatch"
+    assert curl(child.url, "-d", "x").body == "Invalid origin"
+    assert curl(child.url, *sent(Origin="https://evil.test")).status == 200
+    assert curl(child.url + "/off", "-X", "PUT", *sent(Origin="https://evil.test")).status == 200
+    told = [child.stats()[f"http.edge.csrf.{name}"] for name in ("request_valid", "request_invalid", "missing_source_origin")]
+    assert told == [2, 2, 1]
