@@ -183,8 +183,9 @@ static size_t list_metrics(struct metric **out, struct nu_arena *arena, struct s
 
 /* --- in pieces --- */
 
-#define LOOKED_AT 500 /* figures a piece: a fraction of a millisecond, also if none of them shows  \
-                       */
+#define LOOKED_AT                                                                                  \
+    500 /* figures a piece: a fraction of a millisecond, also if none of them shows                \
+         */
 
 struct nu_stats_text {
     struct stats_sets all;
