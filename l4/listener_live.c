@@ -1,6 +1,7 @@
 /* The connections and sessions of a worker that are alive: their figures, their end, and what
  * befalls all of them at once. Each lives on one worker. */
 #include "core/assert.h"
+#include "core/recent.h"
 #include "core/worker.h"
 #include "l4/listener_priv.h"
 
@@ -108,6 +109,8 @@ void nu_conn_adopt(struct listener_conn *conn, struct nu_chain_conf *conf, struc
 void nu_conn_closed(struct listener_conn *conn, struct nu_chain *chain)
 {
     struct nu_loop *loop = nu_chain_loop(chain);
+    if (nu_chain_result(chain).how != NU_CLEAN)
+        nu_recent_add(NU_RECENT_CONNECTION, loop->shard, chain);
     nu_access_log_write(conn->conf ? conn->conf->log : conn->listener->log, chain);
     nu_conn_count(conn, loop, NU_LISTENER_CX_ACTIVE, -1);
     nu_conn_count(conn, loop, NU_LISTENER_CX_DESTROY, 1);

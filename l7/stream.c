@@ -4,6 +4,7 @@
 
 #include "core/assert.h"
 #include "core/counted.h"
+#include "core/recent.h"
 #include "l4/access_log.h"
 #include "l4/listener.h"
 #include "l7/http.h"
@@ -85,6 +86,8 @@ static void closed(struct nu_chain *chain, void *ctx)
     facts->bytes_in = s->request_bytes;
     facts->bytes_out = s->response_bytes;
     count_end(s);
+    if (s->flags || s->status >= 500)
+        nu_recent_add(NU_RECENT_REQUEST, nu_chain_loop(chain)->shard, chain);
     nu_access_log_write(s->conf->log, chain);
 }
 

@@ -14,6 +14,7 @@
 #include "l7/http_conf.h"
 #include "tls/context.h"
 #include "tools/nuncio/admin.h"
+#include "tools/nuncio/history.h"
 #include "tools/nuncio/notify.h"
 #include "tools/nuncio/process.h"
 #include "tools/nuncio/root.h"
@@ -107,12 +108,14 @@ static void tell_failure(struct nu_conf *conf)
     fputs(nu_conf_report(conf), stderr);
     nu_notify_ready("reload failed, errors: %zu; generation %llu serves on", errors,
                     (unsigned long long)number);
+    nu_history_add(false, number, elapsed_ms(), nu_conf_report(conf));
     tell_waiters(false, words("reload failed, errors: %zu; generation %llu serves on\n%s", errors,
                               (unsigned long long)number, nu_conf_report(conf)));
 }
 
-static void tell_first(struct nu_server *server)
+static void tell_first(struct nu_server *server, const char *warnings)
 {
+    nu_history_add(true, server->now->number, elapsed_ms(), warnings);
     nu_server_set_state(server, NU_SERVER_LIVE);
     fprintf(stderr, "ready: %zu listeners, %u workers\n",
             nu_listeners_count(server->now->listeners), nu_workers_count());
@@ -130,6 +133,7 @@ static void tell_success(struct nu_server *server, const char *warnings)
            number, listeners, clusters, elapsed_ms());
     nu_notify_ready("serving: %zu listeners, %u workers, generation %llu", listeners,
                     nu_workers_count(), number);
+    nu_history_add(true, gen->number, elapsed_ms(), warnings);
     tell_waiters(true, words("reloaded: generation %llu, %zu listeners, %zu clusters\n%s", number,
                              listeners, clusters, warnings));
 }
@@ -145,7 +149,7 @@ static void arrived(void)
     reload.warnings = NULL;
     set_step(IDLE);
     if (server->state == NU_SERVER_STARTING)
-        tell_first(server);
+        tell_first(server, warnings);
     else
         tell_success(server, warnings);
     free(warnings);
@@ -289,6 +293,7 @@ void nu_reload(struct nu_server *server, struct nu_waiter *waiter)
 enum nu_err nu_reload_first(struct nu_server *server, struct nu_generation *gen)
 {
     reload.server = server;
+    clock_gettime(CLOCK_MONOTONIC, &reload.began);
     nu_list_init(&reload.waiting);
     nu_list_init(&reload.running);
     if (nu_conf_failed(gen->conf) || bind_all(gen) != NU_OK)

@@ -2,6 +2,7 @@
  * last connection is gone, takes everything down. */
 #include "tools/nuncio/admin.h"
 #include "tools/nuncio/command.h"
+#include "tools/nuncio/history.h"
 #include "tools/nuncio/notify.h"
 #include "tools/nuncio/process.h"
 #include "tools/nuncio/quick.h"
@@ -94,6 +95,7 @@ static enum nu_exit serve(const struct nu_source *source)
     unsigned workers = nu_worker_wish(gen->workers);
     nu_workers_init(workers);
     nu_logfiles_init(workers + 1);
+    nu_history_begin();
     server.stats = nu_stats_get(&nu_server_stats, "server");
     server.started_ms = nu_worker_main()->loop.now_ms;
     nu_load_build(gen, NULL);
@@ -106,6 +108,7 @@ static enum nu_exit serve(const struct nu_source *source)
         code = refuse(gen);
     }
     nu_sinks_end();
+    nu_history_end();
     nu_admin_end(&server);
     nu_workers_free();
     nu_stats_put(server.stats);
