@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct nu_arena;
+struct nu_note;
 struct nu_stream;
 
 enum nu_transport { NU_TRANSPORT_UNKNOWN, NU_TRANSPORT_PLAIN, NU_TRANSPORT_TLS };
@@ -92,9 +93,10 @@ struct nu_facts {
     uint64_t bytes_in;                       /* from the client */
     uint64_t bytes_out;                      /* to the client */
     struct nu_stream *stream;                /* of the layer above: the request, in its own chain */
-    const char *listener;                    /* name; pinned with the chain's config */
-    const char *chain;                       /* name of the chosen chain */
-    const char *cluster;                     /* name of the chosen cluster */
+    struct nu_note *notes; /* of the same: what its filters keep with the connection */
+    const char *listener;  /* name; pinned with the chain's config */
+    const char *chain;     /* name of the chosen chain */
+    const char *cluster;   /* name of the chosen cluster */
     const struct nu_addr
         *upstream; /* the endpoint; pinned by who set it until the chain is closed */
     const char

@@ -91,6 +91,13 @@ static const struct local_reply *find(const struct nu_local_replies *replies, un
 
 void nu_local_reply(struct nu_filter *f, unsigned status, struct nu_text body, const char *details)
 {
+    nu_local_reply_with(f, status, body, details, NULL);
+}
+
+void nu_local_reply_with(struct nu_filter *f, unsigned status, struct nu_text body,
+                         const char *details,
+                         void (*add)(struct nu_filter *f, struct nu_http_head *head))
+{
     struct nu_stream *s = nu_stream_of(f);
     const struct local_reply *r = find(s->conf->replies, status, s->flags);
     struct nu_text type = NU_TEXT("text/plain");
@@ -104,6 +111,8 @@ void nu_local_reply(struct nu_filter *f, unsigned status, struct nu_text body, c
     if (head->content_length > 0)
         nu_http_append(head, NU_HDR_CONTENT_TYPE, NU_TEXT("content-type"), type);
     s->status = (uint16_t)status;
+    if (add)
+        add(f, head);
     if (r)
         nu_head_edits_apply(r->edits, head, f->chain);
     nu_local_reply_send(f, head, body, details);

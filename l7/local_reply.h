@@ -23,6 +23,10 @@ extern const struct nu_schema nu_local_reply_schema;
  * caller still owns the event it was given. `body` is copied; "" for none. `details` is static or
  * the arena's. */
 void nu_local_reply(struct nu_filter *f, unsigned status, struct nu_text body, const char *details);
+/* The same, and `add` may put fields in the head before the config's edits. */
+void nu_local_reply_with(struct nu_filter *f, unsigned status, struct nu_text body,
+                         const char *details,
+                         void (*add)(struct nu_filter *f, struct nu_http_head *head));
 /* The same with fields of its own: nu_local_reply_head makes one, the caller adds to it, then
  * nu_local_reply_send sends it. No config changes the body of these. */
 struct nu_http_head *nu_local_reply_head(struct nu_filter *f, unsigned status, size_t body_len);

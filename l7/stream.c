@@ -10,7 +10,9 @@
 #include "l7/http.h"
 #include "l7/route/route.h"
 #include "l7/stream_in.h"
+
 #include "l7/tunnel.h"
+#include <string.h>
 
 const char *nu_stream_flag_str(enum nu_stream_flag flag)
 {
@@ -39,6 +41,40 @@ const struct nu_filter_type nu_stream_in = {
     .flags = NU_F_INTERNAL,
     .joint = offsetof(struct stream_in, joint),
 };
+
+/* --- what streams of a connection share --- */
+
+struct nu_note {
+    struct nu_note *next;
+    const char *key;
+    size_t size;
+    void *memory;
+};
+
+static struct nu_note *find_note(struct nu_note *note, const char *key, size_t size)
+{
+    while (note && (note->size != size || strcmp(note->key, key) != 0))
+        note = note->next;
+    return note;
+}
+
+void *nu_stream_note(const struct nu_stream *s, const char *key, size_t size)
+{
+    const struct stream_in *in = (struct stream_in *)nu_chain_end(s->chain, NU_REV);
+    if (!in->joint.peer)
+        return NULL;
+    struct nu_chain *connection = in->joint.peer->self->chain;
+    struct nu_facts *facts = nu_chain_facts(connection);
+    struct nu_note *note = find_note(facts->notes, key, size);
+    if (note)
+        return note->memory;
+    struct nu_arena *arena = nu_chain_arena(connection);
+    note = nu_arena_alloc(arena, sizeof *note);
+    *note = (struct nu_note){facts->notes, nu_arena_strdup(arena, key), size,
+                             nu_arena_alloc(arena, size)};
+    facts->notes = note;
+    return note->memory;
+}
 
 /* --- the end --- */
 

@@ -87,6 +87,11 @@ static inline void nu_stream_flag(struct nu_stream *s, enum nu_stream_flag flag)
     s->flags |= flag == NU_FLAG_NONE ? 0 : 1u << flag;
 }
 
+/* Zeroed memory of the client's connection, which its streams share under this key, a text that is
+ * copied: from a filter's event, made at the first call. NULL: the connection is gone. There are as
+ * many as configs name. */
+void *nu_stream_note(const struct nu_stream *s, const char *key, size_t size);
+
 /* The stream of `head`, in whose arena it is made and that it owns from now on: chooses the route,
  * builds the chain, joins it to `codec`. The caller injects the head and what follows. From a
  * callback of the codec. */

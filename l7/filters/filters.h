@@ -12,8 +12,9 @@ struct nu_node;
 extern const struct nu_filter_type nu_filter_header_edit;
 extern const struct nu_filter_type nu_filter_cors;
 extern const struct nu_filter_type nu_filter_csrf;
+extern const struct nu_filter_type nu_filter_local_rate_limit;
 
-extern const struct nu_stat_group nu_cors_stats, nu_csrf_stats;
+extern const struct nu_stat_group nu_cors_stats, nu_csrf_stats, nu_local_rate_limit_stats;
 
 /* Has their figures stand on the generated page. Before any config is read. */
 void nu_http_filters_register(void);

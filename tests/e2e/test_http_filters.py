@@ -3,14 +3,15 @@ import pytest
 
 from lib.config import cluster, config, listener
 from lib.mirror import Mirror, curl
+from lib.process import command
 
 
 @pytest.fixture
 def proxy(nuncio, peer):
-    """proxy(filters, routes, files=..., **http options) starts one in front of a Mirror, cluster "c"; its `url`."""
-    def start(filters, *routes, files=None, **http):
-        child = nuncio(config(listeners=[listener({"http": {"filters": filters, "routes": [*routes, {"cluster": "c"}], **http}})],
-                              clusters=[cluster(peer(Mirror))]), files=files)
+    """proxy(filters, routes, files=..., workers=..., **http options) starts one in front of a Mirror, cluster "c"; its `url`."""
+    def start(filters, *routes, files=None, workers=1, **http):
+        child = nuncio(config(workers=workers, clusters=[cluster(peer(Mirror))], listeners=[
+            listener({"http": {"filters": filters, "routes": [*routes, {"cluster": "c"}], **http}})]), files=files)
         child.url = f"http://{child.address('in')}"
         return child
     return start
@@ -64,3 +65,20 @@ def test_csrf(proxy):
     assert curl(child.url + "/off", "-X", "PUT", *sent(Origin="https://evil.test")).status == 200
     told = [child.stats()[f"http.edge.csrf.{name}"] for name in ("request_valid", "request_invalid", "missing_source_origin")]
     assert told == [2, 2, 1]
+
+
+def test_local_rate_limit(proxy):
+    """One bucket for all workers and connections; a route's own, for each connection."""
+    headers = {"set": {"retry-after": "1"}}
+    limits = [{"local_rate_limit": {"tokens": 5, "per": "1h", "response_headers": headers, "name": "edge"}}]
+    own = {"local_rate_limit": {"tokens": 2, "per": "1h", "per_connection": True, "ratelimit_headers": True}}
+    child = proxy(limits, route("/own", filters=own), workers=2, access_log={"path": "own.log", "format": "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%"})
+    answers = [curl(child.url) for _ in range(8)]
+    assert [one.status for one in answers] == [200] * 5 + [429] * 3
+    assert (answers[-1].body, answers[-1].headers["retry-after"]) == ("local_rate_limited", "1")
+    assert child.file_lines("own.log", 8).count("RL local_rate_limited") == 3
+    told = [child.stats()[f"edge.http_local_rate_limit.{name}"] for name in ("enabled", "ok", "rate_limited", "enforced")]
+    assert told == [8, 5, 3, 3]
+    for _ in range(2):
+        done = command("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code} %header{x-ratelimit-remaining}\n", f"{child.url}/own?[1-3]")
+        assert done.stdout.splitlines() == ["200 1", "200 0", "429 0"]

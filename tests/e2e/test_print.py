@@ -110,7 +110,9 @@ def http_filters(files):
     cors = {"allow_origin": values, "allow_methods": ["PUT"], "allow_headers": ["x-a"],
             "expose_headers": ["x-b"], "max_age": "1h", "allow_credentials": True}
     return [{"header_edit": {"request": EDITS, "response": EDITS}}, {"cors": cors},
-            {"csrf": {"additional_origins": values, "share": "50%"}}]
+            {"csrf": {"additional_origins": values, "share": "50%"}},
+            {"local_rate_limit": {"tokens": 9, "per": "2s", "burst": 8, "status": 503, "response_headers": EDITS, "per_connection": True,
+                                  "share": "99%", "enforce": "9%", "ratelimit_headers": True, "name": "r"}}]
 
 
 def http(files):

@@ -38,11 +38,11 @@ static const struct nu_filter_type *const filters[] = {
     &nu_filter_header_edit,
     &nu_filter_cors,
     &nu_filter_csrf,
+    &nu_filter_local_rate_limit,
 };
 
 static const char *const later[] = {
-    "tap",      "local_rate_limit", "basic_auth", "buffer",       "fault",
-    "compress", "websocket",        "decompress", "health_check",
+    "tap", "basic_auth", "buffer", "fault", "compress", "websocket", "decompress", "health_check",
 };
 
 static const struct nu_stat_group *const stats[] = {
