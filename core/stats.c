@@ -79,15 +79,30 @@ static void set_free(struct nu_stats *set)
     free(set);
 }
 
-struct nu_stats *nu_stats_get(const struct nu_stat_group *group, const char *prefix)
+static struct nu_stats *look_up(const struct nu_stat_group *group, const char *prefix)
 {
     static struct nu_stats key; /* under the lock; gcc's sanitizer misaligns one on the stack */
-    pthread_mutex_lock(&lock);
-    nu_assert(shard_count > 0);
     key.group = group;
     key.prefix = (char *)prefix;
     struct nu_stats **found = tfind(&key, &tree, compare_sets);
-    struct nu_stats *set = found ? *found : NULL;
+    return found ? *found : NULL;
+}
+
+struct nu_stats *nu_stats_find(const struct nu_stat_group *group, const char *prefix)
+{
+    pthread_mutex_lock(&lock);
+    struct nu_stats *set = look_up(group, prefix);
+    if (set)
+        set->refs++;
+    pthread_mutex_unlock(&lock);
+    return set;
+}
+
+struct nu_stats *nu_stats_get(const struct nu_stat_group *group, const char *prefix)
+{
+    pthread_mutex_lock(&lock);
+    nu_assert(shard_count > 0);
+    struct nu_stats *set = look_up(group, prefix);
     if (!set) {
         set = set_new(group, prefix);
         nu_assert(tsearch(set, &tree, compare_sets) != NULL);
@@ -213,6 +228,17 @@ int64_t nu_stat_read(const struct nu_stats *set, unsigned index)
     return sum;
 }
 
+void nu_stat_buckets(const struct nu_stats *set, unsigned index,
+                     void (*fn)(uint64_t value, uint64_t count, void *ctx), void *ctx)
+{
+    struct stats_hist hist;
+    nu_assert(index < set->group->count && set->group->defs[index].kind == NU_HISTOGRAM);
+    stats_hist_read(&hist, set, index);
+    for (unsigned i = 0; i < STATS_BUCKETS; i++)
+        if (hist.buckets[i])
+            fn(stats_bucket_middle(i), hist.buckets[i], ctx);
+}
+
 uint64_t nu_stat_quantile(const struct nu_stats *set, unsigned index, double q)
 {
     nu_assert(index < set->group->count && set->group->defs[index].kind == NU_HISTOGRAM);
@@ -247,6 +273,16 @@ void stats_sets_drop(struct stats_sets *all)
     for (size_t i = 0; i < all->count; i++)
         nu_stats_put(all->sets[i]);
     free(all->sets);
+}
+
+void nu_stats_each(const struct nu_stat_group *group,
+                   void (*fn)(const struct nu_stats *set, void *ctx), void *ctx)
+{
+    struct stats_sets all = stats_sets_take();
+    for (size_t i = 0; i < all.count; i++)
+        if (all.sets[i]->group == group)
+            fn(all.sets[i], ctx);
+    stats_sets_drop(&all);
 }
 
 void nu_stats_register(const struct nu_stat_group *group)

@@ -55,6 +55,11 @@ struct nu_stats *nu_stats_get(const struct nu_stat_group *group, const char *pre
 /* Drops a reference; with the last one the set and its figures go. NULL is fine. */
 void nu_stats_put(struct nu_stats *set);
 const char *nu_stats_prefix(const struct nu_stats *set);
+/* The set if there is one, with one more reference; else NULL. */
+struct nu_stats *nu_stats_find(const struct nu_stat_group *group, const char *prefix);
+/* Each set of the group, by prefix; fn may drop or make sets. */
+void nu_stats_each(const struct nu_stat_group *group,
+                   void (*fn)(const struct nu_stats *set, void *ctx), void *ctx);
 
 /* Hot path: shard and index are trusted, and that the shard is the calling thread's own. */
 static inline void nu_stat_add(struct nu_stats *set, unsigned shard, unsigned index, int64_t n)
@@ -82,6 +87,9 @@ void nu_stat_record(struct nu_stats *set, unsigned shard, unsigned index, uint64
 
 /* Sum over shards, of a histogram the number of values; any thread, relaxed. */
 int64_t nu_stat_read(const struct nu_stats *set, unsigned index);
+/* Each value that a histogram has seen, within 7 %, and how often; ascending. */
+void nu_stat_buckets(const struct nu_stats *set, unsigned index,
+                     void (*fn)(uint64_t value, uint64_t count, void *ctx), void *ctx);
 /* Quantile 0 to 1 of a histogram, within 7 %; 0 when empty. */
 uint64_t nu_stat_quantile(const struct nu_stats *set, unsigned index, double q);
 

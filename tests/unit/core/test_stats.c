@@ -159,6 +159,45 @@ static void prints_sorted_lines(void **state)
     check_text(print_all, "");
 }
 
+struct seen {
+    unsigned sets, values;
+    uint64_t sum;
+};
+
+static void see_value(uint64_t value, uint64_t count, void *ctx)
+{
+    struct seen *seen = ctx;
+    seen->values++;
+    seen->sum += value * count;
+}
+
+static void see_set(const struct nu_stats *set, void *ctx)
+{
+    ((struct seen *)ctx)->sets++;
+    nu_stat_buckets(set, TIME, see_value, ctx);
+}
+
+static void walks_a_group(void **state)
+{
+    struct nu_stats *a = nu_stats_get(&group, "listener.a");
+    struct nu_stats *b = nu_stats_get(&group, "listener.b");
+    struct nu_stats *other = nu_stats_get(&ssl, "listener.a");
+    struct seen seen = {0};
+    nu_stat_record(a, 0, TIME, 5);
+    nu_stat_record(a, 1, TIME, 5);
+    nu_stat_record(b, 1, TIME, 7);
+    nu_stats_each(&group, see_set, &seen);
+    assert_int_equal(seen.sets, 2);
+    assert_int_equal(seen.values, 2);
+    assert_int_equal(seen.sum, 17);
+    assert_ptr_equal(nu_stats_find(&group, "listener.b"), b);
+    assert_null(nu_stats_find(&group, "listener.c"));
+    nu_stats_put(b);
+    nu_stats_put(a);
+    nu_stats_put(b);
+    nu_stats_put(other);
+}
+
 static bool has_rq(const char *name, void *ctx)
 {
     return strstr(name, ctx) != NULL;
@@ -343,6 +382,7 @@ int main(void)
         cmocka_unit_test(any_value_finds_a_bucket),
         cmocka_unit_test(prints_sorted_lines),
         cmocka_unit_test(prints_prometheus),
+        cmocka_unit_test(walks_a_group),
         cmocka_unit_test(classes_are_a_label),
         cmocka_unit_test(names_metrics_after_patterns),
         cmocka_unit_test(documents_registered_groups),
