@@ -36,7 +36,7 @@ static void init_filter(struct nu_filter *f, struct nu_chain *chain,
     f->sees[NU_REV] = (uint8_t)type->sees[NU_REV];
     struct nu_joint *joint = nu_joint_of(f);
     if (joint)
-        joint->self = f;
+        joint->offset = type->joint;
 }
 
 static void open_one(struct nu_filter *f, const void *conf)
@@ -82,22 +82,28 @@ static void link_pair(struct nu_filter *left, struct nu_filter *right)
     right->next[NU_REV] = left;
 }
 
-/* Chain, facts and filters in one allocation. */
-static struct nu_chain *allocate(const struct nu_place *places, unsigned count,
-                                 const struct nu_facts *facts)
+/* The bytes of what stands beside a chain's filters in its allocation. */
+struct room {
+    size_t filters, facts, exchange, ctx;
+};
+
+static struct room measure(const struct nu_place *places, unsigned count,
+                           const struct nu_facts *facts, const struct nu_chain_owner *owner)
 {
-    size_t bytes = round_up(sizeof(struct nu_chain)) + (facts ? round_up(sizeof *facts) : 0);
+    struct room room = {.ctx = owner ? round_up(owner->ctx_bytes) : 0};
     for (unsigned i = 0; i < count; i++)
-        bytes += round_up(places[i].type->size);
-    struct nu_chain *chain = malloc(bytes); /* calloc passes by the thread's cache */
-    nu_assert(chain != NULL);
-    *chain = (struct nu_chain){0};
-    memset(chain + 1, 0, bytes - sizeof *chain);
-    char *at = (char *)chain + round_up(sizeof *chain);
-    if (facts) {
-        chain->facts = memcpy(at, facts, sizeof *facts);
-        at += round_up(sizeof *facts);
-    }
+        room.filters += round_up(places[i].type->size);
+    if (!facts)
+        return room;
+    room.facts = round_up(sizeof *facts);
+    if (facts->exchange || places[count - 1].type->flags & NU_F_ASKS)
+        room.exchange = round_up(sizeof *facts->exchange);
+    return room;
+}
+
+static void put_filters(struct nu_chain *chain, char *at, const struct nu_place *places,
+                        unsigned count)
+{
     struct nu_filter *left = NULL;
     for (unsigned i = 0; i < count; i++) {
         struct nu_filter *f = (struct nu_filter *)at;
@@ -110,6 +116,37 @@ static struct nu_chain *allocate(const struct nu_place *places, unsigned count,
         left = f;
     }
     chain->end[NU_FWD] = left;
+}
+
+static void put_facts(struct nu_chain *chain, char *at, const struct nu_facts *facts,
+                      const struct room *room)
+{
+    chain->facts = memcpy(at, facts, sizeof *facts);
+    if (room->exchange)
+        chain->facts->exchange = (struct nu_facts_exchange *)(at + room->facts);
+    if (facts->exchange)
+        *chain->facts->exchange = *facts->exchange;
+}
+
+/* Chain, filters, facts and the owner's context in one allocation. */
+static struct nu_chain *allocate(const struct nu_place *places, unsigned count,
+                                 const struct nu_facts *facts, const struct nu_chain_owner *owner,
+                                 void *ctx)
+{
+    struct room room = measure(places, count, facts, owner);
+    size_t bytes =
+        round_up(sizeof(struct nu_chain)) + room.filters + room.facts + room.exchange + room.ctx;
+    struct nu_chain *chain = malloc(bytes); /* calloc passes by the thread's cache */
+    nu_assert(chain != NULL);
+    memset(chain, 0, bytes);
+    char *at = (char *)chain + round_up(sizeof *chain);
+    put_filters(chain, at, places, count);
+    at += room.filters;
+    if (facts)
+        put_facts(chain, at, facts, &room);
+    at += room.facts + room.exchange;
+    chain->owner = owner;
+    chain->owner_ctx = room.ctx ? memcpy(at, ctx, owner->ctx_bytes) : ctx;
     return chain;
 }
 
@@ -123,10 +160,8 @@ struct nu_chain *nu_chain_new(struct nu_loop *loop, const struct nu_place *place
         places = more;
     }
     nu_assert(count > 0 && count <= NU_CHAIN_MAX_FILTERS);
-    struct nu_chain *chain = allocate(places, count, facts);
+    struct nu_chain *chain = allocate(places, count, facts, owner, owner_ctx);
     chain->loop = loop;
-    chain->owner = owner;
-    chain->owner_ctx = owner_ctx;
     chain->last_activity = loop->now_ms;
     nu_list_add_tail(&loop->chains, &chain->link);
     loop->chain_count++;
@@ -234,11 +269,19 @@ struct nu_loop *nu_chain_loop(const struct nu_chain *chain)
     return chain->loop;
 }
 
+struct nu_chain_rare *nu_chain_rare(struct nu_chain *chain)
+{
+    if (!chain->rare) {
+        struct nu_arena *arena = nu_arena_new(256);
+        chain->rare = nu_arena_alloc(arena, sizeof *chain->rare);
+        chain->rare->arena = arena;
+    }
+    return chain->rare;
+}
+
 struct nu_arena *nu_chain_arena(struct nu_chain *chain)
 {
-    if (!chain->arena)
-        chain->arena = nu_arena_new(256);
-    return chain->arena;
+    return nu_chain_rare(chain)->arena;
 }
 
 struct nu_facts *nu_chain_facts(struct nu_chain *chain)
@@ -256,6 +299,14 @@ struct nu_facts_more *nu_chain_facts_more(struct nu_chain *chain)
     return facts->more;
 }
 
+struct nu_facts_exchange *nu_chain_facts_exchange(struct nu_chain *chain)
+{
+    struct nu_facts *facts = nu_chain_facts(chain);
+    if (!facts->exchange)
+        facts->exchange = nu_arena_alloc(nu_chain_arena(chain), sizeof *facts->exchange);
+    return facts->exchange;
+}
+
 struct nu_result nu_chain_result(const struct nu_chain *chain)
 {
     return chain->result;
@@ -263,12 +314,12 @@ struct nu_result nu_chain_result(const struct nu_chain *chain)
 
 const char *nu_chain_details(const struct nu_chain *chain)
 {
-    return chain->details ? chain->details : "";
+    return chain->rare && chain->rare->details ? chain->rare->details : "";
 }
 
 const char *nu_chain_blamed(const struct nu_chain *chain)
 {
-    return chain->blamed ? chain->blamed : "";
+    return chain->rare && chain->rare->blamed ? chain->rare->blamed : "";
 }
 
 bool nu_chain_ended(const struct nu_chain *chain)
@@ -297,13 +348,26 @@ void nu_chain_touch(struct nu_chain *chain)
     for (enum nu_dir dir = NU_FWD; dir <= NU_REV; dir++) {
         const struct nu_joint *joint = nu_joint_of(chain->end[dir]);
         if (joint && joint->peer)
-            joint->peer->self->chain->last_activity = chain->last_activity;
+            nu_joint_peer(joint)->chain->last_activity = chain->last_activity;
     }
 }
 
 int64_t nu_chain_last_activity(const struct nu_chain *chain)
 {
     return chain->last_activity;
+}
+
+void nu_chain_list(struct nu_chain *chain, struct nu_list *list)
+{
+    if (nu_chain_ended(chain))
+        return;
+    nu_list_del(&chain->link);
+    nu_list_add_tail(list, &chain->link);
+}
+
+struct nu_chain *nu_chain_listed(struct nu_list *node)
+{
+    return nu_container(node, struct nu_chain, link);
 }
 
 struct nu_filter *nu_chain_end(const struct nu_chain *chain, enum nu_dir dir)

@@ -54,14 +54,15 @@ static void note_end(struct nu_filter *f, enum nu_dir dir, const struct nu_ev *e
 
 static void show_watch(struct nu_filter *f, enum nu_dir dir, const struct nu_ev *ev)
 {
-    const struct nu_chain_watch *w = f->chain->watch;
-    w->fn(f->chain, f, dir, ev, w->ctx);
+    const struct nu_chain_rare *rare = f->chain->rare;
+    if (rare->watch)
+        rare->watch(f->chain, f, dir, ev, rare->watch_ctx);
 }
 
 /* From f's far side on: the next filter, or out of the chain. */
 static void leave_filter(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    if (f->chain->watch)
+    if (f->chain->rare)
         show_watch(f, dir, ev);
     if (f->next[dir])
         nu_arrive(f->next[dir], dir, ev);
@@ -201,11 +202,37 @@ static void timer_fired(struct nu_timer *base)
     nu_call(t->filter, t->fn);
 }
 
+static bool is_timer(const struct nu_chain_timer *t, const struct nu_filter *f, unsigned slot)
+{
+    return t->filter == f && t->base.tag == slot;
+}
+
 static struct nu_chain_timer *timer_find(struct nu_filter *f, unsigned slot)
 {
-    struct nu_chain_timer *t = f->chain->timers;
-    while (t && (t->filter != f || t->slot != slot))
+    struct nu_chain *chain = f->chain;
+    if (is_timer(&chain->timer, f, slot))
+        return &chain->timer;
+    struct nu_chain_timer_more *t = chain->timers;
+    while (t && !is_timer(&t->timer, f, slot))
         t = t->next;
+    return t ? &t->timer : NULL;
+}
+
+/* The chain's own, if no other is set; that is for most all there is. */
+static struct nu_chain_timer *timer_new(struct nu_filter *f, unsigned slot)
+{
+    struct nu_chain *chain = f->chain;
+    struct nu_chain_timer *t = &chain->timer;
+    if (t->filter) {
+        struct nu_chain_timer_more *more = calloc(1, sizeof *more);
+        nu_assert(more != NULL);
+        more->next = chain->timers;
+        chain->timers = more;
+        t = &more->timer;
+    }
+    t->base.fn = timer_fired;
+    t->base.tag = (uint16_t)slot;
+    t->filter = f;
     return t;
 }
 
@@ -216,29 +243,34 @@ void nu_timer_set(struct nu_filter *f, unsigned slot, int64_t ms, void (*fn)(str
         return;
     nu_assert(ms >= 0 && fn && slot < 8);
     struct nu_chain_timer *t = timer_find(f, slot);
-    if (!t) {
-        t = calloc(1, sizeof *t);
-        nu_assert(t != NULL);
-        t->base.fn = timer_fired;
-        t->filter = f;
-        t->slot = slot;
-        t->next = chain->timers;
-        chain->timers = t;
-    }
+    if (!t)
+        t = timer_new(f, slot);
     t->fn = fn;
     nu_timer_arm(&chain->loop->timers, &t->base, chain->loop->now_ms + ms);
 }
 
 void nu_timer_stop(struct nu_filter *f, unsigned slot)
 {
-    struct nu_chain_timer **at = &f->chain->timers, *t;
-    while ((t = *at) && (t->filter != f || t->slot != slot))
-        at = &t->next;
+    struct nu_chain *chain = f->chain;
+    struct nu_chain_timer *t = timer_find(f, slot);
     if (!t)
         return;
-    *at = t->next;
-    nu_timer_disarm(&f->chain->loop->timers, &t->base);
-    free(t);
+    nu_timer_disarm(&chain->loop->timers, &t->base);
+    t->filter = NULL;
+    if (t == &chain->timer)
+        return;
+    struct nu_chain_timer_more **at = &chain->timers, *more;
+    while (&(*at)->timer != t)
+        at = &(*at)->next;
+    more = *at;
+    *at = more->next;
+    free(more);
+}
+
+int64_t nu_timer_due(struct nu_filter *f, unsigned slot)
+{
+    const struct nu_chain_timer *t = timer_find(f, slot);
+    return t && nu_timer_armed(&t->base) ? t->base.due_ms : 0;
 }
 
 void nu_watch(struct nu_chain *chain,
@@ -246,11 +278,8 @@ void nu_watch(struct nu_chain *chain,
                          void *),
               void *ctx)
 {
-    free(chain->watch);
-    chain->watch = NULL;
-    if (!fn)
+    if (!fn && !chain->rare)
         return;
-    chain->watch = malloc(sizeof *chain->watch);
-    nu_assert(chain->watch != NULL);
-    *chain->watch = (struct nu_chain_watch){fn, ctx};
+    nu_chain_rare(chain)->watch = fn;
+    chain->rare->watch_ctx = ctx;
 }

@@ -26,12 +26,13 @@ struct nu_chain_owner {
     void (*closed)(struct nu_chain *chain, void *ctx); /* before the filters close */
     /* Nothing of the chain is left: what keeps the filters' confs may go now, not before. */
     void (*gone)(struct nu_loop *loop, void *ctx);
+    size_t ctx_bytes; /* not 0: what ctx points to is copied, and lives until `gone` was told */
 };
 
 /* Builds and opens a chain, then starts it: S0, S1. `facts`, if given, are copied to live with the
- * chain. The chain may have failed by the time this returns; it is then reaped at the turn's end
- * like any other, after `closed`. Never NULL. From outside any chain, or from a filter of another
- * chain. */
+ * chain, and the exchange that they point to. The chain may have failed by the time this returns;
+ * it is then reaped at the turn's end like any other, after `closed`. Never NULL. From outside any
+ * chain, or from a filter of another chain. */
 struct nu_chain *nu_chain_new(struct nu_loop *loop, const struct nu_place *places, unsigned count,
                               const struct nu_facts *facts, const struct nu_chain_owner *owner,
                               void *owner_ctx);
@@ -91,6 +92,14 @@ void nu_call(struct nu_filter *f, void (*fn)(struct nu_filter *f));
  * again moves it. The chain owns it. */
 void nu_timer_set(struct nu_filter *f, unsigned slot, int64_t ms, void (*fn)(struct nu_filter *f));
 void nu_timer_stop(struct nu_filter *f, unsigned slot);
+/* When it is due, on the loop's clock; 0 = it is not set. */
+int64_t nu_timer_due(struct nu_filter *f, unsigned slot);
+
+/* From outside: puts a chain that has not ended on this list instead of the loop's, until it ends.
+ */
+void nu_chain_list(struct nu_chain *chain, struct nu_list *list);
+/* The chain that a list's node is of. */
+struct nu_chain *nu_chain_listed(struct nu_list *node);
 
 /* From outside: tells every filter, left to right. */
 void nu_chain_signal(struct nu_chain *chain, enum nu_signal signal);
@@ -107,11 +116,22 @@ void nu_watch(struct nu_chain *chain,
 /* Half of a joint; a member of the filter at a chain's end whose type names its offset. Events that
  * leave the chain at that end arrive at the partner filter, as if the two chains were one. */
 struct nu_joint {
-    struct nu_filter *self; /* NULL while not joined */
-    struct nu_joint *peer;
+    struct nu_joint *peer;   /* NULL while not joined */
+    uint16_t offset;         /* of it in its filter */
     uint8_t sent;            /* how the END went that crossed from here, plus 1; 0 = none did */
     struct nu_result parted; /* what this half said when it parted; since then it joined no other */
 };
+
+/* The filter that it is half of. */
+static inline struct nu_filter *nu_joint_self(const struct nu_joint *joint)
+{
+    return (struct nu_filter *)((char *)joint - joint->offset);
+}
+/* The filter beyond, or NULL. */
+static inline struct nu_filter *nu_joint_peer(const struct nu_joint *joint)
+{
+    return joint->peer ? nu_joint_self(joint->peer) : NULL;
+}
 
 /* Ties the last filter of one chain to the first of another, on one loop. Both unjoined; no END has
  * left `left` to its own left yet. From outside or from a callback of either; what waits at `left`
@@ -136,6 +156,7 @@ struct nu_loop *nu_chain_loop(const struct nu_chain *chain);
 /* Never NULL; zeroes where the chain was made without. */
 struct nu_facts *nu_chain_facts(struct nu_chain *chain);
 struct nu_facts_more *nu_chain_facts_more(struct nu_chain *chain);
+struct nu_facts_exchange *nu_chain_facts_exchange(struct nu_chain *chain);
 struct nu_arena *nu_chain_arena(struct nu_chain *chain);
 /* Why it ended, or what END came first; details text "" or a sentence; the filter to blame or "".
  */

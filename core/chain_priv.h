@@ -21,31 +21,39 @@ struct nu_queued {
     struct nu_ev ev;
 };
 
+/* base.tag is the slot. */
 struct nu_chain_timer {
     struct nu_timer base;
-    struct nu_chain_timer *next;
-    struct nu_filter *filter;
+    struct nu_filter *filter; /* NULL: it is not in use */
     void (*fn)(struct nu_filter *f);
-    unsigned slot;
 };
 
-struct nu_chain_watch {
-    void (*fn)(struct nu_chain *, struct nu_filter *, enum nu_dir, const struct nu_ev *, void *ctx);
-    void *ctx;
+/* One that a chain has besides its own. */
+struct nu_chain_timer_more {
+    struct nu_chain_timer timer;
+    struct nu_chain_timer_more *next;
+};
+
+/* What few chains need, in their arena, which hangs off it. */
+struct nu_chain_rare {
+    struct nu_arena *arena;
+    const char *details;
+    const char *blamed; /* name of the filter that failed */
+    void (*watch)(struct nu_chain *, struct nu_filter *, enum nu_dir, const struct nu_ev *,
+                  void *ctx); /* or NULL */
+    void *watch_ctx;
 };
 
 struct nu_chain {
     struct nu_loop *loop;
     struct nu_filter *end[2]; /* [NU_FWD] the rightmost, [NU_REV] the leftmost */
-    struct nu_list link;      /* in loop->chains, once ended in loop->reap */
+    struct nu_list link;      /* in loop->chains or its owner's list, once ended in loop->reap */
     const struct nu_chain_owner *owner;
     void *owner_ctx;
     struct nu_facts *facts;
-    struct nu_arena *arena;
-    struct nu_chain_timer *timers;
-    struct nu_chain_watch *watch;
-    const char *details;
-    const char *blamed; /* name of the filter that failed */
+    struct nu_chain_rare *rare;         /* made when first needed */
+    struct nu_chain_timer timer;        /* most chains have one */
+    struct nu_chain_timer_more *timers; /* the others */
     int64_t last_activity;
     uint16_t blocks[2]; /* filters that hold, queue or are held from afar */
     uint16_t depth;     /* frames on the stack (R2) */
@@ -56,6 +64,7 @@ struct nu_chain {
     struct nu_result result;
 };
 
+struct nu_chain_rare *nu_chain_rare(struct nu_chain *chain);
 void nu_chain_set_state(struct nu_chain *chain, enum nu_chain_state to);
 static inline bool nu_chain_live(const struct nu_chain *chain)
 {

@@ -50,9 +50,9 @@ static void fail(struct nu_chain *chain, struct nu_result result, const char *bl
     if (result.how == NU_CLEAN)
         result.how = NU_CANCELLED; /* O4: a failure never looks whole */
     if (nu_latch(chain, result)) {
-        chain->blamed = blamed;
+        nu_chain_rare(chain)->blamed = blamed;
         if (*text)
-            chain->details = nu_arena_strdup(nu_chain_arena(chain), text);
+            chain->rare->details = nu_arena_strdup(nu_chain_arena(chain), text);
     }
     nu_chain_set_state(chain, NU_CHAIN_FAILED);
 }
@@ -108,9 +108,11 @@ void nu_drop(struct nu_filter *f, enum nu_dir dir)
 
 static void free_timers(struct nu_chain *chain)
 {
-    for (struct nu_chain_timer *t = chain->timers, *next; t; t = next) {
+    nu_timer_disarm(&chain->loop->timers, &chain->timer.base);
+    chain->timer.filter = NULL;
+    for (struct nu_chain_timer_more *t = chain->timers, *next; t; t = next) {
         next = t->next;
-        nu_timer_disarm(&chain->loop->timers, &t->base);
+        nu_timer_disarm(&chain->loop->timers, &t->timer.base);
         free(t);
     }
     chain->timers = NULL;
@@ -122,7 +124,7 @@ static void close_filter(struct nu_filter *f)
     f->busy = 1;
     if (f->opened && f->type->close)
         f->type->close(f);
-    nu_assert(!chain->timers);
+    nu_assert(!chain->timer.filter && !chain->timers);
     if (nu_joint_of(f))
         nu_part(nu_joint_of(f), chain->result); /* what never opened may be joined too */
     nu_queue_clear(f, NU_FWD);
@@ -146,12 +148,10 @@ void nu_chain_reap(struct nu_chain *chain)
             right->next[NU_REV] = f->next[NU_FWD] = NULL;
         close_filter(f);
     }
-    const struct nu_chain_owner *owner = chain->owner;
-    struct nu_loop *loop = chain->loop;
-    void *owner_ctx = chain->owner_ctx;
-    loop->chain_count--;
-    nu_arena_free(chain->arena);
+    chain->loop->chain_count--;
+    if (chain->rare)
+        nu_arena_free(chain->rare->arena);
+    if (chain->owner && chain->owner->gone)
+        chain->owner->gone(chain->loop, chain->owner_ctx);
     free(chain);
-    if (owner && owner->gone)
-        owner->gone(loop, owner_ctx);
 }

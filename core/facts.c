@@ -13,6 +13,12 @@ const char *nu_transport_str(enum nu_transport transport)
     return names[transport];
 }
 
+const struct nu_facts_exchange *nu_facts_exchange(const struct nu_facts *facts)
+{
+    static const struct nu_facts_exchange nothing;
+    return facts->exchange ? facts->exchange : &nothing;
+}
+
 static atomic_uint wanted;
 
 void nu_facts_want(unsigned bits)

@@ -32,7 +32,8 @@ struct nu_facts_more {
         *connect_failure; /* why a server could not be connected to, the last time; or NULL */
     const char *upstream_failure; /* why the server's side broke when all was ready; or NULL */
     const struct nu_tcp_facts *tcp, *upstream_tcp; /* NULL = nobody wants them, or not over yet */
-    uint8_t transport;                             /* enum nu_transport */
+    struct nu_note *notes; /* of the layer above: what its filters keep with the connection */
+    uint8_t transport;     /* enum nu_transport */
 };
 
 /* Bits of `wanted`: facts that cost something, so that they are made only if asked for. */
@@ -81,30 +82,39 @@ struct nu_tls_facts {
 /* A copy that lives with the arena. */
 struct nu_tls_facts *nu_tls_facts_copy(const struct nu_tls_facts *from, struct nu_arena *arena);
 
-/* Allocated once for a client's connection, beside its chain. */
+/* What becomes of what a client wants: kept beside the chains that ask a server for it. */
+struct nu_facts_exchange {
+    struct nu_stream *stream; /* of the layer above: the request, in its own chain */
+    const char *cluster;      /* name of the chosen cluster */
+    const struct nu_addr
+        *upstream; /* the endpoint; pinned by who set it until the chain is closed */
+    const char
+        *upstream_host; /* the name that it was found by, without port; NULL = by its address */
+    struct nu_tls_facts *upstream_tls; /* NULL = not by us, or not done */
+    uint64_t bytes_in;                 /* from the client, set at the end */
+    uint64_t bytes_out;                /* to the client */
+    uint32_t connect_ms;               /* time to a ready leg, plus 1; 0 = never */
+    uint16_t attempts;                 /* endpoints tried */
+};
+
+/* Allocated once for a client's connection, beside its chain: what a connection that waits for
+ * nothing needs, and no more. */
 struct nu_facts {
     struct nu_addr client; /* who the client is: the PROXY header's word, else the socket's */
     struct nu_addr local;  /* where it meant to go */
     struct nu_facts_more *more;
-    struct nu_tls_facts *tls, *upstream_tls; /* NULL = not by us, or not done */
-    uint64_t id;                             /* unique in the process */
-    int64_t start_us;                        /* wall clock, microseconds since the epoch */
-    int64_t start_ms;                        /* the loop's clock */
-    uint64_t bytes_in;                       /* from the client */
-    uint64_t bytes_out;                      /* to the client */
-    struct nu_stream *stream;                /* of the layer above: the request, in its own chain */
-    struct nu_note *notes; /* of the same: what its filters keep with the connection */
-    const char *listener;  /* name; pinned with the chain's config */
-    const char *chain;     /* name of the chosen chain */
-    const char *cluster;   /* name of the chosen cluster */
-    const struct nu_addr
-        *upstream; /* the endpoint; pinned by who set it until the chain is closed */
-    const char
-        *upstream_host;  /* the name that it was found by, without port; NULL = by its address */
+    struct nu_facts_exchange *exchange; /* NULL = none of it is known */
+    struct nu_tls_facts *tls;           /* NULL = not by us, or not done */
+    uint64_t id;                        /* unique in the process */
+    int64_t start_us;                   /* wall clock, microseconds since the epoch */
+    int64_t start_ms;                   /* the loop's clock */
+    const char *listener;               /* name; pinned with the chain's config */
+    const char *chain;                  /* name of the chosen chain */
     uint16_t bound_port; /* of the listening socket; other than local's where a rule redirected */
-    uint32_t connect_ms; /* time to a ready leg, plus 1; 0 = never */
-    uint16_t attempts;   /* endpoints tried */
     uint8_t wanted;      /* NU_WANT_*: by the log of the chosen chain */
 };
+
+/* What is known of it, for readers: never NULL. nu_chain_facts_exchange is for writers. */
+const struct nu_facts_exchange *nu_facts_exchange(const struct nu_facts *facts);
 
 #endif

@@ -35,6 +35,7 @@ enum {
     NU_F_INTERNAL = 2, /* made by the program, never named in a config */
     NU_F_TEST = 4,     /* test filters */
     NU_F_RENEWS = 8,   /* ends a chain, and takes a newer config between two messages */
+    NU_F_ASKS = 16,    /* ends a chain that has facts of an exchange from the start */
 };
 
 struct nu_filter_type {

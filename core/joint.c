@@ -21,7 +21,7 @@ void nu_joint_tell(struct nu_filter *first, enum nu_dir dir, bool blocked)
     struct nu_joint *joint = nu_joint_of(first);
     if (!joint || !joint->peer || outward(first) == dir)
         return;
-    struct nu_filter *partner = joint->peer->self;
+    struct nu_filter *partner = nu_joint_peer(joint);
     if (nu_bit(partner, NU_B_FAR_HOLD, dir) == blocked)
         return;
     nu_chain_enter(partner->chain);
@@ -37,8 +37,8 @@ void nu_join(struct nu_filter *left, struct nu_filter *right)
     nu_assert(left->chain->end[NU_FWD] == left && right->chain->end[NU_REV] == right);
     nu_assert(right->next[NU_FWD] && !nu_bit(right, NU_B_ENDED, NU_FWD));
     nu_assert(!nu_bit(left, NU_B_ENDED, NU_REV));
-    *l = (struct nu_joint){.self = left, .peer = r};
-    *r = (struct nu_joint){.self = right, .peer = l};
+    *l = (struct nu_joint){.peer = r, .offset = l->offset};
+    *r = (struct nu_joint){.peer = l, .offset = r->offset};
     nu_bit_set(left, NU_B_ARRIVED, NU_REV, false); /* an earlier partner's END was its own */
     nu_bit_set(right, NU_B_ARRIVED, NU_FWD, false);
     nu_chain_enter(left->chain);
@@ -57,7 +57,7 @@ void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev)
     nu_assert(!joint->sent);
     if (ev->kind == NU_END)
         joint->sent = (uint8_t)(ev->u.end.how + 1);
-    struct nu_filter *partner = joint->peer->self;
+    struct nu_filter *partner = nu_joint_peer(joint);
     struct nu_chain *chain = partner->chain;
     nu_chain_enter(chain);
     nu_arrive(partner, dir, ev);
@@ -65,14 +65,14 @@ void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev)
     /* A chain with a frame further down the stack tells nothing before that one ends (R3). Until
      * then whoever sends into it must not take it for free. */
     if (chain->dirty && nu_chain_live(chain) && joint->peer && nu_blocked_from(partner, dir))
-        set_far_hold(joint->self, dir, true);
+        set_far_hold(nu_joint_self(joint), dir, true);
 }
 
 /* Whether the chain beyond is still to say that what crossed is on the wire. Where somebody drops
  * there, it is done before. */
 static bool awaits_done(const struct nu_joint *joint, enum nu_dir dir)
 {
-    return joint && joint->peer && !(joint->peer->self->chain->done >> dir & 1);
+    return joint && joint->peer && !(nu_joint_peer(joint)->chain->done >> dir & 1);
 }
 
 void nu_joint_cross(struct nu_filter *end, enum nu_dir dir, struct nu_ev *ev)
@@ -94,26 +94,27 @@ void nu_joint_done(struct nu_filter *first, enum nu_dir dir)
     struct nu_joint *joint = nu_joint_of(first);
     if (!joint || !joint->peer || outward(first) == dir)
         return;
-    if (nu_bit(joint->peer->self, NU_B_ENDED, dir)) /* else when it ends: nu_joint_cross */
-        nu_done(joint->peer->self, dir);
+    if (nu_bit(nu_joint_peer(joint), NU_B_ENDED, dir)) /* else when it ends: nu_joint_cross */
+        nu_done(nu_joint_peer(joint), dir);
 }
 
 /* One half lives on without its other half: nothing beyond holds it any more. */
 static void cut_off(struct nu_joint *joint)
 {
     joint->peer = NULL;
-    set_far_hold(joint->self, outward(joint->self), false);
+    set_far_hold(nu_joint_self(joint), outward(nu_joint_self(joint)), false);
 }
 
 /* Nor will anything beyond say that its END is on the wire: it is done, and cut if it parts so. */
 static void be_done(struct nu_joint *joint)
 {
-    struct nu_chain *chain = joint->self->chain;
-    enum nu_dir dir = outward(joint->self);
-    if (!nu_chain_live(chain) || !nu_bit(joint->self, NU_B_ENDED, dir) || chain->done >> dir & 1)
+    struct nu_filter *self = nu_joint_self(joint);
+    struct nu_chain *chain = self->chain;
+    enum nu_dir dir = outward(self);
+    if (!nu_chain_live(chain) || !nu_bit(self, NU_B_ENDED, dir) || chain->done >> dir & 1)
         return;
     nu_latch(chain, joint->parted);
-    nu_done(joint->self, dir);
+    nu_done(self, dir);
 }
 
 /* The partner's news, once: END, or failure if a clean END was believed before. Behind a cut that
@@ -139,24 +140,29 @@ void nu_part(struct nu_joint *joint, struct nu_result result)
     struct nu_joint *peer = joint->peer;
     if (!peer)
         return;
-    struct nu_chain *own = joint->self->chain, *other = peer->self->chain;
+    struct nu_chain *own = nu_joint_self(joint)->chain, *other = nu_joint_self(peer)->chain;
     nu_chain_enter(own);
     nu_chain_enter(other);
     cut_off(joint);
     cut_off(peer);
     joint->parted = result;
-    tell_parted(peer->self, joint->sent, result);
+    tell_parted(nu_joint_self(peer), joint->sent, result);
     be_done(joint);
     be_done(peer);
     nu_chain_leave(other);
     nu_chain_leave(own);
 }
 
+static bool is_watched(const struct nu_chain *chain)
+{
+    return chain->rare && chain->rare->watch;
+}
+
 /* Whether f, which an event would reach next, stands open in this direction. */
 static bool stands_open(const struct nu_filter *f, enum nu_dir dir)
 {
     const struct nu_chain *chain = f->chain;
-    return nu_chain_live(chain) && !chain->watch && !chain->blocks[dir] && !f->busy &&
+    return nu_chain_live(chain) && !is_watched(chain) && !chain->blocks[dir] && !f->busy &&
            !nu_bit(f, NU_B_DROP, dir) && !nu_bit(f, NU_B_ENDED, dir);
 }
 
@@ -167,7 +173,7 @@ struct nu_filter *nu_direct(const struct nu_filter *f, enum nu_dir dir)
         if (f->next[dir])
             f = f->next[dir];
         else if (joint && joint->peer)
-            f = joint->peer->self;
+            f = nu_joint_peer(joint);
         else
             return NULL;
         if (!stands_open(f, dir))

@@ -25,7 +25,7 @@ void nu_loop_init(struct nu_loop *loop, unsigned shard)
 
 void nu_loop_fini(struct nu_loop *loop)
 {
-    nu_assert(nu_list_empty(&loop->chains) && nu_list_empty(&loop->reap));
+    nu_assert(loop->chain_count == 0 && nu_list_empty(&loop->reap));
     nu_timers_free(&loop->timers);
     nu_block_pool_free(loop->blocks);
     nu_spares_free(&loop->spares);

@@ -17,7 +17,7 @@ static bool before(const struct nu_timer *a, const struct nu_timer *b)
 {
     if (a->due_ms != b->due_ms)
         return a->due_ms < b->due_ms;
-    return (int32_t)(a->round - b->round) < 0;
+    return (int16_t)(a->round - b->round) < 0;
 }
 
 static void sift_up(struct nu_timers *ts, uint32_t at, struct nu_timer *t)

@@ -10,13 +10,14 @@ struct nu_timer {
     int64_t due_ms;
     void (*fn)(struct nu_timer *timer); /* called unarmed; may arm it again or free it */
     uint32_t at;                        /* place in the heap + 1; 0 = not armed */
-    uint32_t round;                     /* the run before which it was armed */
+    uint16_t round;                     /* the run before which it was armed */
+    uint16_t tag;                       /* its owner's */
 };
 
 struct nu_timers {
     struct nu_timer **heap;
     uint32_t count, cap;
-    uint32_t round;
+    uint16_t round;
     int64_t ran_ms; /* when they last ran */
 };
 

@@ -34,7 +34,7 @@ static void on_connect_timeout(struct nu_filter *f)
 
 static struct nu_chain *owner_of(const struct leg *leg)
 {
-    return leg->joint.peer ? leg->joint.peer->self->chain : NULL;
+    return leg->joint.peer ? nu_joint_peer(&leg->joint)->chain : NULL;
 }
 
 static enum nu_open leg_open(struct nu_filter *f, const void *conf)
@@ -60,7 +60,7 @@ static void become_ready_and_tell(struct leg *leg)
 {
     become_ready(leg);
     if (leg->joint.peer)
-        nu_call(leg->joint.peer->self, leg->ready);
+        nu_call(nu_joint_peer(&leg->joint), leg->ready);
 }
 
 static void leg_flow(struct nu_filter *f, enum nu_dir dir, bool go)

@@ -14,17 +14,17 @@
 static void gone(struct nu_loop *loop, void *ctx)
 {
     nu_conn_gone(ctx, loop);
-    free(ctx);
 }
 
 static void closed(struct nu_chain *chain, void *ctx)
 {
-    struct nu_facts *facts = nu_chain_facts(chain);
-    nu_sock_totals(chain, &facts->bytes_in, &facts->bytes_out);
+    struct nu_facts_exchange *exchange = nu_chain_facts(chain)->exchange;
+    if (exchange)
+        nu_sock_totals(chain, &exchange->bytes_in, &exchange->bytes_out);
     nu_conn_closed(ctx, chain);
 }
 
-static const struct nu_chain_owner owner = {closed, gone};
+static const struct nu_chain_owner owner = {closed, gone, sizeof(struct listener_conn)};
 
 struct listener_conn *nu_conn_of(const struct nu_chain *chain)
 {
@@ -133,36 +133,30 @@ static void keep_path(struct nu_chain *chain)
         local->path = nu_arena_strdup(nu_chain_arena(chain), local->path);
 }
 
-static struct listener_conn *conn_new(struct listener *l, const struct nu_loop *loop)
-{
-    struct listener_conn *conn = calloc(1, sizeof *conn);
-    nu_assert(conn != NULL);
-    nu_conn_begin(conn, l, loop);
-    return conn;
-}
-
 void nu_listener_accepted(struct nu_accept_point *point, int fd, const struct nu_addr *peer)
 {
     struct nu_loop *loop = point->loop;
     struct listener *l = point->owner;
-    struct listener_conn *conn = conn_new(l, loop);
+    struct listener_conn conn = {0}; /* until it lives with its chain */
+    nu_conn_begin(&conn, l, loop);
     struct nu_addr direct, local;
     nu_listen_options_local(fd, &point->bound, &l->options, &direct, &local);
-    struct nu_facts facts = nu_conn_facts(conn, loop, peer, &local);
+    struct nu_facts facts = nu_conn_facts(&conn, loop, peer, &local);
     facts.bound_port = point->bound.port;
     struct nu_sock_conf sock = {.fd = fd, .side = NU_SIDE_CLIENT};
     struct first first; /* not cleared: it is a kilobyte */
     first.count = 0;
     push(&first, &nu_sock, &sock);
     if (nu_tally_take(l->tally, l->max_connections)) {
-        decide(conn, &first, &facts, loop);
+        decide(&conn, &first, &facts, loop);
     } else {
-        conn->uncounted = true;
-        nu_conn_count(conn, loop, NU_LISTENER_CX_OVERFLOW, 1);
+        conn.uncounted = true;
+        nu_conn_count(&conn, loop, NU_LISTENER_CX_OVERFLOW, 1);
         push_refusal(&first, NU_CAUSE_LIMIT);
     }
-    conn->chain = nu_chain_new(loop, first.place, first.count, &facts, &owner, conn);
-    keep_path(conn->chain);
+    struct nu_chain *chain = nu_chain_new(loop, first.place, first.count, &facts, &owner, &conn);
+    nu_conn_list(chain);
+    keep_path(chain);
     if (!nu_addr_equal(&direct, &local))
-        nu_chain_facts_more(conn->chain)->direct_local = direct;
+        nu_chain_facts_more(chain)->direct_local = direct;
 }

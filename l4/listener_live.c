@@ -12,7 +12,7 @@
 
 /* A worker's connections. */
 struct shard {
-    struct nu_list conns;
+    struct nu_list chains; /* that have not ended */
     unsigned count;
     uint64_t generation; /* that removed a listener last */
 };
@@ -26,7 +26,7 @@ static struct shard *shard_of(const struct nu_loop *loop)
     if (!*s) {
         *s = calloc(1, sizeof **s);
         nu_assert(*s != NULL);
-        nu_list_init(&(*s)->conns);
+        nu_list_init(&(*s)->chains);
     }
     return *s;
 }
@@ -34,7 +34,7 @@ static struct shard *shard_of(const struct nu_loop *loop)
 void nu_conn_count(const struct listener_conn *conn, const struct nu_loop *loop,
                    enum nu_listener_stat stat, int64_t n)
 {
-    nu_stat_add(conn->tally->stats, loop->shard, stat, n);
+    nu_stat_add(nu_conn_tally(conn)->stats, loop->shard, stat, n);
 }
 
 /* --- refusing: a chain that fails at once, so that the log says why --- */
@@ -60,13 +60,16 @@ const struct nu_filter_type nu_listener_refuse = {
 void nu_conn_begin(struct listener_conn *conn, struct listener *l, const struct nu_loop *loop)
 {
     conn->listener = l;
-    conn->tally = l->tally;
     nu_listener_pre_begin(l, loop->shard);
-    nu_list_add_tail(&shard_of(loop)->conns, &conn->link);
     shard_of(loop)->count++;
     nu_conn_count(conn, loop, NU_LISTENER_CX_TOTAL, 1);
     nu_conn_count(conn, loop, NU_LISTENER_CX_ACTIVE, 1);
     nu_conn_count(conn, loop, NU_LISTENER_PRE_CX_ACTIVE, 1);
+}
+
+void nu_conn_list(struct nu_chain *chain)
+{
+    nu_chain_list(chain, &shard_of(nu_chain_loop(chain))->chains);
 }
 
 static int64_t wall_clock_us(void)
@@ -85,23 +88,23 @@ struct nu_facts nu_conn_facts(struct listener_conn *conn, struct nu_loop *loop,
         .id = ++loop->next_id * (nu_workers_count() + 1) + loop->shard,
         .start_us = wall_clock_us(),
         .start_ms = loop->now_ms,
-        .listener = conn->tally->name,
+        .listener = nu_conn_tally(conn)->name,
     };
 }
 
 void nu_conn_adopt(struct listener_conn *conn, struct nu_chain_conf *conf, struct nu_facts *facts,
                    const struct nu_loop *loop)
 {
+    struct listener *l = conn->listener;
+    nu_assert(!conn->conf);
     nu_pin(&conf->counted, loop->shard);
     facts->chain = conf->name;
     facts->wanted = conf->wanted;
     conn->conf = conf;
-    if (!conn->listener)
-        return;
-    conn->number = conn->listener->number;
+    conn->first = NULL;
+    conn->number = (uint32_t)l->number;
     nu_conn_count(conn, loop, NU_LISTENER_PRE_CX_ACTIVE, -1);
-    nu_listener_pre_end(conn->listener, loop->shard);
-    conn->listener = NULL;
+    nu_listener_pre_end(l, loop->shard);
 }
 
 /* --- the end --- */
@@ -114,13 +117,12 @@ void nu_conn_closed(struct listener_conn *conn, struct nu_chain *chain)
     nu_access_log_write(conn->conf ? conn->conf->log : conn->listener->log, chain);
     nu_conn_count(conn, loop, NU_LISTENER_CX_ACTIVE, -1);
     nu_conn_count(conn, loop, NU_LISTENER_CX_DESTROY, 1);
-    if (conn->listener)
+    if (!conn->conf)
         nu_conn_count(conn, loop, NU_LISTENER_PRE_CX_ACTIVE, -1);
-    nu_stat_record(conn->tally->stats, loop->shard, NU_LISTENER_CX_LENGTH_MS,
+    nu_stat_record(nu_conn_tally(conn)->stats, loop->shard, NU_LISTENER_CX_LENGTH_MS,
                    (uint64_t)(loop->now_ms - nu_chain_facts(chain)->start_ms));
     if (!conn->uncounted)
-        nu_tally_give(conn->tally);
-    nu_list_del(&conn->link);
+        nu_tally_give(nu_conn_tally(conn));
     shard_of(loop)->count--;
     nu_accept_resume(loop);
 }
@@ -128,10 +130,11 @@ void nu_conn_closed(struct listener_conn *conn, struct nu_chain *chain)
 /* The filters are closed: they needed what is let go here until then. */
 void nu_conn_gone(struct listener_conn *conn, const struct nu_loop *loop)
 {
-    if (conn->listener)
+    if (!conn->conf) {
         nu_listener_pre_end(conn->listener, loop->shard);
-    else
-        nu_unpin(&conn->conf->counted, loop->shard);
+        return;
+    }
+    nu_unpin(&conn->conf->counted, loop->shard);
     if (conn->first)
         nu_unpin(&conn->first->counted, loop->shard);
 }
@@ -146,14 +149,15 @@ unsigned nu_listener_connections(const struct nu_worker *worker)
 
 void nu_listener_abort_all(struct nu_worker *worker, enum nu_cause cause)
 {
-    nu_list_each (node, &shard_of(&worker->loop)->conns) {
-        nu_chain_abort(nu_container(node, struct listener_conn, link)->chain, cause);
+    nu_list_each (node, &shard_of(&worker->loop)->chains) {
+        nu_chain_abort(nu_chain_listed(node), cause);
     }
 }
 
 static bool is_gone(const struct listener_conn *conn, const struct shard *shard)
 {
-    return atomic_load_explicit(&conn->tally->wanted, memory_order_relaxed) < shard->generation;
+    return atomic_load_explicit(&nu_conn_tally(conn)->wanted, memory_order_relaxed) <
+           shard->generation;
 }
 
 static void on_drain_timeout(struct nu_filter *f)
@@ -166,13 +170,12 @@ void nu_listener_drain_gone(struct nu_loop *loop, uint64_t next, int64_t drain_m
 {
     struct shard *shard = shard_of(loop);
     shard->generation = next;
-    nu_list_each (node, &shard->conns) {
-        const struct listener_conn *conn = nu_container(node, struct listener_conn, link);
-        if (!is_gone(conn, shard))
+    nu_list_each (node, &shard->chains) {
+        struct nu_chain *chain = nu_chain_listed(node);
+        if (!is_gone(nu_chain_owner_ctx(chain), shard))
             continue;
-        nu_chain_signal(conn->chain, NU_DRAIN);
+        nu_chain_signal(chain, NU_DRAIN);
         if (drain_ms >= 0)
-            nu_timer_set(nu_chain_end(conn->chain, NU_REV), DRAIN_TIMER, drain_ms,
-                         on_drain_timeout);
+            nu_timer_set(nu_chain_end(chain, NU_REV), DRAIN_TIMER, drain_ms, on_drain_timeout);
     }
 }

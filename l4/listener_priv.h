@@ -177,20 +177,28 @@ void nu_listener_pre_end(struct listener *listener, unsigned shard);
 /* A client's connection, or its session of datagrams, from its first sign to its end; ctx of its
  * chain's owner. */
 struct listener_conn {
-    struct nu_list link; /* of its worker's connections */
-    struct nu_chain *chain;
-    struct listener *listener;  /* until it has a chain; then NULL */
-    struct nu_chain_conf *conf; /* pinned; the newest that it has taken */
     struct nu_chain_conf
-        *first;             /* the one that its filters were made of, pinned, if that is another */
-    uint64_t number;        /* of the generation that it has looked at last */
-    struct nu_tally *tally; /* held by listener or conf */
-    bool uncounted;         /* refused: stands in no limit */
+        *conf; /* pinned; the newest that it has taken. NULL: none was chosen yet */
+    union {
+        struct listener *listener;   /* until one was */
+        struct nu_chain_conf *first; /* from then on: the one that its filters were made of, pinned,
+                                        if that is another */
+    };
+    uint32_t number; /* of the generation that it has looked at last, its low bits */
+    bool uncounted;  /* refused: stands in no limit */
 };
+
+/* Held by its listener or its chain's config. */
+static inline struct nu_tally *nu_conn_tally(const struct listener_conn *conn)
+{
+    return conn->conf ? conn->conf->tally : conn->listener->tally;
+}
 
 /* listener_live.c: the connections of a worker. A zeroed one begins to live. */
 void nu_conn_begin(struct listener_conn *conn, struct listener *listener,
                    const struct nu_loop *loop);
+/* Its chain, whose owner's context begins with it, is one of the worker's from now on. */
+void nu_conn_list(struct nu_chain *chain);
 /* Facts of a connection that begins now. */
 struct nu_facts nu_conn_facts(struct listener_conn *conn, struct nu_loop *loop,
                               const struct nu_addr *client, const struct nu_addr *local);

@@ -3,6 +3,7 @@
 #include "core/logfmt.h"
 #include "core/logtime.h"
 #include "l4/access_log.h"
+#include "l4/sock.h"
 #include "l4/tcp_facts.h"
 
 #include <string.h>
@@ -19,6 +20,11 @@ static struct nu_chain *chain_of(const void *subject)
 static const struct nu_facts *facts_of(const void *subject)
 {
     return nu_chain_facts(chain_of(subject));
+}
+
+static const struct nu_facts_exchange *exchange_of(const void *subject)
+{
+    return nu_facts_exchange(facts_of(subject));
 }
 
 static const struct nu_cause_row *cause_of(const void *subject)
@@ -64,19 +70,25 @@ static bool duration(OP_ARGS)
 
 static bool bytes_received(OP_ARGS)
 {
-    nu_logbuf_u64(out, facts_of(subject)->bytes_in);
+    uint64_t in, out_bytes;
+    if (!nu_sock_totals(chain_of(subject), &in, &out_bytes))
+        in = exchange_of(subject)->bytes_in;
+    nu_logbuf_u64(out, in);
     return true;
 }
 
 static bool bytes_sent(OP_ARGS)
 {
-    nu_logbuf_u64(out, facts_of(subject)->bytes_out);
+    uint64_t in, out_bytes;
+    if (!nu_sock_totals(chain_of(subject), &in, &out_bytes))
+        out_bytes = exchange_of(subject)->bytes_out;
+    nu_logbuf_u64(out, out_bytes);
     return true;
 }
 
 static bool connect_ms(OP_ARGS)
 {
-    uint32_t ms = facts_of(subject)->connect_ms;
+    uint32_t ms = exchange_of(subject)->connect_ms;
     nu_logbuf_u64(out, ms ? ms - 1 : 0);
     return ms != 0;
 }
@@ -213,28 +225,28 @@ static bool chain_name(OP_ARGS)
 
 static bool cluster(OP_ARGS)
 {
-    return put_text(out, facts_of(subject)->cluster);
+    return put_text(out, exchange_of(subject)->cluster);
 }
 
 static bool upstream(OP_ARGS)
 {
-    return put_addr(out, facts_of(subject)->upstream, true);
+    return put_addr(out, exchange_of(subject)->upstream, true);
 }
 
 static bool upstream_ip(OP_ARGS)
 {
-    return put_addr(out, facts_of(subject)->upstream, false);
+    return put_addr(out, exchange_of(subject)->upstream, false);
 }
 
 static bool upstream_port(OP_ARGS)
 {
-    const struct nu_addr *addr = facts_of(subject)->upstream;
+    const struct nu_addr *addr = exchange_of(subject)->upstream;
     return put_port(out, addr ? addr->port : 0);
 }
 
 static bool attempts(OP_ARGS)
 {
-    nu_logbuf_u64(out, facts_of(subject)->attempts);
+    nu_logbuf_u64(out, exchange_of(subject)->attempts);
     return true;
 }
 

@@ -162,7 +162,7 @@ static bool learn_host(struct nu_pick *pick)
     }
     far->host = nu_arena_strdup(nu_chain_arena(chain), name);
     far->port = far->port ? far->port : nu_dynamic_forward_port(conf, chain);
-    nu_chain_facts(chain)->upstream_host = far->host;
+    nu_chain_facts_exchange(chain)->upstream_host = far->host;
     return true;
 }
 

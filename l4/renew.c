@@ -41,14 +41,14 @@ static void take(struct listener_conn *conn, struct nu_chain_conf *next, unsigne
 /* What the connection's listener is in the newest config; NULL: that has none by its name. */
 static const struct listener *newest(const struct listener_conn *conn, const struct nu_filter *f)
 {
-    return conn->tally->now[nu_filter_loop(f)->shard];
+    return nu_conn_tally(conn)->now[nu_filter_loop(f)->shard];
 }
 
 bool nu_listener_is_newest(const struct nu_filter *f)
 {
     const struct listener_conn *conn = nu_conn_of(f->chain);
     const struct listener *now = conn ? newest(conn, f) : NULL;
-    return !conn || (now && now->number == conn->number);
+    return !conn || (now && (uint32_t)now->number == conn->number);
 }
 
 bool nu_listener_renew(struct nu_filter *f, const void **conf)
@@ -62,7 +62,7 @@ bool nu_listener_renew(struct nu_filter *f, const void **conf)
     if (!next || next->shape != conn->conf->shape ||
         next->places[next->place_count - 1].type != f->type)
         return false;
-    conn->number = now->number;
+    conn->number = (uint32_t)now->number;
     take(conn, next, nu_filter_loop(f)->shard);
     *conf = next->places[next->place_count - 1].conf;
     return true;

@@ -9,6 +9,7 @@
 #include "l4/tcp_facts.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -107,6 +108,40 @@ static void paused(struct sock *s)
         nu_fail(&s->filter, reset_cause(s), s->side, "%s", "");
 }
 
+/* A place on the loop's ready list; few sockets need one, and not for long. */
+struct sock_again {
+    struct nu_task task;
+    struct sock *sock;
+};
+
+static void forget_again(struct sock *s)
+{
+    if (!s->again)
+        return;
+    nu_task_cancel(&s->again->task);
+    free(s->again);
+    s->again = NULL;
+}
+
+static void pump(struct nu_filter *f);
+
+static void read_again(struct nu_task *task)
+{
+    struct sock *s = nu_container(task, struct sock_again, task)->sock;
+    forget_again(s);
+    nu_call(&s->filter, pump);
+}
+
+void sock_read_soon(struct sock *s)
+{
+    if (s->again)
+        return;
+    s->again = malloc(sizeof *s->again);
+    nu_assert(s->again != NULL);
+    *s->again = (struct sock_again){.task.run = read_again, .sock = s};
+    nu_loop_ready(nu_filter_loop(&s->filter), &s->again->task);
+}
+
 static void pump(struct nu_filter *f)
 {
     struct sock *s = sock_of(f);
@@ -116,7 +151,7 @@ static void pump(struct nu_filter *f)
             return;
         }
         if (turn == READS_A_TURN) {
-            nu_loop_ready(nu_filter_loop(f), &s->read_task);
+            sock_read_soon(s);
             return;
         }
         struct nu_filter *sink = nu_direct(f, s->in);
@@ -165,7 +200,7 @@ static void on_ready(struct nu_filter *f)
             return;
         connect_decided(s);
         if (s->mask & SOCK_IN) /* who holds the other end hears first that it is connected */
-            nu_loop_ready(nu_filter_loop(f), &s->read_task);
+            sock_read_soon(s);
         return;
     }
     if (s->out && s->mask & SOCK_OUT)
@@ -192,18 +227,11 @@ static void sock_ready(struct nu_io *io, uint32_t events)
         nu_call(&s->filter, on_ready);
 }
 
-static void read_again(struct nu_task *task)
-{
-    struct sock *s = nu_container(task, struct sock, read_task);
-    nu_call(&s->filter, pump);
-}
-
 static enum nu_open sock_open(struct nu_filter *f, const void *conf)
 {
     const struct nu_sock_conf *c = conf;
     struct sock *s = sock_of(f);
     s->io = (struct nu_io){sock_ready, c->fd < 0 ? -1 : c->fd};
-    s->read_task.run = read_again;
     s->in = f->next[NU_REV] ? NU_REV : NU_FWD;
     s->side = (uint8_t)c->side;
     s->stats = c->meter.stats;
@@ -230,7 +258,7 @@ static void sock_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 {
     struct sock *s = sock_of(f);
     if (dir == s->in && go && s->mask & SOCK_IN)
-        nu_loop_ready(nu_filter_loop(f), &s->read_task);
+        sock_read_soon(s);
 }
 
 /* For a log line that is written later. */
@@ -263,7 +291,7 @@ static void sock_close(struct nu_filter *f)
     enum nu_how how = nu_chain_result(f->chain).how;
     /* A FIN was said: what stands before it is to arrive, whatever came later. */
     bool whole = s->write == SOCK_SHUT && (s->read_ended || sock_unsent(s) > 1);
-    nu_task_cancel(&s->read_task);
+    forget_again(s);
     sock_out_free(s);
     sock_close_fd(s, !whole && (how == NU_RESET || how == NU_TRUNCATED));
 }
@@ -281,12 +309,13 @@ void nu_sock_set_meter(struct nu_chain *chain, struct nu_meter meter)
     nu_stat_add(s->stats, nu_chain_loop(chain)->shard, s->meter_tx, (int64_t)s->tx);
 }
 
-void nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx)
+bool nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx)
 {
     struct nu_filter *f = nu_chain_end(chain, NU_REV);
     bool is_sock = f && f->type == &nu_sock;
     *rx = is_sock ? sock_of(f)->rx : 0;
     *tx = is_sock ? sock_of(f)->tx : 0;
+    return is_sock;
 }
 
 static const struct sock *sock_at(const struct nu_chain *chain, enum nu_dir end)

@@ -34,8 +34,9 @@ extern const struct nu_filter_type nu_sock;
 /* From a filter of the same chain (or its owner): counts bytes of the chain's leftmost socket from
  * now on; what has gone through before is added at once. */
 void nu_sock_set_meter(struct nu_chain *chain, struct nu_meter meter);
-/* Bytes read from and written to the wire at the chain's leftmost socket. */
-void nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx);
+/* Bytes read from and written to the wire at the chain's leftmost socket; false and 0: it begins
+ * with none. */
+bool nu_sock_totals(struct nu_chain *chain, uint64_t *rx, uint64_t *tx);
 /* Bytes for the wire that this socket has not given to the kernel yet. */
 size_t nu_sock_unsent(const struct nu_chain *chain);
 /* The descriptor at the chain's left end (NU_REV) or right end, borrowed; -1: that is no socket, or

@@ -152,7 +152,7 @@ void sock_write_failed(struct sock *s)
     sock_out_free(s);
     nu_drop(f, sock_outdir(s));
     if (!s->read_ended)
-        nu_loop_ready(nu_filter_loop(f), &s->read_task);
+        sock_read_soon(s);
 }
 
 /* True if the socket may take more. */

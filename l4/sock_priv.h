@@ -8,6 +8,7 @@
 #include "l4/sock.h"
 
 struct sock_out;
+struct sock_again;
 
 enum sock_write { SOCK_CONNECTING, SOCK_OPEN, SOCK_SHUT, SOCK_DEAD };
 
@@ -24,8 +25,8 @@ enum {
 struct sock {
     struct nu_filter filter;
     struct nu_io io;
-    struct nu_task read_task;
-    struct sock_out *out; /* NULL when nothing is unsent */
+    struct sock_again *again; /* it is to read in this turn; else NULL */
+    struct sock_out *out;     /* NULL when nothing is unsent */
     struct nu_stats *stats;
     uint64_t rx, tx;
     uint8_t meter_rx, meter_tx;
@@ -62,6 +63,9 @@ static inline void sock_gave(struct sock *s, size_t n)
         nu_stat_add(s->stats, nu_filter_loop(&s->filter)->shard, s->meter_tx, (int64_t)n);
     nu_chain_touch(s->filter.chain);
 }
+
+/* sock.c: has it read when the loop's ready list runs. */
+void sock_read_soon(struct sock *s);
 
 /* --- sock_out.c: the sink --- */
 

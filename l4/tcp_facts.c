@@ -65,7 +65,7 @@ static struct nu_chain *beyond(const struct nu_chain *chain)
     if (!last || !last->type->joint)
         return NULL;
     const struct nu_joint *joint = (const void *)((const char *)last + last->type->joint);
-    return joint->peer ? joint->peer->self->chain : NULL;
+    return joint->peer ? nu_joint_peer(joint)->chain : NULL;
 }
 
 /* The leg's, which is either joined still or has left them. */

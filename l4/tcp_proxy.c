@@ -144,9 +144,10 @@ static struct nu_cluster *choose_cluster(const struct tcp_proxy_conf *conf, stru
 static void on_leg_ready(struct nu_filter *f)
 {
     struct tcp_proxy *tp = self_of(f);
-    struct nu_facts *facts = nu_chain_facts(f->chain);
+    const struct nu_facts *facts = nu_chain_facts(f->chain);
     tp->ready = true;
-    facts->connect_ms = (uint32_t)(nu_filter_loop(f)->now_ms - facts->start_ms + 1);
+    nu_chain_facts_exchange(f->chain)->connect_ms =
+        (uint32_t)(nu_filter_loop(f)->now_ms - facts->start_ms + 1);
     nu_release(f, NU_FWD);
     watch_quiet(tp);
 }
@@ -155,7 +156,7 @@ static void on_leg_ready(struct nu_filter *f)
 static bool try_endpoint(struct tcp_proxy *tp)
 {
     struct nu_cluster *cluster = tp->pick.cluster;
-    struct nu_facts *facts = nu_chain_facts(tp->filter.chain);
+    struct nu_facts_exchange *facts = nu_chain_facts_exchange(tp->filter.chain);
     facts->upstream = &tp->pick.endpoint->addr;
     facts->attempts++;
     if (nu_leg_open(&tp->filter, cluster, tp->pick.endpoint, on_leg_ready))
@@ -238,7 +239,7 @@ static void first_try(struct nu_filter *f)
     struct tcp_proxy *tp = self_of(f);
     struct nu_cluster *cluster = choose_cluster(tp->conf, nu_filter_loop(f));
     nu_pick_start(&tp->pick, f, cluster, (uint8_t)tp->conf->attempts, on_picked);
-    nu_chain_facts(f->chain)->cluster = cluster->name;
+    nu_chain_facts_exchange(f->chain)->cluster = cluster->name;
     on_picked(f);
 }
 
@@ -403,6 +404,7 @@ const struct nu_filter_type nu_filter_tcp_proxy = {
     .doc = "Relays bytes to an endpoint of a cluster.",
     .size = sizeof(struct tcp_proxy),
     .face = NU_FACES(NU_FACE_BYTES, NU_FACE_NONE),
+    .flags = NU_F_ASKS,
     .joint = offsetof(struct tcp_proxy, joint),
     .sees = {NU_SEES(NU_END), NU_SEES(NU_END)},
     .schema = &schema,

@@ -62,7 +62,8 @@ void nu_upstream_tell(const struct nu_upstream *up, const struct nu_filter *f,
         return;
     const struct nu_tls_facts *tls = nu_chain_facts(f->chain)->tls;
     if (tls)
-        nu_chain_facts(owner)->upstream_tls = nu_tls_facts_copy(tls, nu_chain_arena(owner));
+        nu_chain_facts_exchange(owner)->upstream_tls =
+            nu_tls_facts_copy(tls, nu_chain_arena(owner));
 }
 
 void nu_upstream_ready(struct nu_upstream *up, const struct nu_filter *f, struct nu_chain *owner)
@@ -179,11 +180,14 @@ static struct nu_chain *new_chain(struct nu_filter *owner, const struct nu_place
     if (!lend)
         return nu_chain_new(loop, places, count, NULL, NULL, NULL);
     struct nu_facts facts = *nu_chain_facts(owner->chain);
-    facts.upstream = &endpoint->addr;
-    if (!facts.upstream_host) /* else the client chose it, and an address may have many names */
-        facts.upstream_host = endpoint->name;
-    facts.tls = facts.upstream_tls = NULL;
-    facts.stream = NULL;
+    struct nu_facts_exchange exchange = {
+        .upstream = &endpoint->addr,
+        .upstream_host = nu_facts_exchange(&facts)->upstream_host,
+    };
+    if (!exchange.upstream_host) /* else the client chose it, and an address may have many names */
+        exchange.upstream_host = endpoint->name;
+    facts.exchange = &exchange;
+    facts.tls = NULL;
     struct nu_chain *chain = nu_chain_new(loop, places, count, &facts, NULL, NULL);
     nu_chain_facts(chain)->more = NULL;
     return chain;

@@ -121,8 +121,7 @@ static void send_all(struct router *r)
 static void on_ready(struct nu_filter *f)
 {
     struct router *r = self_of(f);
-    struct nu_facts *facts = nu_chain_facts(f->chain);
-    facts->connect_ms = (uint32_t)(loop_of(r)->now_ms - r->try_ms + 1);
+    nu_chain_facts_exchange(f->chain)->connect_ms = (uint32_t)(loop_of(r)->now_ms - r->try_ms + 1);
     send_all(r);
 }
 
@@ -240,7 +239,7 @@ static void join(struct router *r)
         .careful = !nu_retry_idempotent(s->request),
         .ready = on_ready,
     };
-    struct nu_facts *facts = nu_chain_facts(r->filter.chain);
+    struct nu_facts_exchange *facts = nu_chain_facts_exchange(r->filter.chain);
     facts->upstream = &r->pick.endpoint->addr;
     facts->attempts++;
     name_host(r);
@@ -320,7 +319,7 @@ void attempt_first(struct router *r)
     struct nu_cluster *cluster = nu_route_cluster(s->route, nu_loop_random(loop_of(r)));
     struct nu_text host = s->request->authority;
     s->cluster = cluster;
-    nu_chain_facts(r->filter.chain)->cluster = cluster->name;
+    nu_chain_facts_exchange(r->filter.chain)->cluster = cluster->name;
     enum nu_err err = nu_route_rewrite(s->route, s->request, s->conf->limits.target_bytes);
     if (err) {
         bool large = err == NU_ERR_LIMIT;

@@ -80,7 +80,7 @@ static void count(const struct h1_client *c, enum nu_cluster_stat stat)
 
 static struct nu_chain *owner_of(const struct h1_client *c)
 {
-    return c->joint.peer ? c->joint.peer->self->chain : NULL;
+    return c->joint.peer ? nu_joint_peer(&c->joint)->chain : NULL;
 }
 
 /* Which states may follow which: a bit for each. */
@@ -182,7 +182,7 @@ static void over(struct h1_client *c, uint8_t what)
 static void say_head(struct h1_client *c, struct nu_http_head *head)
 {
     struct nu_filter *f = &c->filter;
-    struct nu_stream *stream = nu_stream_of(c->joint.peer->self);
+    struct nu_stream *stream = nu_stream_of(nu_joint_peer(&c->joint));
     struct nu_slice out;
     c->request = head;
     c->over = 0;
@@ -412,7 +412,7 @@ static void h1_client_flow(struct nu_filter *f, enum nu_dir dir, bool go)
         return;
     become_ready(c);
     if (c->joint.peer)
-        nu_call(c->joint.peer->self, c->ready);
+        nu_call(nu_joint_peer(&c->joint), c->ready);
 }
 
 static void h1_client_close(struct nu_filter *f)

@@ -15,7 +15,6 @@
 
 #include <string.h>
 
-#define ARENA_BYTES NU_BLOCK_TINY /* a stream, and two heads of 16 fields that lie in one read */
 enum { TIMER, TIMER_RESUME };
 
 static struct h1_server *self_of(struct nu_filter *f)
@@ -51,9 +50,9 @@ static void on_timer(struct nu_filter *f);
 static void watch(struct h1_server *s)
 {
     int64_t at = h1_deadline(s), now = h1_now(s);
-    if (at == 0 || (s->timer_ms != 0 && s->timer_ms <= at))
+    int64_t due = nu_timer_due(&s->filter, TIMER);
+    if (at == 0 || (due != 0 && due <= at))
         return;
-    s->timer_ms = at;
     nu_timer_set(&s->filter, TIMER, at > now ? at - now : 0, on_timer);
 }
 
@@ -67,7 +66,7 @@ static void on_deadline(struct nu_filter *f)
 void h1_end(struct h1_server *s, struct nu_result result)
 {
     h1_set_in(s, IN_SHUT);
-    nu_slice_drop(&s->rest);
+    h1_drop_rest(s);
     nu_forward_end(&s->filter, NU_REV, result);
     if (s->half_closed)
         nu_done(&s->filter, NU_FWD);
@@ -86,7 +85,7 @@ static void shut(struct h1_server *s, bool linger)
         return;
     }
     h1_set_in(s, IN_LINGER);
-    nu_slice_drop(&s->rest);
+    h1_drop_rest(s);
     nu_forward_end(&s->filter, NU_REV, clean);
     nu_release(&s->filter, NU_FWD);
     watch(s);
@@ -136,10 +135,8 @@ static void begin_request(struct h1_server *s)
 {
     if (!s->first)
         renew(s);
-    s->arena = nu_arena_new_in(nu_block_get(nu_filter_loop(&s->filter)->blocks, ARENA_BYTES));
-    s->parser = nu_arena_alloc(s->arena, sizeof *s->parser);
-    nu_h1_init(s->parser, &s->conf->limits);
-    nu_h1_begin_request(s->parser, s->arena);
+    nu_h1_init(&s->reading->parser, &s->conf->limits);
+    nu_h1_begin_request(&s->reading->parser, s->reading->arena);
     h1_set_in(s, IN_HEAD);
 }
 
@@ -155,7 +152,7 @@ static void begin_stream(struct h1_server *s, struct nu_stream *stream)
 static void on_head(struct h1_server *s, struct nu_http_head *head)
 {
     h1_count(s, NU_HTTP_RQ_HTTP1_TOTAL, 1);
-    begin_stream(s, nu_stream_new(&s->filter, s->conf, head, nu_arena_share(s->arena)));
+    begin_stream(s, nu_stream_new(&s->filter, s->conf, head, nu_arena_share(s->reading->arena)));
 }
 
 void h1_request_over(struct h1_server *s)
@@ -171,10 +168,11 @@ static void refuse(struct h1_server *s, unsigned status, const char *details,
                    enum nu_stream_flag flag, struct nu_http_head *head)
 {
     s->closing = s->broken = true;
-    nu_slice_drop(&s->rest);
+    h1_drop_rest(s);
     if (s->in == IN_HEAD)
-        begin_stream(s, nu_stream_refused(&s->filter, s->conf, head, nu_arena_share(s->arena),
-                                          status, details, flag));
+        begin_stream(s,
+                     nu_stream_refused(&s->filter, s->conf, head, nu_arena_share(s->reading->arena),
+                                       status, details, flag));
     else if (s->in == IN_BODY)
         nu_stream_answer(s->stream, status, details, flag);
     else
@@ -196,9 +194,9 @@ static void on_body(struct h1_server *s, struct nu_slice data)
         h1_inject(s, nu_ev_data(data));
         return;
     }
-    s->discarded += (uint32_t)data.len;
+    s->reading->discarded += (uint32_t)data.len;
     nu_slice_drop(&data);
-    if (s->discarded > NU_HTTP_DISCARD_MAX)
+    if (s->reading->discarded > NU_HTTP_DISCARD_MAX)
         shut(s, true);
 }
 
@@ -208,7 +206,7 @@ static void next_request(struct h1_server *s);
 static bool read_one(struct h1_server *s)
 {
     struct nu_h1_out out;
-    switch (nu_h1_read(s->parser, &s->rest, &out)) {
+    switch (nu_h1_read(&s->reading->parser, &s->reading->rest, &out)) {
     case NU_H1_HEAD:
         on_head(s, out.head);
         return true;
@@ -248,17 +246,17 @@ static void read_on(struct h1_server *s)
     struct nu_filter *f = &s->filter;
     bool more = true;
     while (more && !nu_chain_ended(f->chain)) {
-        if (s->in == IN_IDLE && s->rest.len > 0)
+        if (s->in == IN_IDLE && h1_rest(s) > 0)
             begin_request(s);
         if (h1_is_idle(s))
             s->since_ms = h1_now(s);
         more = is_reading(s) && read_one(s);
     }
-    if (nu_chain_ended(f->chain) || s->in >= IN_LINGER || s->rest.len == 0)
-        nu_slice_drop(&s->rest);
-    if (s->rest.len > 0) {
+    if (nu_chain_ended(f->chain) || s->in >= IN_LINGER || h1_rest(s) == 0)
+        h1_drop_rest(s);
+    if (h1_rest(s) > 0) {
         nu_hold(f, NU_FWD);
-        nu_slice_keep(nu_filter_loop(f)->blocks, &s->rest);
+        nu_slice_keep(nu_filter_loop(f)->blocks, &s->reading->rest);
     } else {
         nu_release(f, NU_FWD);
         h1_tunnel_pass(s);
@@ -272,14 +270,11 @@ static void read_on(struct h1_server *s)
 static void next_request(struct h1_server *s)
 {
     if (s->closing || s->half_closed) {
-        shut(s, s->rest.len > 0 || s->in == IN_DISCARD);
+        shut(s, h1_rest(s) > 0 || s->in == IN_DISCARD);
         return;
     }
     h1_set_in(s, IN_IDLE);
-    s->discarded = 0;
-    nu_arena_free(s->arena);
-    s->arena = NULL;
-    s->parser = NULL;
+    h1_reading_over(s);
 }
 
 static void resume(struct nu_filter *f)
@@ -289,7 +284,7 @@ static void resume(struct nu_filter *f)
 
 void h1_read_later(struct h1_server *s)
 {
-    if (s->rest.len > 0)
+    if (h1_rest(s) > 0)
         nu_timer_set(&s->filter, TIMER_RESUME, 0, resume);
 }
 
@@ -306,23 +301,6 @@ void h1_response_over(struct h1_server *s)
     }
     h1_read_later(s); /* not within the response before: its connection is not free yet */
     watch(s);
-}
-
-/* Behind what has not been read, if there is any: that is rare, and copied together. */
-static void take(struct h1_server *s, struct nu_slice data)
-{
-    if (s->rest.len == 0) {
-        s->rest = data;
-        return;
-    }
-    struct nu_slice rest = s->rest;
-    struct nu_block *b = nu_block_get(nu_filter_loop(&s->filter)->blocks, rest.len + data.len);
-    memcpy(b->data, rest.data, rest.len);
-    memcpy(b->data + rest.len, data.data, data.len);
-    s->rest = nu_block_freeze(b, rest.len + data.len);
-    nu_slice_drop(&rest);
-    nu_slice_drop(&data);
-    nu_block_unref(b);
 }
 
 /* The client has said all it will say, and may be gone. */
@@ -343,7 +321,7 @@ static void on_client_end(struct h1_server *s)
     } else if (s->in == IN_BODY) {
         nu_fail(&s->filter, NU_CAUSE_CLIENT_GONE, NU_SIDE_CLIENT, "%s",
                 "closed in the middle of a request's body");
-    } else if (is_reading(s) && nu_h1_eof(s->parser, &out) == NU_H1_ERROR) {
+    } else if (is_reading(s) && nu_h1_eof(&s->reading->parser, &out) == NU_H1_ERROR) {
         on_error(s, &out);
     } else { /* between requests */
         shut(s, false);
@@ -362,7 +340,7 @@ static void h1_server_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
     } else if (s->in >= IN_LINGER || s->broken) {
         nu_ev_free(ev);
     } else {
-        take(s, ev->u.data);
+        h1_take(s, ev->u.data);
         read_on(s);
     }
 }
@@ -400,7 +378,6 @@ static void on_timer(struct nu_filter *f)
 {
     struct h1_server *s = self_of(f);
     int64_t at = h1_deadline(s);
-    s->timer_ms = 0;
     if (at != 0 && at <= h1_now(s))
         expire(s);
     if (!nu_chain_ended(f->chain))
@@ -444,8 +421,7 @@ static void h1_server_close(struct nu_filter *f)
         h1_count(s, NU_HTTP_CX_DESTROY_ACTIVE_RQ, 1);
     h1_tunnel_count(s);
     nu_part(&s->joint, nu_chain_result(f->chain));
-    nu_slice_drop(&s->rest);
-    nu_arena_free(s->arena);
+    h1_reading_free(s);
     count_active(s, -1);
     h1_count(s, NU_HTTP_CX_DESTROY, 1);
     nu_stat_record(s->conf->stats, nu_filter_loop(f)->shard, NU_HTTP_CX_LENGTH_MS,

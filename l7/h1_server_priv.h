@@ -1,5 +1,6 @@
 /* Inside of the HTTP/1 side towards clients: h1_server.c reads, h1_reply.c writes,
- * h1_tunnel.c stands aside, h1_time.c knows when it took too long. */
+ * h1_tunnel.c stands aside, h1_time.c knows when it took too long, h1_reading.c has what was
+ * received. */
 #ifndef NU_L7_H1_SERVER_PRIV_H
 #define NU_L7_H1_SERVER_PRIV_H
 
@@ -29,17 +30,21 @@ enum out_state {
     OUT_OVER,    /* a tunnel whose server has said all */
 };
 
+/* A request that is being read; between requests a connection has none. */
+struct h1_reading {
+    struct nu_arena *arena; /* it lies in, shared with the request's stream */
+    struct nu_slice rest;   /* received, not read */
+    uint32_t discarded;     /* bytes */
+    struct nu_h1_parser parser;
+};
+
 struct h1_server {
     struct nu_filter filter;
     struct nu_joint joint;
     const struct nu_http_conf *conf;
-    struct nu_stream *stream;    /* in progress, as long as joined */
-    struct nu_arena *arena;      /* of the request being read, shared with its stream; or NULL */
-    struct nu_h1_parser *parser; /* in it: between requests a connection needs none */
-    struct nu_slice rest;        /* received, not read */
-    int64_t since_ms;            /* of the state `in`, on the loop's clock */
-    int64_t timer_ms;            /* when the timer rings; 0 = not set */
-    uint32_t discarded;          /* bytes */
+    struct nu_stream *stream;   /* in progress, as long as joined */
+    struct h1_reading *reading; /* or NULL */
+    int64_t since_ms;           /* of the state `in`, on the loop's clock */
     uint8_t in, out;
     bool first;       /* no request has come yet */
     bool closing;     /* no request after this one */
@@ -83,6 +88,18 @@ void h1_tunnel_ended(struct h1_server *s);
 void h1_tunnel_pass(struct h1_server *s);
 /* Brings the stream's bytes up to date. Before it is parted from. */
 void h1_tunnel_count(struct h1_server *s);
+
+/* --- h1_reading.c --- */
+
+/* Bytes received and not read. */
+size_t h1_rest(const struct h1_server *s);
+void h1_drop_rest(struct h1_server *s);
+/* Owns the bytes, which come behind those. */
+void h1_take(struct h1_server *s, struct nu_slice data);
+/* The request was read: what is behind it begins another. */
+void h1_reading_over(struct h1_server *s);
+/* There may be none. */
+void h1_reading_free(struct h1_server *s);
 
 /* --- h1_time.c --- */
 

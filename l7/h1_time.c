@@ -9,7 +9,7 @@
 
 bool h1_is_idle(const struct h1_server *s)
 {
-    return s->in == IN_IDLE || (s->in == IN_HEAD && nu_h1_idle(s->parser));
+    return s->in == IN_IDLE || (s->in == IN_HEAD && nu_h1_idle(&s->reading->parser));
 }
 
 static int64_t sooner(int64_t a, int64_t b)

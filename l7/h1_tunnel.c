@@ -14,7 +14,7 @@ void h1_tunnel_decided(struct h1_server *s, bool open)
         return;
     }
     h1_set_in(s, IN_TUNNEL);
-    nu_h1_tunnel(s->parser);
+    nu_h1_tunnel(&s->reading->parser);
     if (s->half_closed)
         h1_inject(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
     else
@@ -42,12 +42,12 @@ void h1_tunnel_ended(struct h1_server *s)
 static void totals(const struct h1_server *s, uint64_t *rx, uint64_t *tx)
 {
     struct nu_chain *chain = s->filter.chain;
-    const struct nu_facts *facts = nu_chain_facts(chain);
+    const struct nu_facts_exchange *exchange = nu_chain_facts_exchange(chain);
     if (s->filter.next[NU_REV]) {
         nu_sock_totals(chain, rx, tx);
     } else {
-        *rx = facts->bytes_in;
-        *tx = facts->bytes_out;
+        *rx = exchange->bytes_in;
+        *tx = exchange->bytes_out;
     }
 }
 
@@ -75,7 +75,7 @@ void h1_tunnel_pass(struct h1_server *s)
     struct nu_filter *f = &s->filter;
     uint64_t rx, tx;
     bool beside = f->next[NU_REV]->type->flags & NU_F_SOCKET;
-    if (s->in != IN_TUNNEL || s->passed || s->rest.len > 0 || !beside)
+    if (s->in != IN_TUNNEL || s->passed || h1_rest(s) > 0 || !beside)
         return;
     totals(s, &rx, &tx);
     s->passed = true;

@@ -222,7 +222,7 @@ static bool is_blank(char c)
 static bool write_value(const struct edit *edit, struct nu_http_head *head, struct nu_chain *chain,
                         struct nu_logbuf *out)
 {
-    struct nu_stream *s = nu_chain_facts(chain)->stream;
+    struct nu_stream *s = nu_facts_exchange(nu_chain_facts(chain))->stream;
     if (!s || head->status == 0)
         return nu_logfmt_value(edit->format, out, chain);
     struct nu_http_head *before = s->response;

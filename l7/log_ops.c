@@ -15,7 +15,7 @@
 /* Accessors make what is missing, so they want the chain writable. */
 static const struct nu_stream *stream_of(const void *subject)
 {
-    return nu_chain_facts((struct nu_chain *)subject)->stream;
+    return nu_facts_exchange(nu_chain_facts((struct nu_chain *)subject))->stream;
 }
 
 static bool has_stream(const void *subject)

@@ -63,8 +63,8 @@ void *nu_stream_note(const struct nu_stream *s, const char *key, size_t size)
     const struct stream_in *in = (struct stream_in *)nu_chain_end(s->chain, NU_REV);
     if (!in->joint.peer)
         return NULL;
-    struct nu_chain *connection = in->joint.peer->self->chain;
-    struct nu_facts *facts = nu_chain_facts(connection);
+    struct nu_chain *connection = nu_joint_peer(&in->joint)->chain;
+    struct nu_facts_more *facts = nu_chain_facts_more(connection);
     struct nu_note *note = find_note(facts->notes, key, size);
     if (note)
         return note->memory;
@@ -114,13 +114,13 @@ static void blame(struct nu_stream *s, struct nu_result result)
 static void closed(struct nu_chain *chain, void *ctx)
 {
     struct nu_stream *s = ctx;
-    struct nu_facts *facts = nu_chain_facts(chain);
+    struct nu_facts_exchange *exchange = nu_chain_facts_exchange(chain);
     const struct stream_in *in = (struct stream_in *)nu_chain_end(chain, NU_REV);
     blame(s, nu_chain_result(chain));
     if (s->count && in->joint.peer)
-        s->count(in->joint.peer->self);
-    facts->bytes_in = s->request_bytes;
-    facts->bytes_out = s->response_bytes;
+        s->count(nu_joint_peer(&in->joint));
+    exchange->bytes_in = s->request_bytes;
+    exchange->bytes_out = s->response_bytes;
     count_end(s);
     if (s->flags || s->status >= 500)
         nu_recent_add(NU_RECENT_REQUEST, nu_chain_loop(chain)->shard, chain);
@@ -137,7 +137,7 @@ static void gone(struct nu_loop *loop, void *ctx)
     nu_arena_free(s->arena);
 }
 
-static const struct nu_chain_owner owner = {closed, gone};
+static const struct nu_chain_owner owner = {.closed = closed, .gone = gone};
 
 /* --- the beginning --- */
 
@@ -190,10 +190,8 @@ static struct nu_facts facts_of(const struct nu_filter *codec, struct nu_stream 
 {
     struct nu_facts facts = *nu_chain_facts(codec->chain);
     keep_facts(codec, s, &facts);
-    facts.bytes_in = facts.bytes_out = 0;
     facts.start_us += (s->start_ms - facts.start_ms) * 1000;
     facts.start_ms = s->start_ms;
-    facts.stream = s;
     return facts;
 }
 
@@ -205,14 +203,15 @@ static void pin(struct nu_stream *s, const struct nu_filter *codec)
         nu_pin(&s->pinned->counted, nu_filter_loop(codec)->shard);
 }
 
-static struct nu_stream *start(struct nu_filter *codec, struct nu_stream *s,
-                               const struct nu_facts *facts)
+static struct nu_stream *start(struct nu_filter *codec, struct nu_stream *s, struct nu_facts *facts)
 {
+    struct nu_facts_exchange exchange = {.stream = s};
     const struct nu_http_conf *conf = s->conf;
     struct nu_loop *loop = nu_filter_loop(codec);
     const struct nu_place *places = s->route ? s->route->places : conf->places;
     unsigned place_count = s->route ? s->route->place_count : conf->place_count;
     pin(s, codec);
+    facts->exchange = &exchange;
     s->chain = nu_chain_new(loop, places, place_count, facts, &owner, s);
     s->router = nu_chain_end(s->chain, NU_FWD);
     nu_join(codec, nu_chain_end(s->chain, NU_REV));
@@ -260,7 +259,7 @@ void nu_stream_deadline(struct nu_stream *s, int64_t at_ms)
     const struct stream_in *in = (struct stream_in *)nu_chain_end(s->chain, NU_REV);
     s->deadline_ms = at_ms;
     if (in->joint.peer)
-        s->watch(in->joint.peer->self);
+        s->watch(nu_joint_peer(&in->joint));
 }
 
 void nu_stream_respond(struct nu_stream *s, struct nu_http_head *head)

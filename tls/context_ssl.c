@@ -22,7 +22,8 @@ static const char *server_name(const struct tls_client_conf *conf, struct nu_fac
         return conf->sni;
     if (conf->sni_from_client && facts->more && is_name(facts->more->sni))
         return facts->more->sni;
-    return is_name(facts->upstream_host) ? facts->upstream_host : NULL;
+    const char *host = nu_facts_exchange(facts)->upstream_host;
+    return is_name(host) ? host : NULL;
 }
 
 /* A final dot belongs to the name in DNS, not in TLS (RFC 6066 3). */

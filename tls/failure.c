@@ -58,9 +58,9 @@ static void log_failure(const struct tls *t, enum nu_cause cause, const char *de
     char addr[NU_ADDR_TEXT_MAX], why[NU_LOG_QUOTE_MAX], sni[NU_LOG_QUOTE_MAX];
     char alpn[NU_LOG_QUOTE_MAX], owner[NU_LOG_QUOTE_MAX], sent[64], received[64], line[2048];
     char number[2][ALERT_TEXT_MAX];
-    const struct nu_addr none = {0};
+    const struct nu_addr none = {0}, *upstream = nu_facts_exchange(facts)->upstream;
     bool server = tls_is_server(t);
-    nu_addr_str(server ? &facts->client : facts->upstream ? facts->upstream : &none, addr);
+    nu_addr_str(server ? &facts->client : upstream ? upstream : &none, addr);
     const char *name = facts->more ? facts->more->sni : NULL;
     if (!server && t->conn.ssl)
         name = SSL_get_servername(t->conn.ssl, TLSEXT_NAMETYPE_host_name);

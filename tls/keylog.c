@@ -179,7 +179,8 @@ static bool is_in(const struct nu_vec *prefixes, const struct nu_addr *addr)
 static bool wanted(const struct nu_keylog *keylog, const struct nu_facts *facts,
                    enum nu_tls_role role)
 {
-    const struct nu_addr *server = role == NU_TLS_SERVER ? &facts->local : facts->upstream;
+    const struct nu_addr *server =
+        role == NU_TLS_SERVER ? &facts->local : nu_facts_exchange(facts)->upstream;
     return is_in(&keylog->clients, &facts->client) && is_in(&keylog->servers, server);
 }
 

@@ -39,24 +39,34 @@ static bool put_time(struct nu_logbuf *out, const void *format, int64_t seconds)
     return seconds != 0;
 }
 
+static const struct nu_tls_facts *of_client(const void *subject)
+{
+    return facts_of(subject)->tls;
+}
+
+static const struct nu_tls_facts *of_server(const void *subject)
+{
+    return nu_facts_exchange(facts_of(subject))->upstream_tls;
+}
+
 /* --- one operator for each side --- */
 
 #define OF_SIDE(side, slot, name, value)                                                           \
     static bool side##_##name(OP_ARGS)                                                             \
     {                                                                                              \
-        const struct nu_tls_facts *tls = facts_of(subject)->slot;                                  \
+        const struct nu_tls_facts *tls = slot(subject);                                            \
         return tls && put_text(out, tls->value);                                                   \
     }
 #define OF_CERT(side, slot, whose, name, value)                                                    \
     static bool side##_##whose##_##name(OP_ARGS)                                                   \
     {                                                                                              \
-        const struct nu_tls_facts *tls = facts_of(subject)->slot;                                  \
+        const struct nu_tls_facts *tls = slot(subject);                                            \
         return tls && tls->whose && put_text(out, tls->whose->value);                              \
     }
 #define OF_TIME(side, slot, name, value)                                                           \
     static bool side##_##name(OP_ARGS)                                                             \
     {                                                                                              \
-        const struct nu_tls_facts *tls = facts_of(subject)->slot;                                  \
+        const struct nu_tls_facts *tls = slot(subject);                                            \
         return tls && tls->peer && put_time(out, arg, tls->peer->value);                           \
     }
 #define OF_BOTH(side, slot)                                                                        \
@@ -82,12 +92,12 @@ static bool put_time(struct nu_logbuf *out, const void *format, int64_t seconds)
     OF_TIME(side, slot, end, not_after_s)                                                          \
     static bool side##_resumed(OP_ARGS)                                                            \
     {                                                                                              \
-        const struct nu_tls_facts *tls = facts_of(subject)->slot;                                  \
+        const struct nu_tls_facts *tls = slot(subject);                                            \
         return tls && put_text(out, tls->resumed ? "yes" : "no");                                  \
     }
 
-OF_BOTH(client, tls)
-OF_BOTH(server, upstream_tls)
+OF_BOTH(client, of_client)
+OF_BOTH(server, of_server)
 
 static atomic_bool local_wanted;
 

@@ -71,7 +71,7 @@ static struct store *store_here(void)
 /* False: nothing says which endpoint that is. */
 static bool key_of(const struct nu_tls_conn *conn, struct key *key, uint64_t *hash)
 {
-    const struct nu_addr *addr = nu_chain_facts(conn->filter->chain)->upstream;
+    const struct nu_addr *addr = nu_facts_exchange(nu_chain_facts(conn->filter->chain))->upstream;
     const uint64_t *serial = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(conn->ssl), serial_index);
     const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
     if (!addr || !serial)

@@ -133,7 +133,7 @@ static int judge_server(X509_STORE_CTX *store, const struct tls_verify *v, X509 
     char text[NU_ADDR_TEXT_MAX];
     struct nu_tls_conn *conn = conn_of(store);
     const char *host = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
-    const struct nu_addr *addr = nu_chain_facts(conn->filter->chain)->upstream;
+    const struct nu_addr *addr = nu_facts_exchange(nu_chain_facts(conn->filter->chain))->upstream;
     if (v->any_name || (v->san ? tls_server_has_san(v->san, leaf)
                         : host ? tls_server_is_host(leaf, host)
                                : addr && tls_server_is_addr(leaf, addr)))

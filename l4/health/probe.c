@@ -107,7 +107,8 @@ static void open_chain(struct nu_probe *p, const struct nu_place *first)
     static const struct nu_chain_owner owner = {.closed = on_closed, .gone = on_gone};
     struct nu_sock_conf sock = {.side = NU_SIDE_UPSTREAM};
     struct nu_proxy_out_conf proxy = {.version = p->cluster->proxy_header};
-    struct nu_facts facts = {.upstream = &p->addr, .upstream_host = p->endpoint->name};
+    struct nu_facts_exchange exchange = {.upstream = &p->addr, .upstream_host = p->endpoint->name};
+    struct nu_facts facts = {.exchange = &exchange};
     struct nu_place places[3 + NU_EXT_PLACES_MAX] = {*first};
     unsigned n = 1;
     for (unsigned i = 0; i < p->cluster->near_count; i++)

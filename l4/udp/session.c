@@ -91,7 +91,7 @@ static int64_t quiet_limit_ms(const struct nu_udp_session *s)
 static void watch_quiet(struct nu_udp_session *s)
 {
     int64_t limit = quiet_limit_ms(s);
-    int64_t quiet = loop_of(s)->now_ms - nu_chain_last_activity(s->conn.chain);
+    int64_t quiet = loop_of(s)->now_ms - nu_chain_last_activity(s->chain);
     if (limit > 0)
         arm(s, limit > quiet ? limit - quiet : 0);
     else
@@ -177,16 +177,16 @@ void nu_udp_forget_muted(struct nu_udp_point *point)
 static void closed(struct nu_chain *chain, void *ctx)
 {
     struct nu_udp_session *s = ctx;
-    struct nu_facts *facts = nu_chain_facts(chain);
-    facts->bytes_in = s->rx_bytes;
-    facts->bytes_out = s->tx_bytes;
+    struct nu_facts_exchange *exchange = nu_chain_facts_exchange(chain);
+    exchange->bytes_in = s->rx_bytes;
+    exchange->bytes_out = s->tx_bytes;
     if (!s->conn.uncounted)
         give_share();
     nu_conn_closed(&s->conn, chain);
     nu_timer_disarm(&loop_of(s)->timers, &s->timer);
     unlink_session(s);
     nu_udp_source_give(s->source);
-    s->conn.chain = NULL;
+    s->chain = NULL;
 }
 
 /* A refused client is remembered for a moment: it costs a chain and a log line each time. */
@@ -204,7 +204,7 @@ static void gone(struct nu_loop *loop, void *ctx)
     nu_udp_point_left(point);
 }
 
-static const struct nu_chain_owner owner = {closed, gone};
+static const struct nu_chain_owner owner = {.closed = closed, .gone = gone};
 
 static void end_quiet(struct nu_filter *f)
 {
@@ -214,7 +214,7 @@ static void end_quiet(struct nu_filter *f)
 static void on_timer(struct nu_timer *timer)
 {
     struct nu_udp_session *s = nu_container(timer, struct nu_udp_session, timer);
-    struct nu_chain *chain = s->conn.chain;
+    struct nu_chain *chain = s->chain;
     if (!chain) {
         forget(s);
     } else if (s->ending) {
@@ -233,7 +233,7 @@ void nu_udp_set_idle(struct nu_chain *chain, int64_t ms)
         return;
     struct nu_udp_session *s = nu_chain_owner_ctx(chain);
     s->idle_ms = ms;
-    if (s->conn.chain) /* else it is being made: the timer comes last */
+    if (s->chain) /* else it is being made: the timer comes last */
         watch_quiet(s);
 }
 
@@ -257,14 +257,14 @@ static bool evict(struct nu_udp_point *point)
     if (first == &point->strangers)
         return false;
     struct nu_udp_session *s = nu_container(first, struct nu_udp_session, link);
-    if (point->loop->now_ms - nu_chain_last_activity(s->conn.chain) < STRANGER_MS)
+    if (point->loop->now_ms - nu_chain_last_activity(s->chain) < STRANGER_MS)
         return false;
     unlink_session(s);
-    nu_tally_give(s->conn.tally);
+    nu_tally_give(nu_conn_tally(&s->conn));
     give_share();
     s->conn.uncounted = true;
     nu_udp_point_count(point, NU_UDP_EVICTED, 1);
-    nu_chain_abort(s->conn.chain, NU_CAUSE_LIMIT);
+    nu_chain_abort(s->chain, NU_CAUSE_LIMIT);
     return true;
 }
 
@@ -333,8 +333,9 @@ static void open_chain(struct nu_udp_session *s, const struct nu_udp_got *got)
     facts.bound_port = s->point->bound.port;
     struct nu_place place[1 + NU_CHAIN_MAX_FILTERS];
     unsigned count = put_places(place, s, &facts);
-    s->conn.chain = nu_chain_new(loop, place, count, &facts, &owner, s);
-    if (!nu_chain_ended(s->conn.chain)) {
+    s->chain = nu_chain_new(loop, place, count, &facts, &owner, s);
+    nu_conn_list(s->chain);
+    if (!nu_chain_ended(s->chain)) {
         watch_quiet(s);
     } else if (s->point->muted_count < MUTED_MOST) {
         s->muted = true;
@@ -367,7 +368,7 @@ struct nu_udp_session *nu_udp_session_of(struct nu_udp_point *point, const struc
     uint64_t hash = nu_udp_hash(&key);
     struct nu_udp_entry *e = nu_udp_find(&point->table, &key, hash);
     struct nu_udp_session *s = e ? nu_container(e, struct nu_udp_session, entry) : NULL;
-    if (s && !s->muted && nu_chain_ended(s->conn.chain)) {
+    if (s && !s->muted && nu_chain_ended(s->chain)) {
         nu_udp_del(&point->table, e); /* it is reaped at the turn's end */
         s = NULL;
     }

@@ -13,6 +13,7 @@
 
 struct nu_udp_session {
     struct listener_conn conn; /* first member: the chain's owner's ctx */
+    struct nu_chain *chain;    /* NULL once closed */
     struct nu_udp_entry entry;
     struct nu_udp_point *point;
     struct nu_filter *front; /* NULL once closed */

@@ -119,7 +119,7 @@ static bool take_place(struct udp_proxy *up)
 
 static bool use_endpoint(struct udp_proxy *up, struct nu_endpoint *endpoint)
 {
-    struct nu_facts *facts = nu_chain_facts(up->filter.chain);
+    struct nu_facts_exchange *facts = nu_chain_facts_exchange(up->filter.chain);
     int fd = connect_to(up, &endpoint->addr);
     up->endpoint = endpoint;
     facts->upstream = &endpoint->addr;
@@ -381,7 +381,7 @@ static void udp_proxy_start(struct nu_filter *f)
 {
     struct udp_proxy *up = self_of(f);
     const struct nu_cluster *cluster = up->conf->cluster;
-    nu_chain_facts(f->chain)->cluster = cluster->name;
+    nu_chain_facts_exchange(f->chain)->cluster = cluster->name;
     nu_udp_set_idle(f->chain, up->conf->idle_timeout_ms);
     if (!take_place(up)) {
         count_cluster(up, NU_CLUSTER_CX_OVERFLOW, 1);
@@ -412,6 +412,7 @@ const struct nu_filter_type nu_filter_udp_proxy = {
     .doc = "Relays datagrams to an endpoint of a cluster.",
     .size = sizeof(struct udp_proxy),
     .face = NU_FACES(NU_FACE_DGRAM, NU_FACE_NONE),
+    .flags = NU_F_ASKS,
     .sees = {NU_SEES(NU_DGRAM) | NU_SEES(NU_END), 0},
     .schema = &nu_udp_proxy_schema,
     .prepare = nu_udp_proxy_prepare,

@@ -185,7 +185,8 @@ static void one(struct nu_loop *loop, uint8_t mode, const struct nu_tls_facts *t
         {&right, NULL}
     };
     struct nu_stream stream = {.request = head, .arena = arena, .start_ms = 1};
-    struct nu_facts facts = {.stream = &stream, .tls = (struct nu_tls_facts *)tls};
+    struct nu_facts_exchange exchange = {.stream = &stream};
+    struct nu_facts facts = {.exchange = &exchange, .tls = (struct nu_tls_facts *)tls};
     nu_assert(nu_addr_parse(&facts.client, "192.0.2.1:9", -1) == NU_OK);
     nu_forwarded_request(&conf, &stream, &facts);
     judge_head(&conf, head, tls->peer != NULL);

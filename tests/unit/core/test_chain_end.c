@@ -178,8 +178,9 @@ static void look_around(struct nu_filter *f)
 {
     assert_null(f->next[NU_FWD]);
     assert_null(f->next[NU_REV]);
+    assert_null(f->chain->timer.filter);
     assert_null(f->chain->timers);
-    assert_null(f->chain->watch);
+    assert_true(!f->chain->rare || !f->chain->rare->watch);
     assert_int_equal(kit->closed, 1);
     nu_timer_set(f, 0, 1, fail_later); /* ignored */
 }
@@ -324,6 +325,67 @@ static void test_I1_facts_live_with_the_chain(void **state)
     assert_ptr_equal(nu_chain_facts_more(chain), nu_chain_facts(chain)->more);
 }
 
+static void test_I1_an_exchange_is_copied_with_the_facts(void **state)
+{
+    const struct nu_place places[] = {
+        {&nu_probe_left,  &kit->a[0]},
+        {&nu_probe_right, &kit->a[1]}
+    };
+    struct nu_facts_exchange exchange = {.cluster = "web"};
+    struct nu_facts facts = {.id = 7, .exchange = &exchange};
+    struct nu_chain *chain = nu_chain_new(&kit->loop, places, 2, &facts, NULL, NULL);
+    exchange.cluster = "other";
+    assert_string_equal(nu_chain_facts(chain)->exchange->cluster, "web");
+    assert_ptr_equal(nu_chain_facts_exchange(chain), nu_chain_facts(chain)->exchange);
+    facts.exchange = NULL;
+    chain = nu_chain_new(&kit->loop, places, 2, &facts, NULL, NULL);
+    assert_null(nu_chain_facts(chain)->exchange);
+    nu_chain_facts_exchange(chain)->attempts = 2;
+    assert_int_equal(nu_chain_facts_exchange(chain)->attempts, 2);
+}
+
+struct guest {
+    unsigned number;
+};
+
+static unsigned guest_gone;
+
+static void on_guest_gone(struct nu_loop *loop, void *ctx)
+{
+    guest_gone = ((struct guest *)ctx)->number;
+}
+
+static void test_S1_an_owner_may_live_with_its_chain(void **state)
+{
+    static const struct nu_chain_owner owner = {.gone = on_guest_gone,
+                                                .ctx_bytes = sizeof(struct guest)};
+    const struct nu_place places[] = {
+        {&nu_probe_left,  &kit->a[0]},
+        {&nu_probe_right, &kit->a[1]}
+    };
+    struct guest guest = {1};
+    struct nu_chain *chain = nu_chain_new(&kit->loop, places, 2, NULL, &owner, &guest);
+    assert_ptr_not_equal(nu_chain_owner_ctx(chain), &guest);
+    ((struct guest *)nu_chain_owner_ctx(chain))->number++;
+    nu_chain_abort(chain, NU_CAUSE_DRAIN);
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(guest_gone, 2);
+}
+
+static void test_a_list_of_its_owner_has_a_chain_until_it_ends(void **state)
+{
+    struct nu_list list;
+    nu_list_init(&list);
+    kit_chain(2);
+    nu_chain_list(kit->chain, &list);
+    assert_ptr_equal(nu_chain_listed(list.next), kit->chain);
+    assert_true(nu_list_empty(&kit->loop.chains));
+    nu_chain_abort(kit->chain, NU_CAUSE_DRAIN);
+    assert_true(nu_list_empty(&list));
+    nu_chain_list(kit->chain, &list); /* too late: nothing */
+    assert_true(nu_list_empty(&list));
+}
+
 static void test_I1_facts_made_when_asked_for(void **state)
 {
     kit_chain(2);
@@ -400,6 +462,9 @@ int main(void)
         KIT_TEST(test_T6_a_sink_that_drops_is_done),
         KIT_TEST(test_T7_no_callback_after_cancel),
         KIT_TEST(test_I1_facts_live_with_the_chain),
+        KIT_TEST(test_I1_an_exchange_is_copied_with_the_facts),
+        KIT_TEST(test_S1_an_owner_may_live_with_its_chain),
+        KIT_TEST(test_a_list_of_its_owner_has_a_chain_until_it_ends),
         KIT_TEST(test_I1_facts_made_when_asked_for),
         KIT_TEST(test_watch_sees_all),
     };

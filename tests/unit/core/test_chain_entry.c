@@ -242,10 +242,14 @@ static void test_timers_belong_to_filter_and_slot(void **state)
     nu_call(kit->a[0].self, set_timers);
     nu_call(kit->a[1].self, set_timers);
     nu_call(kit->a[1].self, move_timers);
+    assert_int_equal(nu_timer_due(kit->a[0].self, 1), 21);
+    assert_int_equal(nu_timer_due(kit->a[1].self, 0), 31);
+    assert_int_equal(nu_timer_due(kit->a[1].self, 1), 0);
     nu_loop_advance(&kit->loop, 9);
     assert_diary("");
     nu_loop_advance(&kit->loop, 1);
     assert_diary("a:ring@11");
+    assert_int_equal(nu_timer_due(kit->a[0].self, 0), 0);
     nu_loop_advance(&kit->loop, 10);
     assert_diary("a:two@21");
     nu_loop_advance(&kit->loop, 100);

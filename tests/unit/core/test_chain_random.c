@@ -176,7 +176,7 @@ static void decide_leg(struct nu_filter *f)
 {
     struct nu_joint *joint = nu_probe_joint_of(f);
     if (joint->peer && w.legs < LEGS_MOST && below(3) == 0) {
-        nu_chain_abort(joint->peer->self->chain, NU_CAUSE_REFUSED);
+        nu_chain_abort(nu_joint_peer(joint)->chain, NU_CAUSE_REFUSED);
         return;
     }
     w.ready = true;

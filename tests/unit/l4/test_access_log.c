@@ -45,20 +45,23 @@ static void start(bool known)
     static struct nu_addr upstream;
     nu_loop_init(&loop, 0);
     upstream = addr("192.0.2.9:443");
+    struct nu_facts_exchange exchange = {
+        .bytes_in = 1234,
+        .bytes_out = 99,
+        .cluster = "blue",
+        .upstream = &upstream,
+        .connect_ms = 5 + 1,
+        .attempts = 2,
+    };
     struct nu_facts facts = {
         .client = addr("203.0.113.5:999"),
         .local = addr("[2001:db8::1]:8443"),
         .id = 77,
         .start_us = 1700000000123456,
         .start_ms = loop.now_ms,
-        .bytes_in = 1234,
-        .bytes_out = 99,
         .listener = "edge",
         .chain = "web",
-        .cluster = "blue",
-        .upstream = &upstream,
-        .connect_ms = 5 + 1,
-        .attempts = 2,
+        .exchange = &exchange,
     };
     if (!known)
         facts = (struct nu_facts){.id = 77, .start_ms = loop.now_ms};

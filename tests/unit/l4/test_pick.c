@@ -123,7 +123,7 @@ static void a_caller_names_host_and_port(void **state)
     nu_pick_host(&self->pick, "A.test.", 8080);
     assert_string_equal(next(), "wait");
     assert_string_equal(until_woken(), "93.184.216.34:8080");
-    assert_string_equal(nu_chain_facts(self->filter.chain)->upstream_host, "a.test");
+    assert_string_equal(nu_chain_facts(self->filter.chain)->exchange->upstream_host, "a.test");
     assert_string_equal(next(), "[2606:2800:220::1]:8080");
     assert_string_equal(next(), "none");
     assert_string_equal(next(), "none");

@@ -268,7 +268,7 @@ static void run_read_task(struct nu_chain *chain, enum nu_dir end)
 {
     struct sock *s = sock_of(nu_chain_end(chain, end));
     s->mask |= SOCK_IN;
-    nu_loop_ready(&rig.worker->loop, &s->read_task);
+    sock_read_soon(s);
 }
 
 /* The kernel tells of a reset once. Here writing hears of it before reading does. */

@@ -14,7 +14,8 @@ static struct l7_kit {
     struct nu_loop loop;
     struct nu_arena *arena, *config; /* of the stream; of what is parsed for it */
     struct nu_http_conf conf;
-    struct nu_facts facts; /* of the stream's chain, before kit_stream */
+    struct nu_facts facts;             /* of the stream's chain, before kit_stream */
+    struct nu_facts_exchange exchange; /* theirs */
     struct nu_stream stream;
     struct nu_probe left, mid, right;
 } kit;
@@ -94,7 +95,8 @@ static inline struct nu_chain *kit_stream(void)
         {&nu_probe,       &kit.mid  },
         {&nu_probe_right, &kit.right}
     };
-    kit.facts.stream = &kit.stream;
+    kit.exchange.stream = &kit.stream;
+    kit.facts.exchange = &kit.exchange;
     kit.stream.chain = nu_chain_new(&kit.loop, places, 3, &kit.facts, NULL, &kit.stream);
     return kit.stream.chain;
 }

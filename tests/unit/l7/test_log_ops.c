@@ -36,8 +36,8 @@ static void good_request(void)
     kit_response("HTTP/1.1 201 Created\nContent-Type: text/html\n"
                  "X-Envoy-Upstream-Service-Time: 999\n");
     kit.facts.start_us = 1700000000123456;
-    kit.facts.upstream = &upstream;
-    kit.facts.cluster = "web";
+    kit.exchange.upstream = &upstream;
+    kit.exchange.cluster = "web";
     kit.facts.id = 7;
     kit.stream.route = &route;
     kit.stream.request_bytes = 12;
@@ -233,7 +233,8 @@ static void hostile_values_add_no_line(void **state)
 /* Those of l4 and tls, about connections. */
 static void connections_keep_theirs(void **state)
 {
-    struct nu_facts facts = {.id = 9, .bytes_in = 1, .bytes_out = 2, .start_ms = 1};
+    struct nu_facts_exchange exchange = {.bytes_in = 1, .bytes_out = 2};
+    struct nu_facts facts = {.id = 9, .exchange = &exchange, .start_ms = 1};
     const struct nu_place places[] = {
         {&nu_probe_left,  &kit.left },
         {&nu_probe_right, &kit.right}

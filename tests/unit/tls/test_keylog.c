@@ -71,8 +71,9 @@ static void shake(int version)
         {&nu_probe_left,  &kit->a[0]},
         {&nu_probe_right, &kit->a[1]}
     };
+    struct nu_facts_exchange exchange = {.upstream = &endpoint};
     const struct nu_facts facts = {
-        .client = addr("10.0.0.7:99"), .local = here, .upstream = &endpoint};
+        .client = addr("10.0.0.7:99"), .local = here, .exchange = &exchange};
     struct nu_chain *chain = nu_chain_new(&kit->loop, places, 2, &facts, NULL, NULL);
     struct nu_tls_conn conns[2] = {{.context = &server}, {.context = &client}};
     conns[0].filter = conns[1].filter = nu_chain_end(chain, NU_FWD);

@@ -81,8 +81,9 @@ static const struct {
 static void both_sides_are_told_apart(void **state)
 {
     static struct nu_tls_facts bare = {.version = "TLSv1.2"};
-    const struct nu_facts client = {.tls = &tls, .upstream_tls = &bare};
-    const struct nu_facts server = {.tls = &bare, .upstream_tls = &tls};
+    struct nu_facts_exchange plain = {.upstream_tls = &bare}, full = {.upstream_tls = &tls};
+    const struct nu_facts client = {.tls = &tls, .exchange = &plain};
+    const struct nu_facts server = {.tls = &bare, .exchange = &full};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char format[128], expected[160];
         bool always = strcmp(rows[i].part, "TLS_VERSION") == 0;

@@ -30,7 +30,8 @@ static int setup(void **state)
 static bool resumes(void)
 {
     static const struct nu_chain_owner owner = {.closed = tls_kit_closed};
-    const struct nu_facts facts = {.upstream = &endpoint};
+    struct nu_facts_exchange exchange = {.upstream = &endpoint};
+    const struct nu_facts facts = {.exchange = &exchange};
     int64_t before = tls_kit_stat(&kit->client, NU_TLS_SESSION_REUSED);
     kit->left = kit->right = nu_endpoint_idle();
     kit->left.to_send = kit->right.to_send = 10;
@@ -141,7 +142,8 @@ static void a_connection_that_was_cut_leaves_its_session(void **state)
 {
     static const struct nu_chain_owner owner = {.closed = tls_kit_closed};
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
-    const struct nu_facts facts = {.upstream = &endpoint};
+    struct nu_facts_exchange exchange = {.upstream = &endpoint};
+    const struct nu_facts facts = {.exchange = &exchange};
     const struct nu_place places[] = {
         {&nu_source,     &kit->left      },
         {&nu_tls_filter, &kit->client.pub},

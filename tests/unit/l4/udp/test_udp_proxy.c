@@ -288,8 +288,8 @@ static void a_dead_endpoint_is_passed_over(void **state)
     answers(2, &from, "yes");
     turns();
     assert_int_equal(t.answers, 1);
-    assert_int_equal(nu_chain_facts(t.chain)->attempts, 3);
-    assert_int_equal(nu_chain_facts(t.chain)->upstream->port, t.port[2]);
+    assert_int_equal(nu_chain_facts(t.chain)->exchange->attempts, 3);
+    assert_int_equal(nu_chain_facts(t.chain)->exchange->upstream->port, t.port[2]);
     assert_int_equal(cluster_stat(NU_UDP_SESS_RX_ERRORS) + cluster_stat(NU_UDP_SESS_TX_ERRORS), 2);
 }
 
