@@ -54,14 +54,15 @@ void nu_local_reply_send(struct nu_filter *f, struct nu_http_head *head, struct 
                          const char *details)
 {
     struct nu_stream *s = nu_stream_of(f);
+    bool has_body = head->body == NU_BODY_LENGTH; /* a filter may frame it otherwise */
     struct nu_slice copy = {.len = 0};
     struct nu_ev ev = {.kind = NU_HEAD, .u.head = &head->head};
     s->local = true;
     s->details = details;
-    if (head->body == NU_BODY_LENGTH)
+    if (has_body)
         copy = nu_slice_copy(nu_filter_loop(f)->blocks, body.at, body.len);
     nu_forward(f, NU_REV, &ev);
-    if (head->body == NU_BODY_LENGTH)
+    if (has_body)
         nu_forward_data(f, NU_REV, copy);
     nu_forward_end(f, NU_REV, (struct nu_result){.how = NU_CLEAN, .side = NU_SIDE_LOCAL});
     nu_drop(f, NU_FWD);

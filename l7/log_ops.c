@@ -150,6 +150,8 @@ static bool flags_long(OP_ARGS)
         [NU_FLAG_SERVER_GONE] = "UpstreamConnectionTermination",
         [NU_FLAG_OVERFLOW] = "UpstreamOverflow",
         [NU_FLAG_NO_ROUTE] = "NoRouteFound",
+        [NU_FLAG_DELAY_INJECTED] = "DelayInjected",
+        [NU_FLAG_FAULT_INJECTED] = "FaultInjected",
         [NU_FLAG_RATE_LIMITED] = "RateLimited",
         [NU_FLAG_DENIED] = "UnauthorizedExternalService",
         [NU_FLAG_CLIENT_GONE] = "DownstreamConnectionTermination",

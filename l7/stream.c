@@ -114,6 +114,8 @@ static void blame(struct nu_stream *s, struct nu_result result)
 static void closed(struct nu_chain *chain, void *ctx)
 {
     struct nu_stream *s = ctx;
+    if (chain != s->chain) /* a filter refused it: another answers */
+        return;
     struct nu_facts_exchange *exchange = nu_chain_facts_exchange(chain);
     const struct stream_in *in = (struct stream_in *)nu_chain_end(chain, NU_REV);
     blame(s, nu_chain_result(chain));
@@ -130,6 +132,8 @@ static void closed(struct nu_chain *chain, void *ctx)
 static void gone(struct nu_loop *loop, void *ctx)
 {
     struct nu_stream *s = ctx;
+    if (--s->chains > 0)
+        return;
     if (s->pinned)
         nu_unpin(&s->pinned->counted, loop->shard);
     nu_http_head_drop(s->request);
@@ -203,6 +207,21 @@ static void pin(struct nu_stream *s, const struct nu_filter *codec)
         nu_pin(&s->pinned->counted, nu_filter_loop(codec)->shard);
 }
 
+/* A byte filter that refuses closes connections; a request gets an answer, by a chain without
+ * filters. */
+static void answer_refusal(struct nu_stream *s, struct nu_loop *loop, const struct nu_facts *facts)
+{
+    enum nu_cause cause = (enum nu_cause)nu_chain_result(s->chain).cause;
+    bool limit = cause == NU_CAUSE_LIMIT || cause == NU_CAUSE_RATE;
+    s->status = cause == NU_CAUSE_FILTER ? 403 : limit ? 429 : 503;
+    s->details =
+        nu_arena_printf(s->arena, "%s{%s}", nu_cause_str(cause), nu_chain_details(s->chain));
+    if (cause == NU_CAUSE_FILTER || limit)
+        nu_stream_flag(s, limit ? NU_FLAG_RATE_LIMITED : NU_FLAG_DENIED);
+    s->chains++;
+    s->chain = nu_chain_new(loop, s->conf->places, s->conf->place_count, facts, &owner, s);
+}
+
 static struct nu_stream *start(struct nu_filter *codec, struct nu_stream *s, struct nu_facts *facts)
 {
     struct nu_facts_exchange exchange = {.stream = s};
@@ -211,8 +230,11 @@ static struct nu_stream *start(struct nu_filter *codec, struct nu_stream *s, str
     const struct nu_place *places = s->route ? s->route->places : conf->places;
     unsigned place_count = s->route ? s->route->place_count : conf->place_count;
     pin(s, codec);
+    s->chains = 1;
     facts->exchange = &exchange;
     s->chain = nu_chain_new(loop, places, place_count, facts, &owner, s);
+    if (nu_chain_ended(s->chain))
+        answer_refusal(s, loop, facts);
     s->router = nu_chain_end(s->chain, NU_FWD);
     nu_join(codec, nu_chain_end(s->chain, NU_REV));
     count(s, NU_HTTP_RQ_TOTAL, 1);

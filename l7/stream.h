@@ -27,6 +27,8 @@ struct nu_cluster;
     X(SERVER_GONE, "UC", "the server closed in the midst of it")                                   \
     X(OVERFLOW, "UO", "a limit of the cluster was reached")                                        \
     X(NO_ROUTE, "NR", "no route matches")                                                          \
+    X(DELAY_INJECTED, "DI", "the fault filter had it wait")                                        \
+    X(FAULT_INJECTED, "FI", "the fault filter answered it")                                        \
     X(RATE_LIMITED, "RL", "a rate limit refused it")                                               \
     X(DENIED, "UAEX", "it was not authorized")                                                     \
     X(CLIENT_GONE, "DC", "the client ended it")                                                    \
@@ -57,6 +59,7 @@ struct nu_stream {
     uint32_t flags;                /* 1 << enum nu_stream_flag */
     uint16_t status;               /* what a filter wants to be answered before the router runs;
                                       once there is a response, its status */
+    uint8_t chains; /* that are left of it: two, where a filter refused it and another answers */
     bool tunnel; /* CONNECT, or an upgrade that the route allows: the response may open a tunnel */
     bool local;  /* the response is our own */
     bool close;  /* the connection is to end with it */

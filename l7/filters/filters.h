@@ -12,9 +12,16 @@ struct nu_node;
 extern const struct nu_filter_type nu_filter_header_edit;
 extern const struct nu_filter_type nu_filter_cors;
 extern const struct nu_filter_type nu_filter_csrf;
+extern const struct nu_filter_type nu_filter_buffer;
+extern const struct nu_filter_type nu_filter_compress;
+extern const struct nu_filter_type nu_filter_decompress;
+extern const struct nu_filter_type nu_filter_fault;
+extern const struct nu_filter_type nu_filter_health_check;
 extern const struct nu_filter_type nu_filter_local_rate_limit;
 
 extern const struct nu_stat_group nu_cors_stats, nu_csrf_stats, nu_local_rate_limit_stats;
+extern const struct nu_stat_group nu_compress_stats, nu_decompress_stats, nu_fault_stats,
+    nu_health_check_filter_stats;
 
 /* Has their figures stand on the generated page. Before any config is read. */
 void nu_http_filters_register(void);

@@ -112,7 +112,19 @@ def http_filters(files):
     return [{"header_edit": {"request": EDITS, "response": EDITS}}, {"cors": cors},
             {"csrf": {"additional_origins": values, "share": "50%"}},
             {"local_rate_limit": {"tokens": 9, "per": "2s", "burst": 8, "status": 503, "response_headers": EDITS, "per_connection": True,
-                                  "share": "99%", "enforce": "9%", "ratelimit_headers": True, "name": "r"}}]
+                                  "share": "99%", "enforce": "9%", "ratelimit_headers": True, "name": "r"}}, *body_filters()]
+
+
+def body_filters():
+    compress = {"codings": ["brotli", "gzip"], "content_type": ["a/b"], "min_content_length": "1KiB", "disable_on_etag": True,
+                "remove_accept_encoding": True, "gzip": {"level": 1, "window_bits": 9, "memory_level": 9}, "brotli": {"quality": 11, "window_bits": 24}}
+    decompress = {"codings": "gzip", "direction": "request", "advertise_accept_encoding": False, "ignore_no_transform": True, "max_ratio": 9,
+                  "max_size": "1MiB", "max_window": "64KiB"}
+    fault = {"delay": {"time": "1s", "share": "1%"}, "abort": {"status": 418, "share": "2%"}, "response_rate": "1KiB", "share": "3%",
+             "headers": True, "max_active_faults": 9}
+    health_check = {"path": "/up", "headers": {"x-a": "b"}, "pass_through": False, "clusters": [{"name": "a", "min_healthy": "25%"}]}
+    return [{"buffer": {"max_request_bytes": "1MiB"}}, {"compress": compress}, {"decompress": decompress}, {"fault": fault},
+            {"health_check": health_check}]
 
 
 def http(files):

@@ -39,10 +39,17 @@ static const struct nu_filter_type *const filters[] = {
     &nu_filter_cors,
     &nu_filter_csrf,
     &nu_filter_local_rate_limit,
+    &nu_filter_buffer,
+    &nu_filter_compress,
+    &nu_filter_decompress,
+    &nu_filter_fault,
+    &nu_filter_health_check,
 };
 
 static const char *const later[] = {
-    "tap", "basic_auth", "buffer", "fault", "compress", "websocket", "decompress", "health_check",
+    "tap",
+    "basic_auth",
+    "websocket",
 };
 
 static const struct nu_stat_group *const stats[] = {

@@ -106,7 +106,7 @@ static void flags_in_envoys_order(void **state)
                         "UpstreamConnectionFailure,UpstreamRetryLimitExceeded");
     kit.stream.flags = (1u << NU_FLAG_COUNT) - 1;
     assert_string_equal(line_of("%RESPONSE_FLAGS%"),
-                        "UH,UT,UR,UF,UC,UO,NR,RL,UAEX,DC,URX,SI,DPE,DT,UPE");
+                        "UH,UT,UR,UF,UC,UO,NR,DI,FI,RL,UAEX,DC,URX,SI,DPE,DT,UPE");
     assert_null(strstr(line_of("%RESPONSE_FLAGS_LONG%"), "(null)"));
 }
 
