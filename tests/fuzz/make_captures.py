@@ -1,0 +1,162 @@
+#!/usr/bin/python3
+"""Makes the seed corpus of capture: small files, each of another kind.
+
+  tests/fuzz/make_captures.py [CORPUS_DIR]
+"""
+import struct
+import sys
+from pathlib import Path
+
+FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "corpus") / "capture"
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+
+
+def tcp(source, target, seq, flags, payload=b"", ack=0):
+    return struct.pack(">HHIIBBHHH", source, target, seq % 2**32, ack % 2**32, 0x50, flags, 500, 0, 0) + payload
+
+
+def ip4(source, target, payload, protocol=6, offset=0, more=False):
+    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), 7, offset // 8 | more << 13, 64, protocol, 0)
+    return head + bytes([10, 0, 0, source, 10, 0, 0, target]) + payload
+
+
+def ip6(source, target, payload, first=6):
+    ends = bytes([0xfd, *14 * [0], source, 0xfd, *14 * [0], target])
+    return struct.pack(">IHBB", 6 << 28, len(payload), first, 64) + ends + payload
+
+
+def ethernet(packet, tags=b""):
+    kind = b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd"
+    return bytes(12) + tags + kind + packet
+
+
+def pcap(frames, link=1, magic=0xa1b2c3d4, order="<", cut=None):
+    out = struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 65535, link)
+    for i, frame in enumerate(frames):
+        kept = frame[:cut]
+        out += struct.pack(order + "IIII", 1000 + i, 5 * i, len(kept), len(frame)) + kept
+    return out
+
+
+def block(kind, body, order="<"):
+    body += bytes(-len(body) % 4)
+    size = struct.pack(order + "I", len(body) + 12)
+    return struct.pack(order + "I", kind) + size + body + size
+
+
+def section(order="<"):
+    return block(0x0a0d0d0a, struct.pack(order + "IHHq", 0x1a2b3c4d, 1, 0, -1), order)
+
+
+def interface(link, order="<", options=b""):
+    return block(1, struct.pack(order + "HHI", link, 0, 0) + options, order)
+
+
+def packet(number, frame, order="<"):
+    return block(6, struct.pack(order + "IIIII", number, 0, 5, len(frame), len(frame)) + frame, order)
+
+
+def talk(wrap=ethernet, ip=ip4, base=100):
+    """A handshake, an exchange, both ends."""
+    def to(seq, flags, payload=b""):
+        return wrap(ip(1, 2, tcp(4000, 80, base + seq, flags, payload)))
+
+    def back(seq, flags, payload=b"", ack=0):
+        return wrap(ip(2, 1, tcp(80, 4000, base + 900 + seq, flags, payload, base + ack)))
+    return [to(0, SYN), back(0, SYN | ACK, ack=1), to(1, ACK, b"GET /"), back(1, ACK, b"200", 6), back(4, FIN | ACK, ack=6),
+            to(6, FIN | ACK)]
+
+
+def disorder():
+    shuffled = talk(base=2**32 - 3)
+    return [shuffled[i] for i in (0, 1, 4, 5, 3, 3, 2)]
+
+
+def loss():
+    whole = talk()
+    acks = [ethernet(ip4(2, 1, tcp(80, 4000, 1001, ACK, b"", 106)))] * 20
+    return [whole[0], whole[1], *acks, ethernet(ip4(1, 2, tcp(4000, 80, 120, ACK, b"late"))), *2 * acks,
+            ethernet(ip4(1, 2, tcp(4000, 80, 200, RST)))]
+
+
+def fragments():
+    inside = tcp(4000, 80, 1, ACK, b"in three pieces, each of them eight")
+    cuts = [(0, 24, True), (24, 40, True), (40, len(inside), False)]
+    return [ethernet(ip4(1, 2, inside[a:b], 6, a, more)) for a, b, more in (*reversed(cuts), *cuts, (16, 40, True))]
+
+
+def fragments6():
+    inside = bytes([6, 0, 1, 4, 0, 0, 0, 0]) + tcp(4000, 80, 1, ACK, b"two")
+    pieces = [(0, 16, 1), (16, len(inside), 0)]
+    return [ethernet(ip6(1, 2, struct.pack(">BBHI", 60, 0, a | more, 5) + inside[a:b], 44)) for a, b, more in pieces]
+
+
+def extensions():
+    chain = bytes([43, 0, *6 * [0], 51, 1, *14 * [0], 60, 1, *10 * [0], 6, 0, *6 * [0]])
+    return [ethernet(ip6(1, 2, chain + tcp(4000, 80, 1, ACK, b"deep"), 0))]
+
+
+def tunnels():
+    inside = talk(wrap=bytes)
+    gre = [ip4(8, 9, struct.pack(">HHI", 0x2000, 0x0800, 1) + p, 47) for p in inside]
+    bridged = [ip4(8, 9, struct.pack(">HH", 0, 0x6558) + ethernet(p), 47) for p in inside]
+    return [*gre, *bridged, *[ip6(8, 9, p, 4) for p in inside]]
+
+
+def attribute(kind, value):
+    return struct.pack("<HH", len(value) + 4, kind) + value + bytes(-len(value) % 4)
+
+
+MPLS = b"\x88\x47\x00\x01\x00\xff\x00\x02\x01\xff"
+LINKS = {
+    "vlan": (1, lambda p: ethernet(p, b"\x81\x00\x00\x05")),
+    "qinq": (1, lambda p: ethernet(p, b"\x88\xa8\x00\x05\x81\x00\x00\x06")),
+    "mpls": (1, lambda p: bytes(12) + MPLS + p),
+    "pseudowire": (1, lambda p: bytes(12) + MPLS + bytes(4) + ethernet(p)),
+    "pppoe": (1, lambda p: bytes(12) + b"\x88\x64\x11\x00\x00\x01\x00\x30\x00\x21" + p),
+    "ppp": (9, lambda p: b"\xff\x03\x00\x21" + p),
+    "hdlc": (50, lambda p: b"\x0f\x00\x08\x00" + p),
+    "null": (0, lambda p: b"\x02\x00\x00\x00" + p),
+    "sll": (113, lambda p: bytes(14) + b"\x08\x00" + p),
+    "sll2": (276, lambda p: b"\x08\x00" + bytes(18) + p),
+    "raw": (101, bytes),
+    "nflog": (239, lambda p: b"\x02\x00\x00\x00" + attribute(10, b"x\0") + attribute(9, p)),
+}
+
+
+def many_blocks(order):
+    first, *rest = talk()
+    resolution = struct.pack(order + "HHB3xHHqI", 9, 1, 9, 14, 8, 1000, 0)
+    secrets = struct.pack(order + "II", 0x544c534b, 6) + b"SERVER"
+    return b"".join([section(order), interface(1, order, resolution), interface(113, order), packet(0, first, order),
+                     block(10, secrets, order), block(3, struct.pack(order + "I", len(rest[0])) + rest[0], order),
+                     block(2, struct.pack(order + "HHIIII", 0, 0, 0, 5, len(rest[1]), len(rest[1])) + rest[1], order),
+                     block(5, bytes(8), order), section(order), interface(1, order), packet(0, rest[2], order)])
+
+
+def main():
+    files = {
+        "pcap": pcap(talk()),
+        "pcap-ns-be": pcap(talk(), magic=0xa1b23c4d, order=">"),
+        "pcap-patched": pcap(talk()[:1], magic=0xa1b2cd34) + bytes(40),
+        "pcap-snap": pcap(talk(), cut=50) + pcap(talk(), cut=57)[24:],
+        "disorder": pcap(disorder()),
+        "loss": pcap(loss()),
+        "reuse": pcap([*talk(), *talk(base=7000)]),
+        "server-first": pcap(talk()[3:4] + [ethernet(ip4(2, 1, tcp(80, 4000, 1, ACK, b"HTTP")))]),
+        "fragments": pcap(fragments()),
+        "fragments6": pcap(fragments6()),
+        "ip6": pcap(talk(ip=ip6)),
+        "extensions": pcap(extensions()),
+        "tunnels": pcap(tunnels(), link=101),
+        "ng": many_blocks("<"),
+        "ng-be": many_blocks(">"),
+        **{f"link-{name}": pcap(talk(wrap=wrap)[:3], link=link) for name, (link, wrap) in LINKS.items()},
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (FOLDER / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
