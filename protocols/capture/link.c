@@ -246,7 +246,8 @@ static enum nu_err run(struct peel *p, struct nu_piece *out)
     unsigned depth = 0;
     while (!err && p->next)
         err = depth++ < NU_LINK_DEPTH ? p->next(p) : NU_NOT_THIS;
-    *out = err ? (struct nu_piece){0} : p->rest;
+    if (!err)
+        *out = p->rest;
     return err;
 }
 

@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-#define MEMORY (64u * 1024)
+#define MEMORY (1024u * 1024)
 
 /* What was told, as a hash; and the grammar of what may be told. */
 struct listener {
@@ -53,6 +53,10 @@ static void on_close(void *ctx, struct nu_flow *flow)
     struct listener *l = ctx;
     nu_assert(l->open > 0);
     l->open--;
+    for (int dir = 0; dir < 2; dir++) {
+        nu_assert(nu_flow_half(flow, dir)->missing <= nu_flow_half(flow, dir)->told);
+        mix(l, nu_flow_from(flow, dir)->ip, 4);
+    }
 }
 
 static const struct nu_flow_handler handler = {on_open, on_data, on_gap, on_end, on_close};
@@ -75,7 +79,12 @@ static uint64_t read_file(const uint8_t *data, size_t len, bool pieces)
             break;
         nu_assert(nu_flows_memory(flows) < MEMORY + 8 * 1024 * 1024); /* and fragments, the table */
     }
+    nu_assert(*nu_capture_error(c) || nu_capture_may_end(c, 0) || nu_capture_wants(c) > end - at);
+    mix(&l, &(uint32_t){nu_capture_snaplen(c)}, 4);
     nu_capture_free(c);
+    struct nu_flow_figures figures = nu_flows_figures(flows);
+    nu_assert(figures.flows >= figures.evicted &&
+              figures.packets >= figures.not_ip + figures.not_tcp);
     nu_flows_free(flows);
     nu_assert(l.open == 0);
     return l.hash;

@@ -134,6 +134,54 @@ def many_blocks(order):
                      block(5, bytes(8), order), section(order), interface(1, order), packet(0, rest[2], order)])
 
 
+def damaged():
+    """What is wrong in the file, in a block, in a packet; each but the last few ends the reading."""
+    def ng(*blocks):
+        return section() + interface(1) + b"".join(blocks)
+
+    fine = ethernet(ip4(1, 2, tcp(4000, 80, 1, ACK, b"x")))
+    spoiled = [
+        ethernet(ip4(1, 2, b"short")), ethernet(ip4(1, 2, tcp(1, 2, 3, 0)[:12] + b"\x40" + bytes(7))), ethernet(b"\x45"),
+        ethernet(b"\x44" + ip4(1, 2, bytes(20))[1:]), ethernet(ip6(1, 2, b"", 43)), ethernet(ip6(1, 2, b"\0", 0)),
+        ethernet(ip6(1, 2, bytes(7), 44)), ethernet(ip6(1, 2, 20 * bytes(8), 0)), ethernet(ip6(1, 2, b"")[:30]),
+        ethernet(ip4(1, 2, b"\x40\0\x08\0" + fine, 47)), ethernet(ip4(1, 2, b"u" * 20, 17)), ethernet(ip4(1, 2, b"", 4)),
+        ethernet(ip4(1, 2, bytes(4), 51)), bytes(12) + b"\x08\x06", bytes(12) + b"\x88\x47", bytes(12) + MPLS, b"short",
+        bytes(12) + b"\x88\x64\x11\x00\x00\x01\x00\x30", bytes(12) + b"\x88\x64",
+        bytes(12) + b"\x88\x64\x11\x00\x00\x01\x00\x30\x02\x81\0\0\1\1\x45", ethernet(ip4(1, 2, bytes(8), offset=65000)),
+        ethernet(ip4(1, 2, bytes(8), offset=65528, more=True)), ethernet(ip4(1, 2, b"12345678", offset=8)),
+        ethernet(ip4(1, 2, b"12345678", offset=0, more=True)), ethernet(ip4(1, 2, b"1234567890123456", offset=0)),
+    ]
+    many = [ethernet(ip4(i, 2, b"12345678", offset=8, more=True)) for i in range(70)]
+    tiny = b"".join(section() + interface(101) for _ in range(3))
+    blocks = {
+        "magic": block(0x0a0d0d0a, bytes(16)), "old-section": block(0x0a0d0d0a, struct.pack("<IHHq", 0x1a2b3c4d, 2, 0, -1)),
+        "small-section": block(0x0a0d0d0a, struct.pack("<I", 0x1a2b3c4d)), "length": struct.pack("<III", 6, 13, 13),
+        "long": struct.pack("<III", 6, 1 << 30, 0), "differ": struct.pack("<III", 6, 12, 16), "interface": block(1, b"1234"),
+        "option": interface(1, options=struct.pack("<HH", 9, 500)), "ticks": interface(1, options=struct.pack("<HHI", 9, 1, 60)),
+        "binary": interface(1, options=struct.pack("<HHI", 9, 1, 200)), "number": packet(9, fine), "head": block(6, bytes(8)),
+        "beyond": block(6, struct.pack("<IIIII", 0, 0, 5, 400, 400)), "old": block(2, bytes(8)), "simple": block(3, b""),
+        "simple-beyond": block(3, struct.pack("<I", 400)), "secrets": block(10, b"1234"),
+        "secrets-beyond": block(10, struct.pack("<II", 0x544c534b, 99)), "secrets-other": block(10, bytes(8)),
+        "time": interface(1, options=struct.pack("<HHq", 14, 8, 2**62)) + packet(1, fine),
+    }
+    yield "bad-packets", pcap([*spoiled, *many, fine])
+    yield "bad-tail", pcap([fine]) + b"cut"
+    yield "bad-version", struct.pack("<IHHiIII", 0xa1b2c3d4, 1, 4, 0, 0, 65535, 1)
+    yield "bad-size", pcap([]) + struct.pack("<IIII", 1, 1, 1 << 20, 1 << 20)
+    yield "old-lengths", struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 3, 0, 0, 65535, 101) + struct.pack("<IIII", 1, 1, 40, 20) + bytes(20)
+    yield "bad-link", pcap([fine], link=147)
+    for link in (0, 9, 50, 51, 113, 239, 276):
+        yield f"bad-link-{link}", pcap([b"", b"\1", b"\x21", b"\xff\x03\xc0\x21", b"\2\0\0\0\3\0\0\0", b"\2\0\0\0\0\x0a\0\x09123456\0\0"], link=link)
+    yield "bad-sections", tiny + block(3, struct.pack("<I", 2) + b"\x45\0")
+    yield "no-interface", section() + block(3, struct.pack("<I", 2) + b"\x45\0")
+    for name, body in blocks.items():
+        yield f"ng-{name}", ng(body)
+
+
+def many_flows():
+    return pcap([ethernet(ip4(1, 2, tcp(1 + i, 80, 5, SYN))) for i in range(1200)])
+
+
 def main():
     files = {
         "pcap": pcap(talk()),
@@ -149,6 +197,10 @@ def main():
         "ip6": pcap(talk(ip=ip6)),
         "extensions": pcap(extensions()),
         "tunnels": pcap(tunnels(), link=101),
+        "many": many_flows(),
+        "nothing": b"",
+        "no-capture": b"GET / HTTP/1.1",
+        **dict(damaged()),
         "ng": many_blocks("<"),
         "ng-be": many_blocks(">"),
         **{f"link-{name}": pcap(talk(wrap=wrap)[:3], link=link) for name, (link, wrap) in LINKS.items()},
