@@ -33,10 +33,12 @@ struct nu_head {
     const void *codec;
 };
 
+/* A piece of a WebSocket frame, as it came: masked where it was, and with the frame's header. */
 struct nu_msg {
-    uint8_t opcode;
-    bool fin;
     struct nu_slice data;
+    uint8_t first; /* byte of the frame: FIN, RSV, opcode */
+    uint8_t head;  /* bytes of the header, in front of the payload; 0 = the frame goes on */
+    bool last;     /* the frame ends with it */
 };
 
 struct nu_ev {
