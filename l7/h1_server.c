@@ -387,6 +387,8 @@ static void on_timer(struct nu_filter *f)
 static void h1_server_signal(struct nu_filter *f, enum nu_signal signal)
 {
     struct h1_server *s = self_of(f);
+    if (s->stream)
+        nu_chain_signal(s->stream->chain, signal);
     if (signal != NU_DRAIN || s->closing)
         return;
     s->closing = true;

@@ -17,6 +17,7 @@ struct nu_http_conf;
 struct nu_chain_conf;
 struct nu_route;
 struct nu_cluster;
+struct nu_ws_record;
 
 /* Response flags as Envoy writes them, in the order of its log: number, letters, meaning. */
 #define NU_STREAM_FLAGS(X)                                                                         \
@@ -76,6 +77,7 @@ struct nu_stream {
     void (*leave)(struct nu_filter *router);  /* answered by another filter: within it, too */
     void (*count)(struct nu_filter *codec);   /* brings the bytes below up to date, where they pass
                                                  it by; NULL = they do not */
+    struct nu_ws_record *websocket;           /* what the log says of one that is looked at */
     struct nu_chain_conf *pinned;             /* of the connection, or NULL */
     uint64_t request_bytes, response_bytes;   /* of bodies */
 };

@@ -5,6 +5,7 @@
 #include "core/assert.h"
 #include "core/conf/tree.h"
 #include "l4/chain_conf.h"
+#include "l7/ws/websocket.h"
 
 #include <string.h>
 #include <strings.h>
@@ -49,6 +50,25 @@ static bool is_off(const struct nu_node *node)
 
 /* --- the http filter's own list --- */
 
+/* The places with ends around those that speak WebSocket (rule U3). */
+static const struct nu_place *with_ends(const struct route_filters *f,
+                                        const struct nu_place *places, unsigned count,
+                                        unsigned *out_count)
+{
+    struct nu_place *out = nu_arena_alloc(f->arena, 3 * (size_t)count * sizeof *out);
+    *out_count = nu_ws_put_ends(places, count, out);
+    return out;
+}
+
+/* The place in the list of the i-th of those with ends. */
+static unsigned without_ends(const struct nu_place *places, unsigned i)
+{
+    unsigned ends = 0;
+    for (unsigned k = 0; k < i; k++)
+        ends += places[k].type == &nu_ws_open || places[k].type == &nu_ws_shut;
+    return i - ends;
+}
+
 static enum nu_err check_order(const struct route_filters *f, const struct nu_place *places,
                                unsigned count, const struct nu_node *list)
 {
@@ -56,7 +76,7 @@ static enum nu_err check_order(const struct route_filters *f, const struct nu_pl
     int bad = nu_chain_check(places, count, NU_FACE_NONE, f->arena, &why);
     if (bad < 0)
         return NU_OK;
-    unsigned at = (unsigned)bad;
+    unsigned at = without_ends(places, (unsigned)bad);
     bool item = at > 0 && at <= list_count(list) && list->kind == NU_NODE_LIST;
     nu_conf_error(f->conf, item ? nth(list, at - 1) : list, "wrong chain order: %s", why);
     return NU_ERR_CONFIG;
@@ -82,12 +102,19 @@ enum nu_err route_filters_base(struct route_filters *f)
         return NU_ERR_CONFIG;
     if (too_many(f, f->list, count))
         return NU_ERR_CONFIG;
+    f->whole = places;
+    f->whole_count = f->base_count;
     places[0] = f->left;
     for (uint32_t i = 0; i < count; i++)
         if (nu_chain_conf_filter(f->gen, f->conf, f->arena, nth(f->list, i), &places[1 + i]))
             err = NU_ERR_CONFIG;
     places[1 + count] = f->right;
-    return err ? err : check_order(f, places, f->base_count, f->list);
+    if (err)
+        return err;
+    f->whole = with_ends(f, places, f->base_count, &f->whole_count);
+    if (too_many(f, f->list, f->whole_count - 2))
+        return NU_ERR_CONFIG;
+    return check_order(f, f->whole, f->whole_count, f->list);
 }
 
 /* --- a route's --- */
@@ -166,8 +193,8 @@ static void merge_more(struct merge *m, struct nu_arena *scratch)
 enum nu_err route_filters_of(struct route_filters *f, struct nu_arena *scratch,
                              const struct nu_node *overrides, struct route *r)
 {
-    r->route.places = f->base;
-    r->route.place_count = f->base_count;
+    r->route.places = f->whole;
+    r->route.place_count = f->whole_count;
     if (!overrides || nu_node_is_null(overrides))
         return NU_OK;
     if (overrides->kind != NU_NODE_MAP || overrides->broken) {
@@ -181,9 +208,10 @@ enum nu_err route_filters_of(struct route_filters *f, struct nu_arena *scratch,
     merge_base(&m, scratch);
     merge_more(&m, scratch);
     m.places[m.count++] = f->right;
-    r->route.places = m.places;
-    r->route.place_count = m.count;
-    if (m.err || too_many(f, overrides, m.count - 2))
+    if (m.err)
         return NU_ERR_CONFIG;
-    return check_order(f, m.places, m.count, overrides);
+    r->route.places = with_ends(f, m.places, m.count, &r->route.place_count);
+    if (too_many(f, overrides, r->route.place_count - 2))
+        return NU_ERR_CONFIG;
+    return check_order(f, r->route.places, r->route.place_count, overrides);
 }

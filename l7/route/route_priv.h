@@ -93,6 +93,8 @@ struct route_filters {
     struct nu_place left, right;
     const struct nu_place *base; /* without overrides, left and right with it */
     unsigned base_count;
+    const struct nu_place *whole; /* the same, with the ends of what speaks WebSocket */
+    unsigned whole_count;
 };
 enum nu_err route_filters_base(struct route_filters *filters);
 /* The places of a route; `overrides` may be NULL. Nodes that stand in no file come from `scratch`,

@@ -112,7 +112,9 @@ def http_filters(files):
     return [{"header_edit": {"request": EDITS, "response": EDITS}}, {"cors": cors},
             {"csrf": {"additional_origins": values, "share": "50%"}},
             {"local_rate_limit": {"tokens": 9, "per": "2s", "burst": 8, "status": 503, "response_headers": EDITS, "per_connection": True,
-                                  "share": "99%", "enforce": "9%", "ratelimit_headers": True, "name": "r"}}, *body_filters()]
+                                  "share": "99%", "enforce": "9%", "ratelimit_headers": True, "name": "r"}}, *body_filters(),
+            {"websocket": {"max_message": "2MiB", "max_frame": "1MiB", "messages_per_second": 9, "ping_interval": "9s", "validate": False,
+                           "close_timeout": "2s"}}]
 
 
 def body_filters():

@@ -17,6 +17,7 @@
 #include "l7/pool.h"
 #include "l7/probe.h"
 #include "l7/route/regex.h"
+#include "l7/ws/websocket.h"
 #include "tls/buffers.h"
 #include "tls/context.h"
 #include "tls/log_ops.h"
@@ -44,12 +45,12 @@ static const struct nu_filter_type *const filters[] = {
     &nu_filter_decompress,
     &nu_filter_fault,
     &nu_filter_health_check,
+    &nu_filter_websocket,
 };
 
 static const char *const later[] = {
     "tap",
     "basic_auth",
-    "websocket",
 };
 
 static const struct nu_stat_group *const stats[] = {
@@ -78,6 +79,8 @@ void nu_register_all(void)
     nu_log_ops_l4();
     nu_log_ops_tls();
     nu_log_ops_l7();
+    nu_log_ops_ws();
+    nu_stats_register(&nu_websocket_stats);
     nu_pool_register();
     nu_udp_register();
 }
