@@ -124,7 +124,8 @@ enum nu_err nu_websocket_prepare(struct nu_generation *gen, struct nu_conf *conf
 
 static const struct nu_ws_record *record_of(const void *subject)
 {
-    const struct nu_stream *s = nu_chain_facts((struct nu_chain *)subject)->stream;
+    const struct nu_stream *s =
+        nu_facts_exchange(nu_chain_facts((struct nu_chain *)subject))->stream;
     return s ? s->websocket : NULL;
 }
 
