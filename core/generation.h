@@ -19,6 +19,9 @@ struct nu_generation {
     uint64_t number; /* 1 for the first */
     struct nu_arena *arena;
     struct nu_conf *conf; /* NULL once it serves */
+    const char *text;     /* what that was parsed from, once it serves */
+    size_t text_len;
+    const char *folder; /* of relative paths in it */
     struct nu_clusters *clusters;
     struct nu_listeners *listeners;
     int64_t workers; /* 0 = one per CPU */

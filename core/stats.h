@@ -93,9 +93,6 @@ void nu_stat_buckets(const struct nu_stats *set, unsigned index,
 /* Quantile 0 to 1 of a histogram, within 7 %; 0 when empty. */
 uint64_t nu_stat_quantile(const struct nu_stats *set, unsigned index, double q);
 
-/* "name: value" lines, sorted by name, whose name contains `filter` (NULL = all). `used` leaves out
- * what was never written: zeros, except gauges of a set that has counted something. */
-void nu_stats_print(FILE *out, const char *filter, bool used);
 /* Prometheus' text format: "listener.<name>" + "x" is nuncio_listener_x{listener="name"}, "rq_2xx"
  * is rq_xx{response_code_class="2"}. The le bounds of histograms are Envoy's, met within the 7 %
  * too. Printed in pieces, by whoever has other work between them; figures are read as they are

@@ -1,6 +1,6 @@
-/* Figures as Envoy's "name: value" lines, and the tables behind docs/stats.md. Called by whoever
- * answers the admin; works on references, not under the registry's lock. */
+/* A figure as Envoy's "name: value" line, and the tables behind docs/stats.md. Main thread. */
 #include "core/stats_priv.h"
+#include "core/stats_walk.h"
 
 #include "core/assert.h"
 
@@ -8,112 +8,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct row {
-    const struct nu_stats *set;
-    unsigned index;
+const struct nu_stat_mark nu_stat_marks[NU_STAT_MARKS] = {
+    {"P0",    0   },
+    {"P25",   25  },
+    {"P50",   50  },
+    {"P75",   75  },
+    {"P90",   90  },
+    {"P95",   95  },
+    {"P99",   99  },
+    {"P99.5", 99.5},
+    {"P99.9", 99.9},
+    {"P100",  100 },
 };
 
-static const struct nu_stat_def *row_def(const struct row *row)
+char *nu_stats_row_name(const struct nu_stats_row *row)
 {
-    return &row->set->group->defs[row->index];
+    char *name;
+    nu_assert(asprintf(&name, "%s.%s", row->set->prefix, nu_stats_row_def(row)->name) >= 0);
+    return name;
 }
 
-/* Compares "prefix.name" of both without building them. */
-static int compare_rows(const void *left, const void *right)
+bool nu_stats_row_used(const struct nu_stats_row *row)
 {
-    const char *a[3] = {((const struct row *)left)->set->prefix, ".", row_def(left)->name};
-    const char *b[3] = {((const struct row *)right)->set->prefix, ".", row_def(right)->name};
-    const unsigned char *p = (const unsigned char *)a[0], *q = (const unsigned char *)b[0];
-    for (int i = 0, j = 0;; p++, q++) {
-        while (!*p && i < 2)
-            p = (const unsigned char *)a[++i];
-        while (!*q && j < 2)
-            q = (const unsigned char *)b[++j];
-        if (*p != *q || !*p)
-            return *p - *q;
-    }
+    if (!row->set_used)
+        return false;
+    return nu_stats_row_def(row)->kind == NU_GAUGE || nu_stat_read(row->set, row->index) != 0;
 }
 
-static bool name_matches(const struct row *row, const char *filter)
+void nu_stat_summarize(const struct nu_stats *set, unsigned index, struct nu_stat_summary *out)
 {
-    if (!filter || !*filter)
-        return true;
-    char *name = NULL;
-    nu_assert(asprintf(&name, "%s.%s", row->set->prefix, row_def(row)->name) >= 0);
-    bool hit = strstr(name, filter) != NULL;
-    free(name);
-    return hit;
-}
-
-static bool set_used(const struct nu_stats *set)
-{
-    for (unsigned i = 0; i < set->group->count; i++)
-        if (nu_stat_read(set, i) != 0)
-            return true;
-    return false;
-}
-
-static size_t set_rows(struct row *rows, const struct nu_stats *set, const char *filter, bool used)
-{
-    size_t n = 0;
-    if (used && !set_used(set))
-        return 0;
-    for (unsigned i = 0; i < set->group->count; i++) {
-        struct row row = {set, i};
-        bool zero = set->group->defs[i].kind != NU_GAUGE && nu_stat_read(set, i) == 0;
-        if (!(used && zero) && name_matches(&row, filter))
-            rows[n++] = row;
-    }
-    return n;
-}
-
-static void print_quantiles(FILE *out, const struct row *row)
-{
-    static const struct {
-        const char *name;
-        double q;
-    } marks[] = {
-        {"P0",    0    },
-        {"P25",   0.25 },
-        {"P50",   0.5  },
-        {"P75",   0.75 },
-        {"P90",   0.9  },
-        {"P95",   0.95 },
-        {"P99",   0.99 },
-        {"P99.5", 0.995},
-        {"P99.9", 0.999},
-        {"P100",  1    }
-    };
     struct stats_hist hist;
-    stats_hist_read(&hist, row->set, row->index);
-    if (!hist.count)
-        fputs("No recorded values", out);
-    for (size_t i = 0; hist.count && i < sizeof marks / sizeof *marks; i++)
-        fprintf(out, "%s%s(%" PRIu64 ")", i ? " " : "", marks[i].name,
-                stats_hist_quantile(&hist, marks[i].q));
+    stats_hist_read(&hist, set, index);
+    out->count = hist.count;
+    out->sum = hist.sum;
+    for (size_t i = 0; i < NU_STAT_MARKS; i++)
+        out->value[i] = stats_hist_quantile(&hist, nu_stat_marks[i].percent / 100);
 }
 
-void nu_stats_print(FILE *out, const char *filter, bool used)
+static void print_quantiles(FILE *out, const struct nu_stats_row *row)
 {
-    struct stats_sets all = stats_sets_take();
-    size_t cap = 1, n = 0;
-    for (size_t i = 0; i < all.count; i++)
-        cap += all.sets[i]->group->count;
-    struct row *rows = calloc(cap, sizeof *rows);
-    nu_assert(rows != NULL);
-    for (size_t i = 0; i < all.count; i++)
-        n += set_rows(rows + n, all.sets[i], filter, used);
-    qsort(rows, n, sizeof *rows, compare_rows);
-    for (size_t i = 0; i < n; i++) {
-        fprintf(out, "%s.%s: ", rows[i].set->prefix, row_def(&rows[i])->name);
-        if (row_def(&rows[i])->kind == NU_HISTOGRAM)
-            print_quantiles(out, &rows[i]);
-        else
-            fprintf(out, "%" PRId64, nu_stat_read(rows[i].set, rows[i].index));
-        fputc('\n', out);
-    }
-    free(rows);
-    stats_sets_drop(&all);
+    struct nu_stat_summary sum;
+    nu_stat_summarize(row->set, row->index, &sum);
+    if (!sum.count)
+        fputs("No recorded values", out);
+    for (size_t i = 0; sum.count && i < NU_STAT_MARKS; i++)
+        fprintf(out, "%s%s(nan,%" PRIu64 ")", i ? " " : "", nu_stat_marks[i].name, sum.value[i]);
+}
+
+void nu_stats_row_print(FILE *out, const struct nu_stats_row *row)
+{
+    fprintf(out, "%s.%s: ", row->set->prefix, nu_stats_row_def(row)->name);
+    if (nu_stats_row_def(row)->kind == NU_HISTOGRAM)
+        print_quantiles(out, row);
+    else
+        fprintf(out, "%" PRId64, nu_stat_read(row->set, row->index));
+    fputc('\n', out);
 }
 
 void nu_stats_doc_markdown(FILE *out)

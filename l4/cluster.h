@@ -171,8 +171,18 @@ bool nu_cluster_ready(const struct nu_cluster *cluster, char *why, size_t why_le
 enum nu_err nu_clusters_try(struct nu_clusters *clusters, struct nu_conf *conf);
 /* Whether any of them needs CAP_NET_ADMIN while it serves. */
 bool nu_clusters_need_net_admin(const struct nu_clusters *clusters);
-/* Lines of `ctl clusters`, as Envoy writes them: name::address::stat::value. */
-void nu_clusters_print(struct nu_clusters *clusters, FILE *out);
+/* An endpoint as it is shown. */
+struct nu_endpoint_shown {
+    const struct nu_cluster *cluster;
+    struct nu_endpoint *endpoint;
+    uint32_t weight, priority;
+};
+typedef void nu_endpoint_shown_fn(const struct nu_endpoint_shown *shown, void *ctx);
+/* Each endpoint in the order of the config, then those that clients chose: under a lock, fn may not
+ * come back to the cluster. Main thread, once it was committed. */
+void nu_cluster_endpoints(const struct nu_cluster *cluster, nu_endpoint_shown_fn *fn, void *ctx);
+/* Lines of /clusters, as Envoy writes them: name::address::stat::value. */
+void nu_cluster_print(const struct nu_cluster *cluster, FILE *out);
 
 /* --- workers --- */
 

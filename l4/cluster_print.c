@@ -114,18 +114,12 @@ static void print_limit(FILE *out, const struct nu_cluster *cluster)
                 cluster->max_connections);
 }
 
-/* An endpoint as the table shows it. */
-struct shown {
-    FILE *out;
-    const char *cluster;
-    uint32_t weight, priority;
-};
-
-static void print_endpoint(const struct shown *how, struct nu_endpoint *e)
+static void print_endpoint(const struct nu_endpoint_shown *how, void *ctx)
 {
     char head[NU_ADDR_TEXT_MAX];
-    const char *name = how->cluster;
-    FILE *out = how->out;
+    const char *name = how->cluster->name;
+    const struct nu_endpoint *e = how->endpoint;
+    FILE *out = ctx;
     nu_addr_str(&e->addr, head);
     fprintf(out, "%s::%s::cx_active::%" PRIu64 "\n", name, head, (uint64_t)e->cx_active);
     fprintf(out, "%s::%s::cx_connect_fail::%" PRIu64 "\n", name, head,
@@ -141,42 +135,53 @@ static void print_endpoint(const struct shown *how, struct nu_endpoint *e)
     fprintf(out, "%s::%s::priority::%u\n", name, head, how->priority);
 }
 
-static void print_found(struct nu_endpoint *e, void *ctx)
+/* Who is told of each endpoint. */
+struct told {
+    struct nu_endpoint_shown shown;
+    nu_endpoint_shown_fn *fn;
+    void *ctx;
+};
+
+static void tell_of(struct told *t, struct nu_endpoint *e, uint32_t weight)
 {
-    print_endpoint(ctx, e);
+    t->shown.endpoint = e;
+    t->shown.weight = weight;
+    t->fn(&t->shown, t->ctx);
+}
+
+static void tell_found(struct nu_endpoint *e, void *ctx)
+{
+    tell_of(ctx, e, 1);
 }
 
 /* In the order of the config, from which only the unhealthy ones are set apart. */
-static void print_group(const struct nu_endpoint_set *set, const struct nu_endpoint_group *g,
-                        struct shown *how)
+static void tell_group(const struct nu_endpoint_set *set, const struct nu_endpoint_group *g,
+                       struct told *t)
 {
     uint32_t well = g->first, unwell = g->first + g->healthy, end = g->first + g->total;
-    how->priority = g->priority;
+    t->shown.priority = g->priority;
     for (uint32_t i = 0; i < g->total; i++) {
         bool take_well = unwell == end ||
                          (well < g->first + g->healthy && set->order[well] < set->order[unwell]);
         uint32_t item = take_well ? well++ : unwell++;
-        how->weight = set->weight[item];
-        print_endpoint(how, set->item[item]);
+        tell_of(t, set->item[item], set->weight[item]);
     }
 }
 
-static void print_cluster(FILE *out, const struct nu_cluster *cluster)
+void nu_cluster_endpoints(const struct nu_cluster *cluster, nu_endpoint_shown_fn *fn, void *ctx)
 {
     const struct nu_endpoint_set *set = cl_of(cluster)->set;
-    struct shown how = {out, cluster->name, 1, 0};
-    fprintf(out, "%s::observability_name::%s\n", cluster->name, cluster->name);
-    print_limit(out, cluster);
+    struct told told = {{.cluster = cluster}, fn, ctx};
     for (uint32_t g = 0; g < set->group_count; g++)
-        print_group(set, &set->group[g], &how);
-    how.weight = 1;
-    how.priority = 0;
+        tell_group(set, &set->group[g], &told);
+    told.shown.priority = 0;
     if (cluster->found)
-        nu_found_each(cluster->found, print_found, &how);
+        nu_found_each(cluster->found, tell_found, &told);
 }
 
-void nu_clusters_print(struct nu_clusters *clusters, FILE *out)
+void nu_cluster_print(const struct nu_cluster *cluster, FILE *out)
 {
-    for (size_t i = 0; i < nu_clusters_count(clusters); i++)
-        print_cluster(out, nu_cluster_at(clusters, i));
+    fprintf(out, "%s::observability_name::%s\n", cluster->name, cluster->name);
+    print_limit(out, cluster);
+    nu_cluster_endpoints(cluster, print_endpoint, out);
 }

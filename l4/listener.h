@@ -119,13 +119,15 @@ unsigned nu_listeners_explain(const struct nu_listeners *listeners, struct nu_co
 bool nu_listeners_need_net_admin(const struct nu_listeners *listeners);
 
 /* A listener made by the program, not by a config's list (admin): accepts on the main worker, every
- * connection gets the one chain given. The address string is as in `bind`. Returned object is freed
+ * connection gets the one chain given; those above `conn_max` at a time are closed at once. Freed
  * with nu_listener_internal_close. */
 struct nu_internal_listener;
 struct nu_internal_listener *nu_listener_internal(struct nu_worker *worker, const char *name,
                                                   const struct nu_addr *bind,
                                                   const struct nu_place *places, unsigned count,
-                                                  enum nu_err *err);
+                                                  unsigned conn_max, enum nu_err *err);
+/* Accepts nobody from now on, and has connections end when they can; to be closed later. */
+void nu_listener_internal_drain(struct nu_internal_listener *listener);
 void nu_listener_internal_close(struct nu_internal_listener *listener);
 
 /* On a worker: connections that public listeners brought and that still live. */

@@ -11,16 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BACKLOG 64 /* people and scripts, not traffic */
+#define BACKLOG 128 /* people and scripts, not traffic */
 
 struct nu_internal_listener {
     struct nu_loop *loop;
-    struct listener_socket *socket;
+    struct listener_socket *socket; /* NULL once it is closed */
     struct nu_tally *tally;
-    struct nu_task end;   /* frees it where nothing can point to it any more */
+    struct nu_task end;   /* frees its socket where nothing can point to that any more */
     struct nu_task spare; /* takes a descriptor back once a connection's own is closed */
     struct nu_list conns; /* struct internal_conn */
-    bool closed;
+    bool stopped;         /* accepts nobody any more */
+    bool closed;          /* whoever had it made lets go of it */
+    unsigned conn_count, conn_max;
     unsigned count;
     struct nu_place places[];
 };
@@ -38,24 +40,28 @@ static void count(struct nu_internal_listener *l, enum nu_listener_stat stat, in
 
 static void free_if_over(struct nu_internal_listener *l)
 {
-    if (!l->closed || !nu_list_empty(&l->conns))
+    if (!l->closed || l->socket || !nu_list_empty(&l->conns))
         return;
     nu_task_cancel(&l->end);
     nu_task_cancel(&l->spare);
-    nu_listener_socket_put(l->socket);
     nu_tally_put(l->tally);
     free(l);
 }
 
 static void end(struct nu_task *task)
 {
-    free_if_over(nu_container(task, struct nu_internal_listener, end));
+    struct nu_internal_listener *l = nu_container(task, struct nu_internal_listener, end);
+    if (l->socket)
+        nu_listener_socket_put(l->socket);
+    l->socket = NULL;
+    free_if_over(l);
 }
 
 static void take_spare(struct nu_task *task)
 {
     struct nu_internal_listener *l = nu_container(task, struct nu_internal_listener, spare);
-    nu_accept_set_aside(&l->socket->points[0]);
+    if (l->socket)
+        nu_accept_set_aside(&l->socket->points[0]);
 }
 
 static void closed(struct nu_chain *chain, void *ctx)
@@ -65,6 +71,7 @@ static void closed(struct nu_chain *chain, void *ctx)
     count(l, NU_LISTENER_CX_ACTIVE, -1);
     count(l, NU_LISTENER_CX_DESTROY, 1);
     nu_list_del(&conn->link);
+    l->conn_count--;
     free(conn);
     nu_loop_ready(l->loop, &l->spare);
     nu_accept_resume(l->loop);
@@ -81,10 +88,16 @@ static void accepted(struct nu_accept_point *point, int fd, const struct nu_addr
         {&nu_sock, &sock}
     };
     struct nu_facts facts = {.client = *peer, .local = point->bound, .start_ms = l->loop->now_ms};
+    if (l->conn_count >= l->conn_max) {
+        close(fd);
+        count(l, NU_LISTENER_CX_OVERFLOW, 1);
+        return;
+    }
     struct internal_conn *conn = calloc(1, sizeof *conn);
     nu_assert(conn != NULL);
     conn->listener = l;
     nu_list_add_tail(&l->conns, &conn->link);
+    l->conn_count++;
     count(l, NU_LISTENER_CX_TOTAL, 1);
     count(l, NU_LISTENER_CX_ACTIVE, 1);
     memcpy(place + 1, l->places, l->count * sizeof *place);
@@ -116,7 +129,7 @@ static struct listener_socket *open_socket(struct nu_internal_listener *l,
 struct nu_internal_listener *nu_listener_internal(struct nu_worker *worker, const char *name,
                                                   const struct nu_addr *bind,
                                                   const struct nu_place *places, unsigned count,
-                                                  enum nu_err *err)
+                                                  unsigned conn_max, enum nu_err *err)
 {
     struct nu_internal_listener *l = calloc(1, sizeof *l + count * sizeof *places);
     nu_assert(l != NULL && count <= NU_CHAIN_CONF_MAX_FILTERS);
@@ -126,6 +139,7 @@ struct nu_internal_listener *nu_listener_internal(struct nu_worker *worker, cons
     l->spare.run = take_spare;
     nu_list_init(&l->conns);
     l->count = count;
+    l->conn_max = conn_max;
     memcpy(l->places, places, count * sizeof *places);
     l->socket = open_socket(l, bind);
     *err = l->socket ? NU_OK : NU_ERR_SYSTEM;
@@ -138,13 +152,30 @@ struct nu_internal_listener *nu_listener_internal(struct nu_worker *worker, cons
     return NULL;
 }
 
+static void stop(struct nu_internal_listener *l)
+{
+    if (l->stopped)
+        return;
+    l->stopped = true;
+    nu_accept_stop(&l->socket->points[0], false);
+    /* The rest not now: the loop may be about to call the point that is in it. */
+    nu_loop_ready(l->loop, &l->end);
+}
+
+void nu_listener_internal_drain(struct nu_internal_listener *l)
+{
+    stop(l);
+    nu_list_each (node, &l->conns) {
+        nu_chain_signal(nu_container(node, struct internal_conn, link)->chain, NU_DRAIN);
+    }
+}
+
 void nu_listener_internal_close(struct nu_internal_listener *l)
 {
-    nu_accept_stop(&l->socket->points[0], false);
-    l->closed = true;
+    stop(l);
     nu_list_each (node, &l->conns) {
         nu_chain_abort(nu_container(node, struct internal_conn, link)->chain, NU_CAUSE_DRAIN);
     }
-    /* Not now: the loop may be about to call the point that is in it. */
+    l->closed = true;
     nu_loop_ready(l->loop, &l->end);
 }

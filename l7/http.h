@@ -74,7 +74,7 @@ struct nu_http_conf {
     struct nu_h1_limits limits;
     struct nu_path_policy path;
     struct nu_stats *stats;
-    struct nu_routes *routes;
+    struct nu_routes *routes;               /* NULL = none takes anything: the program's own */
     const struct nu_local_replies *replies; /* NULL = the built-in ones */
     struct nu_access_log *log;              /* NULL = none */
     const struct nu_place *places;          /* of a stream that no route took: stream_in, router */

@@ -249,7 +249,7 @@ struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_http_co
     struct nu_facts facts = facts_of(codec, s);
     nu_forwarded_request(&conf->forwarded, s, &facts);
     normalize(s);
-    if (!s->status)
+    if (!s->status && conf->routes)
         s->route = nu_routes_find(conf->routes, head);
     nu_tunnel_decide(s);
     return start(codec, s, &facts);

@@ -156,6 +156,7 @@ static enum nu_err on_scalar(struct reader *r, const yaml_event_t *ev)
         node->text = "";
         node->broken = true;
     }
+    node->expanded = strlen(node->text) != len || memcmp(node->text, text, len) != 0;
     return NU_OK;
 }
 

@@ -98,6 +98,13 @@ struct nu_conf *nu_conf_load(const char *path)
     return conf;
 }
 
+const char *nu_conf_text(const struct nu_conf *conf, size_t *len, const char **folder)
+{
+    *len = conf->len;
+    *folder = conf->folder;
+    return conf->text;
+}
+
 void nu_conf_free(struct nu_conf *conf)
 {
     if (!conf)

@@ -23,6 +23,7 @@ const char *nu_node_kind_str(enum nu_node_kind kind);
 struct nu_node {
     enum nu_node_kind kind;
     bool quoted; /* scalar in quotes: never a null, a bool or a number by itself */
+    bool expanded; /* scalar that has something of a ${} in it: of the environment, secret perhaps */
     bool broken; /* reported already; whoever parses it fails without a word */
     uint32_t line,
         column; /* 1-based; columns count characters; of the value; 0 = not in the file */
@@ -46,6 +47,9 @@ struct nu_conf *nu_conf_load(const char *path);
 struct nu_conf *nu_conf_from_text(const char *name, const char *folder, const char *text,
                                   size_t len);
 void nu_conf_free(struct nu_conf *conf);
+/* What it was parsed from, *len bytes, and the folder of its relative paths; both live as it does.
+ * NULL: it could not be read. */
+const char *nu_conf_text(const struct nu_conf *conf, size_t *len, const char **folder);
 
 /* The root node; NULL if the text could not be parsed. An empty file is an empty map. */
 struct nu_node *nu_conf_root(struct nu_conf *conf);

@@ -67,8 +67,8 @@ def test_version_names_the_libraries():
     (["ctl", "-c", "a.yaml"], "which command?"),
     (["ctl", "stats"], "whom to ask?"),
     (["ctl", "-c", "a.yaml", "-s", "unix:x", "stats"], "whom to ask?"),
-    (["ctl", "-c", "a.yaml", "x" * 5000], "not a command"),
-    (["ctl", "-c", "a.yaml", "ready\ndrain"], "not a command"),
+    (["ctl", "-c", "a.yaml", "stats", "x" * 5000], "too long"),
+    (["ctl", "-c", "a.yaml", "ready\ndrain"], 'unknown command "ready?drain"'),
     (["docs", "nothing"], 'no page "nothing"'),
 ])
 def test_wrong_usage_is_told_and_exits_2(words, said):

@@ -333,7 +333,7 @@ def test_term_drains(nuncio, echoes, workers):
     assert all(says(sock) == b"a" for sock in held)
     one.signal(signal.SIGTERM)
     eventually(lambda: refuses(one.address("edge")))
-    assert one.ctl("ready", check=False) == "not ready: draining\n"
+    assert re.fullmatch(r"not ready: draining since \d+ s\n", one.ctl("ready", check=False))
     assert one.ctl("reload", check=False) == "error: not reloaded: the process is draining\n"
     stats = remember(one.ctl("stats"))
     assert stats["server.live"] == 0 and stats["server.state"] == 1 and "server.state" in raised

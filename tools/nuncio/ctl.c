@@ -1,128 +1,78 @@
-/* `nuncio ctl`: sends one command to the admin socket of a running process and prints the answer.
- * Blocking; nothing of the proxy runs here. */
-#include "tools/nuncio/admin.h"
+/* `nuncio ctl`: asks the admin of a running process and prints the answer. Blocking; nothing of the
+ * proxy runs here. */
+#include "tools/nuncio/admin_client.h"
 #include "tools/nuncio/command.h"
+#include "tools/nuncio/ctl_commands.h"
 #include "tools/nuncio/root.h"
 
-#include "core/assert.h"
-
-#include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+/* What the command line asked for. */
 struct ctl {
-    const char *address, *path;
-    char line[NU_ADMIN_LINE_MAX];
+    const char *address, *path; /* whom: one of them */
+    const char *word, *arg;
+    const struct nu_ctl_command *command;
+    char target[NU_CTL_TARGET_MAX];
 };
 
-static enum nu_exit fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static enum nu_exit fail(const char *fmt, ...)
+static void print(void *ctx, const void *bytes, size_t len)
 {
-    va_list ap;
-    fputs("nuncio ctl: ", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    return NU_EXIT_FAILED;
+    fwrite(bytes, 1, len, stdout);
 }
 
-static int connect_to(const struct nu_addr *addr)
-{
-    struct sockaddr_storage ss;
-    socklen_t len = nu_addr_to_sockaddr(addr, &ss);
-    int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&ss, len) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-static bool says_no(const char *line)
-{
-    return strncmp(line, NU_ADMIN_ERROR, strlen(NU_ADMIN_ERROR)) == 0 ||
-           strncmp(line, NU_ADMIN_NOT_READY, strlen(NU_ADMIN_NOT_READY)) == 0;
-}
-
-/* Prints the answer up to the empty line that ends it. */
-static enum nu_exit print_answer(FILE *in)
-{
-    char *line = NULL;
-    size_t size = 0;
-    enum nu_exit code = NU_EXIT_OK;
-    bool first = true, ended = false;
-    while (!ended && getline(&line, &size, in) > 0) {
-        ended = strcmp(line, "\n") == 0;
-        if (first && says_no(line))
-            code = NU_EXIT_FAILED;
-        if (!ended)
-            fputs(line, stdout);
-        first = false;
-    }
-    free(line);
-    if (ended)
-        return code;
-    return fail("the connection was closed before the answer's end");
-}
-
-static enum nu_exit converse(const char *address, const struct nu_addr *addr, const char *command)
-{
-    int fd = connect_to(addr);
-    if (fd < 0)
-        return fail("cannot connect to %s: %s. Is nuncio running there?", address, strerror(errno));
-    FILE *io = fdopen(fd, "r+");
-    nu_assert(io != NULL);
-    enum nu_exit code = NU_EXIT_FAILED;
-    if (fprintf(io, "%s\n", command) > 0 && fflush(io) == 0)
-        code = print_answer(io);
-    else
-        fail("cannot write to %s: %s", address, strerror(errno));
-    fclose(io);
-    return code;
-}
-
-static enum nu_exit ask(const char *address, const char *command)
+static enum nu_exit ask(const char *address, const struct ctl *ctl)
 {
     struct nu_addr addr;
+    char say[NU_ADMIN_SAY_MAX];
     enum nu_err err = nu_admin_address(address, &addr);
     if (err) {
-        fail(err == NU_ERR_SYNTAX ? "%s is not an address: write unix:/path or 127.0.0.1:9901"
-                                  : "%s is neither a loopback address nor a UNIX socket",
-             address);
+        fprintf(stderr,
+                err == NU_ERR_SYNTAX
+                    ? "nuncio ctl: %s is not an address: write unix:/path or 127.0.0.1:9901\n"
+                    : "nuncio ctl: %s is neither a loopback address nor a UNIX socket\n",
+                address);
         return NU_EXIT_USAGE;
     }
-    return converse(address, &addr, command);
+    unsigned status = nu_admin_ask(address, ctl->command->method, ctl->target, print, NULL, say);
+    if (status == 0)
+        fprintf(stderr, "nuncio ctl: %s\n", say);
+    return status >= 200 && status < 300 ? NU_EXIT_OK : NU_EXIT_FAILED;
 }
 
-/* The address that the config's key `admin` names; nothing else in the file matters here. */
-static enum nu_exit ask_by_config(const char *path, const char *command)
+static enum nu_exit ask_by_config(const struct ctl *ctl)
 {
-    struct nu_conf *conf = nu_conf_load(path);
-    struct nu_arena *arena = nu_arena_new(1024);
-    const char *address;
+    char *say, *address = nu_admin_address_of(ctl->path, &say);
     enum nu_exit code = NU_EXIT_FAILED;
-    if (nu_root_admin(conf, arena, &address) != NU_OK)
-        fputs(nu_conf_report(conf), stderr);
-    else if (!address)
-        fail("%s has no admin address: add the line \"admin: on\"", path);
+    if (address)
+        code = ask(address, ctl);
     else
-        code = ask(address, command);
-    nu_arena_free(arena);
-    nu_conf_free(conf);
+        fprintf(stderr, "nuncio ctl: %s", say);
+    free(address);
+    free(say);
     return code;
 }
 
-static enum nu_exit add_word(struct nu_args *args, struct ctl *ctl, const char *word)
+static enum nu_exit find_command(struct nu_args *args, struct ctl *ctl)
 {
-    size_t len = strlen(ctl->line);
-    int n = snprintf(ctl->line + len, sizeof ctl->line - len, "%s%s", len ? " " : "", word);
-    if ((size_t)n >= sizeof ctl->line - len || strpbrk(word, "\r\n"))
-        return nu_usage_error(args, "not a command: too long, or of several lines");
+    char error[256];
+    if (!ctl->word)
+        return nu_usage_error(args, "which command? \"help\" lists them");
+    ctl->command = nu_ctl_command_find(ctl->word, ctl->arg, ctl->target, error);
+    if (!ctl->command)
+        return nu_usage_error(args, "%s", error);
+    if (ctl->command->method && !ctl->address == !ctl->path)
+        return nu_usage_error(args, "whom to ask? Either -c FILE or -s ADDRESS");
+    return NU_EXIT_OK;
+}
+
+static enum nu_exit take_word(struct nu_args *args, struct ctl *ctl)
+{
+    if (ctl->arg)
+        return nu_usage_error(args, "what is \"%s\"? A command has one argument at most",
+                              args->value);
+    *(ctl->word ? &ctl->arg : &ctl->word) = args->value;
     return NU_EXIT_OK;
 }
 
@@ -136,14 +86,17 @@ static enum nu_exit run_ctl(struct nu_args *args)
             ctl.address = args->value;
         else if (id == 'c')
             ctl.path = args->value;
-        else if (add_word(args, &ctl, args->value) != NU_EXIT_OK)
+        else if (take_word(args, &ctl) != NU_EXIT_OK)
             return NU_EXIT_USAGE;
     }
-    if (!*ctl.line)
-        return nu_usage_error(args, "which command? \"help\" lists them");
-    if (!ctl.address == !ctl.path)
-        return nu_usage_error(args, "whom to ask? Either -c FILE or -s ADDRESS");
-    return ctl.address ? ask(ctl.address, ctl.line) : ask_by_config(ctl.path, ctl.line);
+    enum nu_exit code = find_command(args, &ctl);
+    if (code != NU_EXIT_OK || !ctl.command)
+        return code;
+    if (!ctl.command->method) {
+        nu_ctl_commands_print(stdout);
+        return NU_EXIT_OK;
+    }
+    return ctl.address ? ask(ctl.address, &ctl) : ask_by_config(&ctl);
 }
 
 static const struct nu_option options[] = {
@@ -156,7 +109,7 @@ const struct nu_command nu_command_ctl = {
     .name = "ctl",
     .summary = "ask or command a running nuncio",
     .usage = "ctl -c FILE COMMAND [ARGUMENT]\nctl -s ADDRESS COMMAND [ARGUMENT]",
-    .more = nu_admin_help,
+    .more = nu_ctl_commands_print,
     .help = "Exit code 1 when the answer is no: a reload that failed, not ready, an unknown "
             "command.\n",
     .options = options,

@@ -1,7 +1,7 @@
 /* Completion for bash, from the same tables as --help: commands, their options, files behind
  * options that take one, filters, and what `ctl` can be told. It needs nothing but bash itself. */
-#include "tools/nuncio/admin.h"
 #include "tools/nuncio/command.h"
+#include "tools/nuncio/ctl_commands.h"
 #include "tools/nuncio/docs_pages.h"
 #include "tools/nuncio/filters.h"
 
@@ -35,13 +35,14 @@ static void put_before_values(FILE *out, bool files)
 static void put_words(FILE *out, const struct nu_command *command)
 {
     const struct nu_filter_type *types[NU_REGISTRY_MAX];
-    const struct nu_admin_command *admin;
+    const struct nu_ctl_command *ctl;
     for (const struct nu_option *o = command->options; o && o->name; o++)
         if (o->help)
             fprintf(out, "--%s ", o->name);
     fputs("--help", out);
-    for (size_t i = 0; command == &nu_command_ctl && (admin = nu_admin_command_at(i)); i++)
-        fprintf(out, " %s", admin->name);
+    for (size_t i = 0; command == &nu_command_ctl && (ctl = nu_ctl_command_at(i)); i++)
+        if (*ctl->name != '/')
+            fprintf(out, " %s", ctl->name);
     unsigned count = command == &nu_command_filters ? nu_filters_sorted(types) : 0;
     for (unsigned i = 0; i < count; i++)
         fprintf(out, " %s", types[i]->name);

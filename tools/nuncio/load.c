@@ -103,6 +103,15 @@ void nu_load_build(struct nu_generation *gen, struct nu_generation *old)
         nu_conf_warn(gen->conf, NULL, "no listeners: nothing will be served");
 }
 
+void nu_load_keep(struct nu_generation *gen)
+{
+    const char *folder, *text = nu_conf_text(gen->conf, &gen->text_len, &folder);
+    gen->text = nu_arena_strndup(gen->arena, text, gen->text_len);
+    gen->folder = nu_arena_strdup(gen->arena, folder);
+    nu_conf_free(gen->conf);
+    gen->conf = NULL;
+}
+
 void nu_load_discard(struct nu_generation *gen, struct nu_generation *old)
 {
     if (gen->listeners)

@@ -99,7 +99,7 @@ static struct nu_node *cluster(const struct normal *n, const struct nu_node *nod
     return nu_schema_normalize(&nu_cluster_schema, n->conf, n->arena, node);
 }
 
-char *nu_root_print(struct nu_conf *conf, struct nu_arena *arena)
+struct nu_node *nu_root_normalize(struct nu_conf *conf, struct nu_arena *arena)
 {
     struct normal n = {conf, arena};
     struct nu_node *root = nu_schema_normalize(&nu_root_schema, conf, arena, nu_conf_root(conf));
@@ -109,5 +109,10 @@ char *nu_root_print(struct nu_conf *conf, struct nu_arena *arena)
         replace(admin, scalar(&n, address ? address : "off"));
     each(&n, root, "listeners", listener);
     each(&n, root, "clusters", cluster);
-    return nu_node_print(arena, root);
+    return root;
+}
+
+char *nu_root_print(struct nu_conf *conf, struct nu_arena *arena)
+{
+    return nu_node_print(arena, nu_root_normalize(conf, arena));
 }

@@ -177,8 +177,7 @@ static void switched(void *ctx)
 {
     struct nu_generation *gen = reload.next;
     reload.server->now = gen;
-    nu_conf_free(gen->conf);
-    gen->conf = NULL;
+    nu_load_keep(gen);
     if (!reload.gone) {
         arrived();
         return;

@@ -104,10 +104,10 @@ static const struct nu_field fields[] = {
      .offset = offsetof(struct nu_root, admin),
      .parse = parse_admin,
      .shown = "on, off or address",
-     .doc =
-         "Where `nuncio ctl` is answered: `on` is `unix:admin.sock` beside the config file; or a "
-         "loopback address, or `unix:/path`. Whoever may connect may command; a UNIX socket is "
-         "its owner's alone."},
+     .doc = "Where `nuncio ctl` and HTTP are answered: `on` is `unix:admin.sock` beside the config "
+            "file; or a "
+            "loopback address, or `unix:/path`. Whoever may connect may command; a UNIX socket is "
+            "its owner's alone."},
     {.key = "drain_timeout",
      .type = NU_DURATION,
      .offset = offsetof(struct nu_root, drain_timeout_ms),

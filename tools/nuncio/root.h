@@ -26,7 +26,9 @@ extern const struct nu_schema nu_root_schema;
 enum nu_err nu_admin_address(const char *text, struct nu_addr *out);
 /* The value of the key `admin`, for ctl, which wants nothing else: "" when there is none. */
 enum nu_err nu_root_admin(struct nu_conf *conf, struct nu_arena *arena, const char **out);
-/* The whole config normalized: the root's keys, and those of all that l4 reads. From the arena. */
+/* The whole config normalized, as a tree of its own in the arena, and printed: the root's keys, and
+ * those of all that l4 reads. From the arena. */
+struct nu_node *nu_root_normalize(struct nu_conf *conf, struct nu_arena *arena);
 char *nu_root_print(struct nu_conf *conf, struct nu_arena *arena);
 
 #endif

@@ -111,6 +111,7 @@ static enum nu_exit serve(const struct nu_source *source)
     nu_history_end();
     nu_admin_end(&server);
     nu_workers_free();
+    nu_admin_free();
     nu_stats_put(server.stats);
     nu_notify_free();
     nu_inherited_free();

@@ -68,6 +68,7 @@ void nu_server_set_state(struct nu_server *server, enum nu_server_state to)
     nu_log(NU_LOG_DEBUG, "server", "state from=%s to=%s", nu_server_state_str(server->state),
            nu_server_state_str(to));
     server->state = to;
+    server->state_ms = nu_worker_main()->loop.now_ms;
 }
 
 /* As Envoy counts where there is none. */

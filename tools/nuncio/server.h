@@ -50,6 +50,7 @@ struct nu_server {
     struct nu_generation *now; /* NULL before the first */
     struct nu_admin *admin;    /* NULL: none */
     int64_t started_ms;        /* the loop's clock */
+    int64_t state_ms;          /* since when it is in its state; 0 = since the start */
     enum nu_drain_wish wish;   /* a reload is on its way: drain when it has arrived */
     struct nu_stats *stats;
 };
@@ -83,6 +84,8 @@ struct nu_generation *nu_load_open(const struct nu_source *source);
 /* Validates and builds the rest, as the successor of `old` (or NULL). Also where opening failed, so
  * that all mistakes are told. Runs nothing and opens no socket. */
 void nu_load_build(struct nu_generation *gen, struct nu_generation *old);
+/* One that serves: lets go of the parsed text, and keeps the bytes. */
+void nu_load_keep(struct nu_generation *gen);
 /* One that will not serve: gives back all that was made. */
 void nu_load_discard(struct nu_generation *gen, struct nu_generation *old);
 /* One that served, after all workers have let go of it. */

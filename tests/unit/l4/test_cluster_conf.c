@@ -7,7 +7,8 @@ static const char *printed(struct made *m)
 {
     static char text[8192];
     FILE *out = fmemopen(text, sizeof text, "w");
-    nu_clusters_print(m->clusters, out);
+    for (size_t i = 0; i < nu_clusters_count(m->clusters); i++)
+        nu_cluster_print(nu_cluster_at(m->clusters, i), out);
     fclose(out);
     return text;
 }

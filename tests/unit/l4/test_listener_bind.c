@@ -237,7 +237,7 @@ static struct nu_internal_listener *own(const char *address, const struct nu_fil
     enum nu_err err;
     nu_addr_parse(&addr, address, -1);
     return nu_listener_internal(nu_worker_main(), "own", &addr, &(struct nu_place){type, NULL}, 1,
-                                &err);
+                                2, &err);
 }
 
 static void an_internal_listener_is_apart(void **state)
@@ -264,6 +264,41 @@ static void an_internal_listener_is_apart(void **state)
     step();
 }
 
+static void close_in_a_turn(struct nu_worker *worker, void *arg)
+{
+    nu_listener_internal_close(arg);
+}
+
+static void an_internal_listener_has_a_limit_and_can_be_left(void **state)
+{
+    char address[FOLDER_MAX + 48];
+    snprintf(address, sizeof address, "unix:%s", path_of("own.sock"));
+    struct nu_internal_listener *l = own(address, &greeter);
+    struct nu_addr addr;
+    int fd[3];
+    nu_addr_parse(&addr, address, -1);
+    int64_t refused = figure("own", NU_LISTENER_CX_OVERFLOW);
+    for (int i = 0; i < 3; i++)
+        fd[i] = try_connect(&addr);
+    assert_string_equal(hear(fd[0]), "hello");
+    assert_string_equal(hear(fd[1]), "hello");
+    assert_string_equal(hear(fd[2]), "");
+    assert_int_equal(figure("own", NU_LISTENER_CX_OVERFLOW), refused + 1);
+    nu_listener_internal_drain(l);
+    step();
+    assert_false(exists("own.sock"));
+    assert_int_equal(figure("own", NU_LISTENER_CX_ACTIVE), 2); /* they may go on */
+    struct nu_internal_listener *next = own(address, &greeter);
+    assert_non_null(next);
+    nu_worker_post(nu_worker_main(), close_in_a_turn, l);
+    assert_string_equal(hear(fd[0]), "");
+    assert_true(exists("own.sock")); /* that of the next one */
+    nu_listener_internal_close(next);
+    step();
+    for (int i = 0; i < 3; i++)
+        close(fd[i]);
+}
+
 #define STORY(name) cmocka_unit_test_setup(name, fresh)
 
 int main(void)
@@ -279,6 +314,7 @@ int main(void)
         STORY(files_are_opened_before_anything_listens),
         STORY(each_connection_is_logged),
         STORY(an_internal_listener_is_apart),
+        STORY(an_internal_listener_has_a_limit_and_can_be_left),
     };
     return cmocka_run_group_tests(tests, start_workers, stop_workers);
 }
