@@ -6,6 +6,8 @@
 
 PYTHON  := /usr/bin/python3
 PYTEST  := $(PYTHON) -m pytest -q
+# End-to-end tests mostly wait for each other's events: more processes than CPUs. A file's tests share what they set up.
+E2E_JOBS ?= $(shell expr $$(nproc) + 1)
 SUBMAKE := $(MAKE) --no-print-directory
 # Builds use all CPUs, unless the caller's own -j already shares out jobs.
 BUILD_ALL = $(SUBMAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -38,9 +40,13 @@ soak: $(SOAK_BIN)
 test-corpus: $(REPLAY_BIN)
 	$(Q)tests/fuzz/replay-all tests/fuzz/corpus $(REPLAY_BIN)
 
-# E2E holds more arguments for pytest, e.g. E2E='-k reload'.
+# E2E holds more arguments for pytest, e.g. E2E='-k reload'. Only a whole run, of chains as users have them, is looked
+# back upon: which stats were raised.
+RUN_E2E = NUNCIO=$(abspath $(BUILD)/nuncio) NUNCIO_RAISED=$(abspath $(BUILD)/raised) $(PYTEST)
 test-e2e: $(if $(NU_SRC),$(BUILD)/nuncio)
-	$(Q)NUNCIO=$(abspath $(BUILD)/nuncio) $(PYTEST) tests/e2e $(E2E)
+	$(Q)rm -f $(BUILD)/raised
+	$(Q)$(RUN_E2E) -n $(E2E_JOBS) --dist loadfile tests/e2e $(E2E)
+	$(if $(E2E)$(PARANOID),,$(Q)$(RUN_E2E) -m last tests/e2e/test_stats_raised.py)
 
 test-examples: $(if $(NU_SRC),$(BUILD)/nuncio)
 	$(Q)tests/examples $(BUILD)/nuncio
@@ -62,11 +68,13 @@ asan:
 tsan: export TSAN_OPTIONS := halt_on_error=1:second_deadlock_stack=1
 tsan: export NUNCIO_SLOW := 5
 tsan: export E2E := -m threads
+# Of the unit tests those that start threads; it finds nothing in others.
+TSAN = BUILD=build/tsan SAN=thread OPT=-O1 FUZZ_SRC= UNIT_SRC='$(shell grep -lE 'pthread_create|nu_workers_start' $(UNIT_SRC))'
 tsan:
 	$(Q).ci/deps --check build test
-	+$(Q)$(BUILD_ALL) BUILD=build/tsan SAN=thread OPT=-O1 all
-	+$(Q)setarch -R $(SUBMAKE) BUILD=build/tsan SAN=thread OPT=-O1 test-unit
-	+$(Q)setarch -R $(SUBMAKE) BUILD=build/tsan SAN=thread OPT=-O1 test-e2e
+	+$(Q)$(BUILD_ALL) $(TSAN) all
+	+$(Q)setarch -R $(SUBMAKE) $(TSAN) test-unit
+	+$(Q)setarch -R $(SUBMAKE) $(TSAN) test-e2e
 
 fuzz: export ASAN_OPTIONS := detect_leaks=1
 fuzz: export UBSAN_OPTIONS := print_stacktrace=1:halt_on_error=1

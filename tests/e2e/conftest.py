@@ -1,4 +1,5 @@
 """Fixtures of the end-to-end tests. What each thing does stands in lib/, one file a concept."""
+import os
 import resource
 import signal
 from pathlib import Path
@@ -6,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lib import held, netns
+from lib.build import SANITIZED
 from lib.certs import Certs
-from lib.nuncio import ROOT, Nuncio
+from lib.nuncio import ROOT, Nuncio, raised
 from lib.poll import SLOW
 from lib.ports import RefusingPort
 from lib.process import command
@@ -128,13 +130,11 @@ def is_first(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """What others wait for begins first. What looks back on the run comes last, and only where the run is whole and the chains are as users have them."""
-    whole = not config.option.keyword and not config.option.markexpr and not PARANOID
-    whole = whole and all(Path(arg).is_dir() for arg in config.args)
-    if not whole:
-        config.hook.pytest_deselected(items=[item for item in items if is_last(item)])
-        items[:] = [item for item in items if not is_last(item)]
-    items.sort(key=lambda item: is_last(item) - is_first(item))
+    """What others wait for begins first. What looks back on the run is a run of its own, behind the others' processes."""
+    left_out = [item for item in items if is_last(item) and config.option.markexpr != "last" or
+                item.get_closest_marker("once") and (SANITIZED or PARANOID)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = sorted((item for item in items if item not in left_out), key=lambda item: not is_first(item))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -172,5 +172,8 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session):
+    if "NUNCIO_RAISED" in os.environ and raised:
+        with open(os.environ["NUNCIO_RAISED"], "a") as file:
+            file.write("".join(f"{name}\n" for name in raised))
     if unnamed_skips and SKIPS.strict and session.exitstatus == 0:
         session.exitstatus = 1

@@ -12,6 +12,7 @@ from lib.poll import eventually
 from lib.ports import free_port
 from lib.process import Child, command
 
+pytestmark = pytest.mark.once
 DEMO = ROOT / "docs/examples/demo.sh"
 
 

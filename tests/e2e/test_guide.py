@@ -3,11 +3,14 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from lib.nuncio import BINARY, ROOT
 from lib.poll import eventually
 from lib.ports import free_port, listens
 from lib.process import Child, command
 
+pytestmark = pytest.mark.once
 GUIDE = ROOT / "docs/guide.md"
 PORT = r"(?<=[:. ])(?:8080|8443|9000|9001|15006)\b"
 

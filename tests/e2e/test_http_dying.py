@@ -64,9 +64,9 @@ def ask(nuncio, number, count, results):
                 return
 
 
-def run(nuncio, clients, count):
-    results = [[] for _ in range(clients)]
-    threads = [threading.Thread(target=ask, args=(nuncio, n, count, results[n])) for n in range(clients)]
+def run(nuncio, results, count):
+    """A client for each list of results; all that stands in them in the end."""
+    threads = [threading.Thread(target=ask, args=(nuncio, n, count, part)) for n, part in enumerate(results)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -86,7 +86,7 @@ def judge(rows, executed):
 def test_a_server_that_closes_idle_connections_at_random(tight, peer):
     server = peer(Fickle, 1)
     nuncio = tight(front(server, to={"pool": {"idle_timeout": "500ms"}}))
-    rows = run(nuncio, 4, 400)
+    rows = run(nuncio, [[], [], [], []], 400)
     judge(rows, server.executed)
     assert nuncio.stats()["cluster.c.upstream_cx_total"] > 20
 
@@ -156,24 +156,32 @@ class Mortal:
 
 
 def test_two_servers_that_take_turns_to_die(tight, closing):
+    """No request meets more than one death: the next comes when each client has its answer to what it asked before the last,
+    and one more."""
     servers = [closing(Mortal()), closing(Mortal())]
     servers[0].live()
     nuncio = tight(front(*servers, to={"pool": {"idle_timeout": "500ms"}}))
-    halt = threading.Event()
-    deaths = []
+    count, results, deaths, halt = 1500, [[], [], [], []], [], threading.Event()
+
+    def further():
+        """False when all is over."""
+        wanted = [min(len(part) + 2, count) for part in results]
+        while not halt.wait(0.001) and any(len(part) < n for part, n in zip(results, wanted)):
+            pass
+        return not halt.is_set()
 
     def take_turns():
-        while not halt.wait(0.01):
+        while further():
             up, down = servers if servers[0].alive else servers[::-1]
             down.live()
-            halt.wait(0.01)
-            up.die()
-            deaths.append(up)
+            if further():
+                up.die()
+                deaths.append(up)
 
     turns = threading.Thread(target=take_turns)
     turns.start()
     try:
-        rows = run(nuncio, 4, 1500)
+        rows = run(nuncio, results, count)
     finally:
         halt.set()
         turns.join()

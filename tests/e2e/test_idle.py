@@ -103,6 +103,7 @@ def as_many_as_possible():
     return min(WANTED, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200) // 2)
 
 
+@pytest.mark.once
 @pytest.mark.deadline(60)
 def test_ten_thousand_idle_connections(tight, peer, workers, capsys):
     count = as_many_as_possible() // (10 if PARANOID else 1)

@@ -133,6 +133,7 @@ def test_curl_opens_many(nuncio, site, workers):
     assert stats["listener.edge.downstream_cx_total"] == stats["cluster.server.upstream_cx_total"] == 500
 
 
+@pytest.mark.once
 def test_openssl_shakes_hands_for_a_second(nuncio, peer, certs, tmp_path, workers):
     cert = certs.get("a.test")
     site = peer(servers.nginx_tls, tmp_path, {"a.test": cert})

@@ -73,6 +73,7 @@ def test_socat_on_both_ends(nuncio, closing):
     eventually(echoes, 10, server.output)
 
 
+@pytest.mark.once
 def test_iperf3_without_loss(nuncio, peer):
     """Its control connection goes beside it, through a TCP listener of the same port."""
     server = peer(servers.iperf3)
