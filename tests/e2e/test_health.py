@@ -220,8 +220,8 @@ def test_priorities_take_over_and_panic_is_the_last_resort(nuncio, peer):
     assert [took() for _ in range(4)] == [b"2"] * 4 and proxy.stats()["cluster.c.lb_healthy_panic"] == 0
     spare.close()
     proxy.wait_line(r".*warn +health +too few endpoints are healthy, all are used cluster=c healthy=0 endpoints=2")
-    assert took() == b""
-    assert proxy.stats()["cluster.c.lb_healthy_panic"] == 1 and logs.last(proxy, 6)["flags"] == "UF"
+    eventually(lambda: took() == b"" and proxy.stats()["cluster.c.lb_healthy_panic"] >= 1)  # main says it, a worker does it
+    assert logs.last(proxy, 6)["flags"] == "UF"
 
 
 def test_without_panic_nobody_is_asked(nuncio, refusing_port):
