@@ -12,7 +12,7 @@ void nu_http_filters_register(void)
 {
     static const struct nu_stat_group *const groups[] = {
         &nu_cors_stats,       &nu_csrf_stats,  &nu_local_rate_limit_stats,    &nu_compress_stats,
-        &nu_decompress_stats, &nu_fault_stats, &nu_health_check_filter_stats,
+        &nu_decompress_stats, &nu_fault_stats, &nu_health_check_filter_stats, &nu_basic_auth_stats,
     };
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         nu_stats_register(groups[i]);

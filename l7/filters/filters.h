@@ -18,8 +18,10 @@ extern const struct nu_filter_type nu_filter_decompress;
 extern const struct nu_filter_type nu_filter_fault;
 extern const struct nu_filter_type nu_filter_health_check;
 extern const struct nu_filter_type nu_filter_local_rate_limit;
+extern const struct nu_filter_type nu_filter_basic_auth;
 
-extern const struct nu_stat_group nu_cors_stats, nu_csrf_stats, nu_local_rate_limit_stats;
+extern const struct nu_stat_group nu_cors_stats, nu_csrf_stats, nu_local_rate_limit_stats,
+    nu_basic_auth_stats;
 extern const struct nu_stat_group nu_compress_stats, nu_decompress_stats, nu_fault_stats,
     nu_health_check_filter_stats;
 

@@ -18,12 +18,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define TOKENS_MAX  1000000000                  /* a nanosecond each */
-#define PER_MAX_MS  (24 * 3600 * 1000)          /* a day: longer is no rate */
-#define FILL_MAX_NS INT64_C(100000000000000000) /* three years: so times add up without overflow   \
-                                                 */
-#define LINE 64                                 /* bytes */
-#define MS   INT64_C(1000000)                   /* ns */
+#define TOKENS_MAX 1000000000         /* a nanosecond each */
+#define PER_MAX_MS (24 * 3600 * 1000) /* a day: longer is no rate */
+#define FILL_MAX_NS                                                                                \
+    INT64_C(100000000000000000) /* three years: so times add up without overflow                   \
+                                 */
+#define LINE 64                 /* bytes */
+#define MS   INT64_C(1000000)   /* ns */
 
 enum figure { ENABLED, ALLOWED, RATE_LIMITED, ENFORCED };
 

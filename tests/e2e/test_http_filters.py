@@ -1,7 +1,8 @@
-"""Filters of HTTP: edits, other origins, forged requests; asked by curl."""
+"""Filters of HTTP: edits, other origins, forged requests, rates, passwords; asked by curl."""
 import pytest
 
 from lib.config import cluster, config, listener
+from lib.http import Reader
 from lib.mirror import Mirror, curl
 from lib.process import command
 
@@ -82,3 +83,50 @@ def test_local_rate_limit(proxy):
     for _ in range(2):
         done = command("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code} %header{x-ratelimit-remaining}\n", f"{child.url}/own?[1-3]")
         assert done.stdout.splitlines() == ["200 1", "200 0", "429 0"]
+
+
+# --- basic_auth
+
+def hashed(*words):
+    """What Apache's htpasswd writes: hashed("-B", name, password)."""
+    return command("htpasswd", "-nb", *words).stdout.strip() + "\n"
+
+
+def test_basic_auth(proxy):
+    """Names and passwords of a file, which changes twice while it is served: to nonsense, and to another user."""
+    files = {"users": "# ours\n" + hashed("-B", "ann", "open:sesame") + hashed("-s", "bob", "b")}
+    options = {"users_file": "users", "realm": "shop", "forward_username_header": "x-user"}
+    child = proxy([{"basic_auth": options}], route("/off", filters={"basic_auth": False}), files=files,
+                  access_log={"path": "own.log", "format": "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%"})
+    for name, password in (("ann", "open:sesame"), ("ann", "open:sesame"), ("bob", "b")):
+        assert curl(child.url, "-u", f"{name}:{password}", *sent(x_user="forged")).told["x-user"] == name
+    refused = [curl(child.url, *words) for words in ([], ["-u", "ann:wrong"], ["-u", "carl:b"], ["-u", "bob:c"], sent(Authorization="Basic !"),
+                                                     sent(Authorization="Digest a"))]
+    assert {one.headers["www-authenticate"] for one in refused} == {'Basic realm="shop", charset="UTF-8"'}
+    assert child.file_lines("own.log", 9)[3:] == [f"401 UAEX {why}_for_basic_auth" for why in (
+        "no_credential_found", "invalid_credential", "invalid_credential", "invalid_credential", "invalid_format", "invalid_scheme")]
+    assert curl(child.url + "/off").status == 200
+    (child.dir / "users").write_text("ann\n")
+    child.wait_stat("http.ingress.basic_auth.update_rejected", 1)
+    child.wait_line(r'file is wrong, the users before serve on path=\S+ line=1 error="expected \\"name:hash\\""')
+    assert curl(child.url, "-u", "ann:open:sesame").status == 200
+    (child.dir / "users").write_text(hashed("-B", "carl", "c") + hashed("-B", "ann", "new"))
+    child.wait_stat("http.ingress.basic_auth.update_success", 1)
+    assert [curl(child.url, "-u", words).status for words in ("carl:c", "bob:b", "ann:open:sesame", "ann:new")] == [200, 401, 401, 200]
+    told = [child.stats()[f"http.ingress.basic_auth.{name}"] for name in ("allowed", "denied")]
+    assert told == [6, 8]
+
+
+def test_logins_hold_up_nobody(proxy):
+    """A slow hash is compared apart: others are served meanwhile, and logins beyond those that may wait are sent away."""
+    slow = {"basic_auth": {"users": hashed("-B", "-C", "12", "ann", "a").strip(), "max_pending": 1}}
+    child = proxy([], {"match": {"path": "/login"}, "respond": {"status": 200}, "filters": slow}, access_log={"path": "own.log", "format": "%REQ(:PATH)% %RESPONSE_CODE%"})
+    clients = [child.connect("in") for _ in range(5)]
+    for one in clients[:4]:
+        one.sendall(b"GET /login HTTP/1.1\r\nHost: a.test\r\nAuthorization: Basic YW5uOmI=\r\n\r\n")
+    clients[4].sendall(b"GET /other HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    statuses = [Reader(one).response().status for one in clients]
+    assert statuses[4] == 200 and {*statuses[:4]} == {401, 503}
+    order = child.file_lines("own.log", 5)
+    assert order.index("/other 200") < order.index("/login 401")
+    child.wait_stat("http.ingress.basic_auth.overflow", statuses.count(503))

@@ -40,11 +40,12 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("every-key")
     (folder / "list").write_text("192.0.2.0/24\n")
     (folder / "pass").write_text("secret\n")
+    (folder / "htpasswd").write_text("a:{SHA}DRIHHM4AV3Qz8RTwikQAPCo1Kw0=\n")
     (folder / "ticket").write_bytes(os.urandom(80))
     root = Authority(folder)
     one = root.issue()
     made = {"cert": one.cert, "key": one.key, "p12": one.pkcs12("secret"), "ca": root.cert, "crl": root.crl(), "ocsp": root.ocsp(one)}
-    return {name: str(path) for name, path in made.items()} | {name: str(folder / name) for name in ("list", "pass", "ticket")}
+    return {name: str(path) for name, path in made.items()} | {name: str(folder / name) for name in ("list", "pass", "htpasswd", "ticket")}
 
 
 KEEPALIVE = {"time": "30s", "interval": "5s", "probes": 3}
@@ -113,6 +114,7 @@ def http_filters(files):
             {"csrf": {"additional_origins": values, "share": "50%"}},
             {"local_rate_limit": {"tokens": 9, "per": "2s", "burst": 8, "status": 503, "response_headers": EDITS, "per_connection": True,
                                   "share": "99%", "enforce": "9%", "ratelimit_headers": True, "name": "r"}}, *body_filters(),
+            {"basic_auth": {"users": ["a:{SHA}DRIHHM4AV3Qz8RTwikQAPCo1Kw0="], "realm": "r", "forward_username_header": "x-u", "max_pending": 9}},
             {"websocket": {"max_message": "2MiB", "max_frame": "1MiB", "messages_per_second": 9, "ping_interval": "9s", "validate": False,
                            "close_timeout": "2s"}}]
 
@@ -141,7 +143,7 @@ def http(files):
         {"match": {"path_prefix": "/old2"}, "redirect": {"path_prefix": "/n"}},
         {"match": {"path": "/old3"}, "redirect": {"path_regex": {"pattern": "x", "with": "y"}}},
         {"match": {"path_regex": "^/u/[0-9]+$"}, "respond": {"status": 200, "body": "ok", "content_type": "a/b"}},
-        {"match": {"path": "/f"}, "respond": {"status": 200, "body_file": files["list"]}, "filters": {"throttle": "1KiB"}},
+        {"match": {"path": "/f"}, "respond": {"status": 200, "body_file": files["list"]}, "filters": {"throttle": "1KiB", "basic_auth": {"users_file": files["htpasswd"]}}},
         {"match": {"path": "/g"}, "cluster": "a", "rewrite": {"path": "/h"}},
         {"match": {"path": "/i"}, "cluster": "a", "rewrite": {"path_regex": {"pattern": "x", "with": "y"}}},
         {"cluster": "a", "upgrade": []}]

@@ -24,8 +24,8 @@ server.live server.uptime server.concurrency server.total_connections
 """.split()
 
 FILTERS = [{"ip_filter": {"deny": ["10.0.0.0/8"]}}, {"connection_limit": 5}, {"source_limit": {"connections": 5}}, {"throttle": "1MiB"}, {"tcp_proxy": "c"}]
-HTTP_FILTERS = [{"cors": {}}, {"csrf": {}}, {"local_rate_limit": {"tokens": 1}}, "compress", "decompress", {"fault": {}}, {"health_check": "/up"},
-                {"websocket": {}}]
+HTTP_FILTERS = [{"cors": {}}, {"csrf": {}}, {"local_rate_limit": {"tokens": 1}}, {"basic_auth": {"users": "a:{SHA}DRIHHM4AV3Qz8RTwikQAPCo1Kw0="}},
+                "compress", "decompress", {"fault": {}}, {"health_check": "/up"}, {"websocket": {}}]
 
 
 def listed():

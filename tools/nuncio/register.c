@@ -40,6 +40,7 @@ static const struct nu_filter_type *const filters[] = {
     &nu_filter_cors,
     &nu_filter_csrf,
     &nu_filter_local_rate_limit,
+    &nu_filter_basic_auth,
     &nu_filter_buffer,
     &nu_filter_compress,
     &nu_filter_decompress,
@@ -50,7 +51,6 @@ static const struct nu_filter_type *const filters[] = {
 
 static const char *const later[] = {
     "tap",
-    "basic_auth",
 };
 
 static const struct nu_stat_group *const stats[] = {
