@@ -10,6 +10,7 @@
 #   make deps         all packages of .ci/packages      make install PREFIX=/usr/local DESTDIR=
 #   make deb          a Debian package in build/deb     make uninstall
 #
+# FILTERS names files with filters of your own (docs/write-a-filter.md).
 # BUILD names the output folder, SAN a comma list for -fsanitize, so that variants live side by side.
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come after the project's own.
 
@@ -17,6 +18,7 @@ BUILD ?= build
 CC    := $(if $(filter default,$(origin CC)),gcc,$(CC))
 SAN   ?=
 V     ?=
+FILTERS ?=
 Q     := $(if $(V),,@)
 say    = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
@@ -58,8 +60,8 @@ REPLAY_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/corpus/%,$(FUZZ_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 
 .DELETE_ON_ERROR:
-.PHONY: all run deps docs fmt clean
-all: $(if $(NU_SRC),$(BUILD)/nuncio) $(UNIT_BIN) $(REPLAY_BIN)
+.PHONY: all run deps docs fmt clean FORCE
+all: $(if $(NU_SRC),$(BUILD)/nuncio $(BUILD)/nuncio-mask) $(UNIT_BIN) $(REPLAY_BIN)
 
 # Once per build folder and package list: a missing package is named before the compiler stumbles over it.
 $(BUILD)/packages-present: .ci/packages
@@ -79,9 +81,20 @@ $(TOOL_LIB): $(call obj,$(filter-out %/main.c,$(NU_SRC)))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/nuncio: $(call obj,$(NU_SRC)) $(if $(PARANOID),$(call obj,$(FILT_SRC))) $(LIB)
+# Other FILTERS than last time make another program.
+PROGRAM := $(call obj,$(NU_SRC)) $(if $(PARANOID),$(call obj,$(FILT_SRC))) $(LIB)
+$(BUILD)/filters-of-own: FORCE
+	@mkdir -p $(@D) && echo '$(FILTERS)' | cmp -s - $@ || echo '$(FILTERS)' >$@
+$(BUILD)/nuncio: $(call obj,$(abspath $(FILTERS))) $(PROGRAM) $(BUILD)/filters-of-own
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $(filter-out %/filters-of-own,$^) $(LDLIBS)
+
+# With the filter that docs/write-a-filter.md writes, for its tests.
+MASK := $(call obj,docs/examples/filter/mask.c)
+$(BUILD)/nuncio-mask: $(MASK) $(PROGRAM)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
+$(BUILD)/tests/examples/test_mask: $(MASK)
 
 $(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FILT_SRC)) $(TOOL_LIB) $(LIB)
 	$(call say,LD,$@)

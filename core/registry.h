@@ -8,6 +8,12 @@
 #define NU_REGISTRY_MAX 128 /* filter types in one program */
 
 void nu_registry_add(const struct nu_filter_type *type);
+/* For a file outside of the layers (`make FILTERS=`): its type is there before main runs. */
+#define NU_REGISTER_FILTER(type)                                                                   \
+    __attribute__((constructor)) static void register_##type(void)                                 \
+    {                                                                                              \
+        nu_registry_add(&type);                                                                    \
+    }
 /* Names that configs of other versions know: an error that says so instead of "unknown". */
 void nu_registry_add_later(const char *name);
 const struct nu_filter_type *nu_registry_find(const char *name);

@@ -43,7 +43,7 @@ test-corpus: $(REPLAY_BIN)
 # E2E holds more arguments for pytest, e.g. E2E='-k reload'. Only a whole run, of chains as users have them, is looked
 # back upon: which stats were raised.
 RUN_E2E = NUNCIO=$(abspath $(BUILD)/nuncio) NUNCIO_RAISED=$(abspath $(BUILD)/raised) $(PYTEST)
-test-e2e: $(if $(NU_SRC),$(BUILD)/nuncio)
+test-e2e: $(if $(NU_SRC),$(BUILD)/nuncio $(BUILD)/nuncio-mask)
 	$(Q)rm -f $(BUILD)/raised
 	$(Q)$(RUN_E2E) -n $(E2E_JOBS) --dist loadfile tests/e2e $(E2E)
 	$(if $(E2E)$(PARANOID),,$(Q)$(RUN_E2E) -m last tests/e2e/test_stats_raised.py)

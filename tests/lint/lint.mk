@@ -3,7 +3,7 @@
 
 LINTS := lint-tools lint-layers lint-sizes lint-words lint-format lint-compilers lint-docs lint-scripts lint-cppcheck lint-tidy lint-man lint-deb
 
-C_DIRS   := $(wildcard $(LAYERS) tools tests)
+C_DIRS   := $(wildcard $(LAYERS) tools tests docs/examples)
 C_SRC    := $(sort $(shell find $(C_DIRS) -name '*.c' 2>/dev/null))
 C_FILES  := $(sort $(shell find $(C_DIRS) -name '*.[ch]' 2>/dev/null))
 LINT_CPUS := $(shell nproc)
