@@ -90,11 +90,16 @@ void cl_health_published(struct cl_cluster *c)
                cluster, c->set->healthy, c->set->count);
 }
 
+static int64_t age_ms(const struct cl_cluster *c)
+{
+    return nu_worker_main()->loop.now_ms - nu_health_begun_ms(c->health);
+}
+
 bool cl_health_ready(const struct cl_cluster *c, char *why, size_t why_len)
 {
     size_t waits = c->health ? nu_health_waits(c->health) : 0;
     if (waits)
-        snprintf(why, why_len, "cluster %s: first health check of %zu of %u endpoints", c->pub.name,
-                 waits, c->set->count);
+        snprintf(why, why_len, "cluster %s: first health check of %zu of %u endpoints since %lld s",
+                 c->pub.name, waits, c->set->count, (long long)age_ms(c) / 1000);
     return waits == 0;
 }

@@ -20,6 +20,7 @@ struct nu_health {
     size_t pending; /* of the hosts, not checked yet */
     uint64_t round; /* of syncs */
     bool warm;      /* all that were there at first had their check */
+    int64_t begun_ms;
 };
 
 /* IDLE -> QUEUED -> PROBING -> IDLE. */
@@ -326,6 +327,11 @@ size_t nu_health_waits(const struct nu_health *h)
     return h->warm ? 0 : h->pending;
 }
 
+int64_t nu_health_begun_ms(const struct nu_health *h)
+{
+    return h->begun_ms;
+}
+
 struct nu_health *nu_health_new(struct nu_cluster *cluster, const struct nu_health_conf *conf,
                                 nu_health_changed_fn *changed, void *ctx)
 {
@@ -334,6 +340,7 @@ struct nu_health *nu_health_new(struct nu_cluster *cluster, const struct nu_heal
     h->cluster = cluster;
     h->conf = conf;
     h->changed = changed;
+    h->begun_ms = main_loop()->now_ms;
     h->ctx = ctx;
     nu_list_init(&h->hosts);
     h->stats =

@@ -42,6 +42,8 @@ void nu_health_count(struct nu_health *health, uint32_t healthy);
 /* How many of the endpoints of the first sync wait for their first check; 0 from the time on when
  * none did. */
 size_t nu_health_waits(const struct nu_health *health);
+/* Since when, on main's clock. */
+int64_t nu_health_begun_ms(const struct nu_health *health);
 
 /* "passed", "failed: Connection refused"; NULL: not checked. Good until the loop turns. */
 const char *nu_health_last(const struct nu_endpoint *endpoint);

@@ -209,7 +209,7 @@ static void the_first_check_decides_at_once(void **state)
     says[2] = '-';
     struct made *m = commit(config(3, "interval: 1s", ""), NULL);
     assert_false(is_ready(m, why));
-    assert_string_equal(why, "cluster web: first health check of 3 of 3 endpoints");
+    assert_string_equal(why, "cluster web: first health check of 3 of 3 endpoints since 0 s");
     assert_string_equal(picked(m), "123123"); /* nobody is known to be well: panic */
     assert_int_equal(stat_of(web(m), NU_CLUSTER_LB_HEALTHY_PANIC), 6);
     pass_ms(0);
@@ -422,7 +422,7 @@ static void a_reload_remembers(void **state)
     pass_ms(0);
     struct made *two = commit(config(4, "interval: 2s", ""), one);
     assert_false(is_ready(two, why));
-    assert_string_equal(why, "cluster web: first health check of 1 of 4 endpoints");
+    assert_string_equal(why, "cluster web: first health check of 1 of 4 endpoints since 0 s");
     assert_string_equal(picked(two), "232323"); /* 4 is new */
     drop(one, two);
     pass_ms(0);
