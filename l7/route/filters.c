@@ -91,7 +91,7 @@ static enum nu_err too_many(const struct route_filters *f, const struct nu_node 
     return NU_ERR_CONFIG;
 }
 
-enum nu_err route_filters_base(struct route_filters *f)
+static enum nu_err read_base(struct route_filters *f)
 {
     uint32_t count = list_count(f->list);
     enum nu_err err = NU_OK;
@@ -115,6 +115,13 @@ enum nu_err route_filters_base(struct route_filters *f)
     if (too_many(f, f->list, f->whole_count - 2))
         return NU_ERR_CONFIG;
     return check_order(f, f->whole, f->whole_count, f->list);
+}
+
+enum nu_err route_filters_base(struct route_filters *f)
+{
+    enum nu_err err = read_base(f);
+    f->base_bad = err != NU_OK;
+    return err;
 }
 
 /* --- a route's --- */
@@ -158,10 +165,12 @@ static void report_not_there(struct merge *m, struct nu_arena *scratch, const st
     for (uint32_t i = 0; i < count; i++)
         if ((names[n] = name_of(nth(f->list, i))))
             n++;
+    m->err = NU_ERR_CONFIG;
+    if (n < count) /* one that cannot be read may have been meant */
+        return;
     nu_conf_error_key(f->conf, node, "\"%s\" is off already: it is not in the http filter's list",
                       node->key);
     nu_conf_guess(f->conf, nu_did_you_mean(node->key, names, n));
-    m->err = NU_ERR_CONFIG;
 }
 
 static void merge_base(struct merge *m, struct nu_arena *scratch)
@@ -202,13 +211,15 @@ enum nu_err route_filters_of(struct route_filters *f, struct nu_arena *scratch,
             nu_conf_error(f->conf, overrides, "expected a map of filters to options, or off");
         return NU_ERR_CONFIG;
     }
+    if (f->list && f->list->broken)
+        return NU_ERR_CONFIG;
     size_t most = f->base_count + overrides->count;
     struct merge m = {f, overrides, nu_arena_alloc(f->arena, most * sizeof *m.places), 0, NU_OK};
     m.places[m.count++] = f->left;
     merge_base(&m, scratch);
     merge_more(&m, scratch);
     m.places[m.count++] = f->right;
-    if (m.err)
+    if (m.err || f->base_bad)
         return NU_ERR_CONFIG;
     r->route.places = with_ends(f, m.places, m.count, &r->route.place_count);
     if (too_many(f, overrides, r->route.place_count - 2))

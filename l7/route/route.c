@@ -17,7 +17,6 @@ struct build {
     struct nu_conf *conf;
     struct nu_arena *arena, *scratch;
     struct route_filters filters;
-    bool base_good; /* the http filter's own list is */
 };
 
 static enum nu_err read_route(struct build *b, const struct nu_node *node, struct route *r)
@@ -29,7 +28,7 @@ static enum nu_err read_route(struct build *b, const struct nu_node *node, struc
         nu_clusters_known(b->gen->clusters, b->conf, node);
     else
         err = route_finish(b->gen, b->conf, b->arena, node, r);
-    if (b->base_good && route_filters_of(&b->filters, b->scratch, r->filters, r))
+    if (route_filters_of(&b->filters, b->scratch, r->filters, r))
         err = NU_ERR_CONFIG;
     return err;
 }
@@ -45,7 +44,7 @@ enum nu_err nu_routes_build(struct nu_generation *gen, struct nu_conf *conf, str
                             const struct nu_place *left, const struct nu_place *right,
                             struct nu_routes **out)
 {
-    struct build b = {gen, conf, arena, nu_arena_new(4096), {0}, false};
+    struct build b = {gen, conf, arena, nu_arena_new(4096), {0}};
     b.filters = (struct route_filters){
         .gen = gen, .conf = conf, .arena = arena, .list = filters, .left = *left, .right = *right};
     bool many = list->kind == NU_NODE_LIST;
@@ -53,7 +52,6 @@ enum nu_err nu_routes_build(struct nu_generation *gen, struct nu_conf *conf, str
     struct route *all = nu_arena_alloc(arena, count * sizeof *all);
     struct nu_routes *routes = nu_arena_alloc(arena, sizeof *routes);
     enum nu_err err = route_filters_base(&b.filters);
-    b.base_good = err == NU_OK;
     for (uint32_t i = 0; i < count; i++) {
         all[i].index = i;
         if (read_route(&b, many ? list->child[i] : list, &all[i]))

@@ -95,6 +95,7 @@ struct route_filters {
     unsigned base_count;
     const struct nu_place *whole; /* the same, with the ends of what speaks WebSocket */
     unsigned whole_count;
+    bool base_bad; /* the list has mistakes: routes are looked at for theirs only */
 };
 enum nu_err route_filters_base(struct route_filters *filters);
 /* The places of a route; `overrides` may be NULL. Nodes that stand in no file come from `scratch`,

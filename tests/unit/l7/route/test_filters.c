@@ -77,35 +77,57 @@ static void mistakes(void **state)
          "t.yaml:2:32: routes.filters: \"corse\" is off already: it is not in the http filter's "
          "list\n"
          "    2 | routes: {cluster: a, filters: {corse: off}}\n"
-         "      |                                ^^^^^ did you mean \"cors\"?\n"      },
+         "      |                                ^^^^^ did you mean \"cors\"?\n"       },
         {"filters: [cors]\nroutes: {cluster: a, filters: {faults: {word: a}}}\n",
          "t.yaml:2:32: routes.filters: unknown filter \"faults\"\n"
          "    2 | routes: {cluster: a, filters: {faults: {word: a}}}\n"
-         "      |                                ^^^^^^ did you mean \"fault\"?\n"    },
+         "      |                                ^^^^^^ did you mean \"fault\"?\n"     },
         {"filters: [cors]\nroutes: {cluster: a, filters: {cors: {wort: a}}}\n",
          "t.yaml:2:39: routes.filters.cors: unknown key \"wort\"\n"
          "    2 | routes: {cluster: a, filters: {cors: {wort: a}}}\n"
-         "      |                                       ^^^^ did you mean \"word\"?\n"},
+         "      |                                       ^^^^ did you mean \"word\"?\n" },
         {"filters: [cors]\nroutes: {cluster: a, filters: [fault]}\n",
          "t.yaml:2:31: routes.filters: expected a map of filters to options, or off\n"
          "    2 | routes: {cluster: a, filters: [fault]}\n"
-         "      |                               ^\n"                                  },
+         "      |                               ^\n"                                   },
         {"filters: [cors, bytes]\nroutes: {cluster: a}\n",
          "t.yaml:1:17: filters[1]: wrong chain order: bytes takes bytes, but it gets HTTP here\n"
          "    1 | filters: [cors, bytes]\n"
-         "      |                 ^^^^^\n"                                            },
+         "      |                 ^^^^^\n"                                             },
         {"filters: [cors]\nroutes: {cluster: a, filters: {bytes: {}}}\n",
          "t.yaml:2:31: routes.filters: wrong chain order: bytes takes bytes, but it gets HTTP "
          "here\n"
          "    2 | routes: {cluster: a, filters: {bytes: {}}}\n"
-         "      |                               ^\n"                                  },
+         "      |                               ^\n"                                   },
         {"filters: [cors, {fault: {x: 1}}]\nroutes: {cluster: b1, filters: {cors: off}}\n",
          "t.yaml:1:26: filters[1].fault: unknown key \"x\"\n"
          "    1 | filters: [cors, {fault: {x: 1}}]\n"
          "      |                          ^\n"
          "t.yaml:2:19: routes.cluster: no cluster is named \"b1\"\n"
          "    2 | routes: {cluster: b1, filters: {cors: off}}\n"
-         "      |                   ^^\n"                                             },
+         "      |                   ^^\n"                                              },
+        {"filters: [{fault: {x: 1}}]\nroutes: {cluster: a, filters: {faults: {}, corse: off}}\n",
+         "t.yaml:1:20: filters[0].fault: unknown key \"x\"\n"
+         "    1 | filters: [{fault: {x: 1}}]\n"
+         "      |                    ^\n"
+         "t.yaml:2:32: routes.filters: unknown filter \"faults\"\n"
+         "    2 | routes: {cluster: a, filters: {faults: {}, corse: off}}\n"
+         "      |                                ^^^^^^ did you mean \"fault\"?\n"
+         "t.yaml:2:44: routes.filters: \"corse\" is off already: it is not in the http filter's "
+         "list\n"
+         "    2 | routes: {cluster: a, filters: {faults: {}, corse: off}}\n"
+         "      |                                            ^^^^^\n"                  },
+        {"filters: [{fault: {x: 1}, cors: {}}]\nroutes: {cluster: a, filters: {cors: off}}\n",
+         "t.yaml:1:11: filters[0]: found 2 keys, expected one: a filter's name and its options\n"
+         "    1 | filters: [{fault: {x: 1}, cors: {}}]\n"
+         "      |           ^\n"                                                       },
+        {"filters: [faults]\nroutes: {cluster: a, filters: {fault: {wort: a}}}\n",
+         "t.yaml:1:11: filters[0]: unknown filter \"faults\"\n"
+         "    1 | filters: [faults]\n"
+         "      |           ^^^^^^ did you mean \"fault\"?\n"
+         "t.yaml:2:40: routes.filters.fault: unknown key \"wort\"\n"
+         "    2 | routes: {cluster: a, filters: {fault: {wort: a}}}\n"
+         "      |                                        ^^^^ did you mean \"word\"?\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct made_routes m = made_from(rows[i].text);
