@@ -174,6 +174,19 @@ struct nu_chain *nu_chain_new(struct nu_loop *loop, const struct nu_place *place
     return chain;
 }
 
+void nu_become(struct nu_filter *f, const struct nu_filter_type *type)
+{
+    const struct nu_joint *joint = nu_joint_of(f);
+    nu_assert(f->busy && f->opened == 2 && type->size <= f->type->size && !type->joint);
+    nu_assert((!joint || !joint->peer) && memcmp(type->face, f->type->face, 2) == 0);
+    for (unsigned slot = 0; slot < 8; slot++)
+        nu_timer_stop(f, slot);
+    memset(f + 1, 0, type->size - sizeof *f);
+    f->type = type;
+    f->sees[NU_FWD] = (uint8_t)type->sees[NU_FWD];
+    f->sees[NU_REV] = (uint8_t)type->sees[NU_REV];
+}
+
 /* END that has left `before` is past the newcomer, though the next one may still have it queued. */
 static void inherit(struct nu_filter *newcomer, const struct nu_filter *before, enum nu_dir dir)
 {

@@ -85,6 +85,11 @@ void nu_done(struct nu_filter *f, enum nu_dir dir);
 void nu_insert(struct nu_filter *f, enum nu_dir side, const struct nu_place *places,
                unsigned count);
 
+/* f goes on as another filter in the same place, with the same faces, no joint and no more memory:
+ * what it stored is gone, its timers too; the rest of its memory is zeroes (S5). `open` and `start`
+ * are not called; the caller, f's own callback, begins it. Not while joined. */
+void nu_become(struct nu_filter *f, const struct nu_filter_type *type);
+
 /* The only door for I/O and task callbacks: enters the chain, calls fn, delivers what it caused. */
 void nu_call(struct nu_filter *f, void (*fn)(struct nu_filter *f));
 
