@@ -22,7 +22,7 @@ FILTERS ?=
 Q     := $(if $(V),,@)
 say    = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
-LIBS   := libevent yaml-0.1 libcares libssl libcrypto libseccomp libpcre2-8 zlib libbrotlienc libbrotlidec libcrypt
+LIBS   := libevent yaml-0.1 libcares libssl libcrypto libseccomp libpcre2-8 zlib libbrotlienc libbrotlidec libcrypt libnghttp2
 OPT    ?= -O2
 NU_CPPFLAGS := -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 NU_CFLAGS   := $(OPT) -g -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \

@@ -1,0 +1,65 @@
+/* Inside of the HTTP/2 codec: h2.c has sessions and streams, h2_read.c what is received,
+ * h2_write.c what is sent. */
+#ifndef NU_PROTOCOLS_HTTP2_H2_PRIV_H
+#define NU_PROTOCOLS_HTTP2_H2_PRIV_H
+
+#include "protocols/http2/h2.h"
+
+#include <nghttp2/nghttp2.h>
+
+/* Bytes that all grown windows of a connection may be above their first size: what a peer can make
+ * us keep by taking fast and then not at all. */
+#define H2_GROWTH_MAX (4u * 1024 * 1024)
+/* Header bytes decoded of one block, in its limit's size, beyond which the connection ends: a block
+ * has to be decoded to its end, and a byte of it can stand for kilobytes. */
+#define H2_BOMB_FACTOR 8
+#define H2_BOMB_LEAST  (128u * 1024)
+/* Frames that wait in nghttp2 to be sent, such as RST_STREAM to a peer that does not read. */
+#define H2_PENDING_MAX 2000
+
+enum { H2_NEWS_SENT = 1, H2_NEWS_ROOM = 2, H2_NEWS_CUT = 4 };
+
+struct nu_h2_said {
+    struct nu_h2_said *next;
+    const struct nu_http_head *head;
+};
+
+struct nu_h2 {
+    nghttp2_session *session;
+    const struct nu_h2_conf *conf;
+    const struct nu_h2_handler *handler;
+    void *ctx;
+    struct nu_block_pool *pool;
+    struct nu_list all, dirty, news;
+    struct nu_slice in;   /* being read: what is received is a part of it */
+    struct nu_block *out; /* being filled; NULL between writes */
+    size_t out_len;       /* bytes in its tail that are not emitted */
+    size_t emitted;       /* in this write */
+    int64_t now_ms;
+    uint32_t grown; /* bytes that windows are above their first size */
+    uint32_t active;
+    struct nu_h2_stream *reading; /* whose block of fields is not complete; or NULL */
+    struct nu_h2_fields fields;   /* of that */
+    struct nu_h2_buckets buckets;
+    uint8_t draining; /* steps taken */
+    bool calm;        /* the peer is too much: it ends with ENHANCE_YOUR_CALM */
+    bool broken;      /* nothing more is written */
+    bool dead;        /* nothing more is read */
+};
+
+/* h2.c */
+void h2_count(struct nu_h2 *h2, enum nu_h2_count what);
+struct nu_h2_stream *h2_stream_new(struct nu_h2 *h2, int32_t id);
+void h2_stream_release(struct nu_h2_stream *st);
+void h2_stream_tell(struct nu_h2_stream *st, uint8_t news);
+void h2_stream_dirty(struct nu_h2_stream *st);
+void h2_tell_news(struct nu_h2 *h2);
+/* False: the connection ends with ENHANCE_YOUR_CALM. */
+bool h2_allowed(struct nu_h2 *h2, enum nu_h2_flood what);
+
+/* h2_read.c, h2_write.c: their callbacks. */
+void h2_read_callbacks(nghttp2_session_callbacks *cbs);
+void h2_write_callbacks(nghttp2_session_callbacks *cbs);
+void h2_out_clear(struct nu_h2_stream *st);
+
+#endif

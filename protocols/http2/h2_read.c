@@ -1,0 +1,303 @@
+/* What is received; see h2.h. Callbacks of nghttp2, in the order of a stream's life. */
+#include "core/arena.h"
+#include "core/assert.h"
+#include "protocols/http2/h2_priv.h"
+
+/* --- heads and trailers --- */
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
+{
+    struct nu_h2 *h2 = ctx;
+    int32_t id = frame->hd.stream_id;
+    struct nu_h2_stream *st = nghttp2_session_get_stream_user_data(session, id);
+    struct nu_http_head *head;
+    if (!st) {
+        st = h2_stream_new(h2, id);
+        nghttp2_session_set_stream_user_data(session, id, st);
+        head = st->head;
+        nu_h2_fields_begin(&h2->fields, NU_H2_REQUEST, head, &h2->conf->limits);
+    } else {
+        head = nu_http_head_new(st->arena);
+        nu_h2_fields_begin(&h2->fields, NU_H2_TRAILERS, head, &h2->conf->limits);
+    }
+    h2->reading = st;
+    return 0;
+}
+
+/* A few bytes may stand for many (HPACK), and all have to be decoded. */
+static bool is_bomb(const struct nu_h2 *h2)
+{
+    uint64_t most = (uint64_t)h2->conf->limits.head_bytes * H2_BOMB_FACTOR;
+    return h2->fields.bytes > (most > H2_BOMB_LEAST ? most : H2_BOMB_LEAST);
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *ctx)
+{
+    struct nu_h2 *h2 = ctx;
+    if (!h2->reading)
+        return 0;
+    nu_h2_fields_add(&h2->fields, nu_text((const char *)name, name_len),
+                     nu_text((const char *)value, value_len));
+    if (!is_bomb(h2))
+        return 0;
+    h2_count(h2, NU_H2_COUNT_HEADER_OVERFLOW);
+    h2->calm = true;
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* "u=3, i": what is not understood does not count (RFC 9218 4). */
+static bool read_priority(struct nu_text rest, nghttp2_extpri *out)
+{
+    struct nu_text item;
+    bool any = false;
+    while (nu_http_list_next(&rest, &item)) {
+        bool inc = nu_text_is(item, "i") || nu_text_is(item, "i=?1");
+        if (item.len == 3 && item.at[0] == 'u' && item.at[1] == '=' && item.at[2] >= '0' &&
+            item.at[2] <= '7')
+            out->urgency = (uint32_t)(item.at[2] - '0');
+        else if (inc || nu_text_is(item, "i=?0"))
+            out->inc = inc;
+        any = true;
+    }
+    return any;
+}
+
+/* Streams of a client that says nothing share the connection alike. */
+static void set_priority(struct nu_h2_stream *st)
+{
+    nghttp2_extpri priority = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 0};
+    if (!read_priority(nu_http_value(st->head, NU_HDR_PRIORITY), &priority))
+        priority.inc = 1;
+    nghttp2_session_change_extpri_stream_priority(st->h2->session, st->id, &priority, 0);
+}
+
+static void reset_for(struct nu_h2_stream *st)
+{
+    h2_count(st->h2, NU_H2_COUNT_RX_MESSAGING_ERROR);
+    st->by_peer = true;
+    nu_h2_say_reset(st, NU_H2_CODE_PROTOCOL_ERROR);
+}
+
+static void on_error(struct nu_h2_stream *st, enum nu_h2_error error)
+{
+    st->error = (uint8_t)error;
+    if (error == NU_H2_HEAD_LARGE || error == NU_H2_FIELDS_MANY)
+        h2_count(st->h2, NU_H2_COUNT_HEADER_OVERFLOW);
+    if (nu_h2_error_status(error) == 0)
+        reset_for(st);
+}
+
+static void bad(struct nu_h2_stream *st, enum nu_h2_error error)
+{
+    if (st->error)
+        return;
+    on_error(st, error);
+    if (st->user)
+        st->h2->handler->bad(st->h2->ctx, st);
+}
+
+static void hear_end(struct nu_h2_stream *st)
+{
+    const struct nu_http_head *head = st->head;
+    if (st->heard || st->error)
+        return;
+    if (head->has_length && st->received != head->content_length) {
+        bad(st, NU_H2_LENGTH_DIFFERS);
+        return;
+    }
+    st->heard = true;
+    if (st->user)
+        st->h2->handler->end(st->h2->ctx, st);
+}
+
+static void head_over(struct nu_h2_stream *st, bool last)
+{
+    struct nu_h2 *h2 = st->h2;
+    enum nu_h2_error error = nu_h2_fields_end(&h2->fields, last);
+    st->taken_by_user = true;
+    set_priority(st);
+    if (error)
+        on_error(st, error);
+    h2->handler->head(h2->ctx, st);
+    if (!st->user)
+        nu_h2_let_go(st);
+    else if (last)
+        hear_end(st);
+}
+
+static void trailers_over(struct nu_h2_stream *st, bool last)
+{
+    struct nu_h2 *h2 = st->h2;
+    struct nu_http_head *trail = h2->fields.head;
+    enum nu_h2_error error = nu_h2_fields_end(&h2->fields, last);
+    h2_count(h2, NU_H2_COUNT_TRAILERS);
+    if (error) {
+        bad(st, error);
+        return;
+    }
+    if (st->user && !st->error && trail->count > 0)
+        h2->handler->trail(h2->ctx, st, trail);
+    hear_end(st);
+}
+
+/* --- frames --- */
+
+static int on_headers(struct nu_h2 *h2, const nghttp2_frame *frame)
+{
+    struct nu_h2_stream *st = h2->reading;
+    bool last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    h2->reading = NULL;
+    if (st && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+        head_over(st, last);
+    else if (st)
+        trailers_over(st, last);
+    return 0;
+}
+
+static int allowed(struct nu_h2 *h2, enum nu_h2_flood what)
+{
+    return h2_allowed(h2, what) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int on_data_frame(struct nu_h2 *h2, const nghttp2_frame *frame)
+{
+    struct nu_h2_stream *st =
+        nghttp2_session_get_stream_user_data(h2->session, frame->hd.stream_id);
+    bool last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    if (!last && frame->hd.length <= frame->data.padlen && allowed(h2, NU_H2_FLOOD_EMPTY))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (st && last)
+        hear_end(st);
+    return 0;
+}
+
+static int on_reset(struct nu_h2 *h2, const nghttp2_frame *frame)
+{
+    struct nu_h2_stream *st =
+        nghttp2_session_get_stream_user_data(h2->session, frame->hd.stream_id);
+    h2_count(h2, NU_H2_COUNT_RX_RESET);
+    if (st)
+        st->by_peer = true;
+    return allowed(h2, NU_H2_FLOOD_RESET);
+}
+
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
+{
+    struct nu_h2 *h2 = ctx;
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+        return on_headers(h2, frame);
+    case NGHTTP2_DATA:
+        return on_data_frame(h2, frame);
+    case NGHTTP2_RST_STREAM:
+        return on_reset(h2, frame);
+    case NGHTTP2_PING:
+        if (frame->hd.flags & NGHTTP2_FLAG_ACK && h2->draining)
+            nu_h2_drain_now(h2);
+        return allowed(h2, NU_H2_FLOOD_PING);
+    case NGHTTP2_SETTINGS:
+        return allowed(h2, NU_H2_FLOOD_SETTINGS);
+    case NGHTTP2_WINDOW_UPDATE:
+        return allowed(h2, NU_H2_FLOOD_WINDOW);
+    case NGHTTP2_PRIORITY:
+    case NGHTTP2_PRIORITY_UPDATE:
+        return allowed(h2, NU_H2_FLOOD_PRIORITY);
+    default:
+        return 0;
+    }
+}
+
+/* A share in what is being read. */
+static struct nu_slice part_of_input(struct nu_h2 *h2, const uint8_t *data, size_t len)
+{
+    if (!h2->in.block || data < h2->in.data || data + len > h2->in.data + h2->in.len)
+        return nu_slice_copy(h2->pool, data, len);
+    h2->in.block->refs++;
+    return (struct nu_slice){data, len, h2->in.block};
+}
+
+static bool is_too_much(struct nu_h2_stream *st)
+{
+    uint64_t most = st->h2->conf->limits.body_bytes;
+    if (st->head->has_length && st->received > st->head->content_length)
+        bad(st, NU_H2_LENGTH_DIFFERS);
+    else if (most && st->received > most)
+        bad(st, NU_H2_BODY_LARGE);
+    return st->error != 0;
+}
+
+/* The connection's window is given back at once, so that no stream waits for another; the stream's
+ * own when its user took the bytes. */
+static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                         size_t len, void *ctx)
+{
+    struct nu_h2 *h2 = ctx;
+    struct nu_h2_stream *st = nghttp2_session_get_stream_user_data(session, id);
+    nghttp2_session_consume_connection(session, len);
+    if (!st)
+        return 0;
+    st->received += len;
+    st->moved_ms = h2->now_ms;
+    if (st->error || is_too_much(st) || !st->user)
+        nghttp2_session_consume_stream(session, id, len);
+    else
+        h2->handler->data(h2->ctx, st, part_of_input(h2, data, len));
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *ctx)
+{
+    struct nu_h2 *h2 = ctx;
+    struct nu_h2_stream *st = nghttp2_session_get_stream_user_data(session, id);
+    if (!st)
+        return 0;
+    if (h2->reading == st)
+        h2->reading = NULL;
+    st->open = false;
+    st->code = code;
+    h2_stream_tell(st, st->said_all ? 0 : H2_NEWS_CUT);
+    return 0;
+}
+
+void h2_read_callbacks(nghttp2_session_callbacks *cbs)
+{
+    nghttp2_session_callbacks_set_on_begin_headers_callback(cbs, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(cbs, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(cbs, on_frame_recv);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cbs, on_data_chunk);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cbs, on_stream_close);
+}
+
+/* --- bytes --- */
+
+static enum nu_err stop_reading(struct nu_h2 *h2, ssize_t result)
+{
+    bool flooded = h2->calm || result == NGHTTP2_ERR_FLOODED ||
+                   result == NGHTTP2_ERR_TOO_MANY_SETTINGS ||
+                   result == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+    h2->dead = true;
+    nu_h2_terminate(h2, flooded                       ? NU_H2_CODE_ENHANCE_YOUR_CALM
+                        : result == NGHTTP2_ERR_NOMEM ? NU_H2_CODE_INTERNAL_ERROR
+                                                      : NU_H2_CODE_PROTOCOL_ERROR);
+    return flooded ? NU_ERR_LIMIT : NU_ERR_SYNTAX;
+}
+
+enum nu_err nu_h2_read(struct nu_h2 *h2, struct nu_slice in, int64_t now_ms)
+{
+    enum nu_err err = NU_OK;
+    h2->now_ms = now_ms;
+    if (!h2->dead) {
+        h2->in = in;
+        ssize_t n = nghttp2_session_mem_recv(h2->session, in.data, in.len);
+        h2->in = (struct nu_slice){0};
+        h2->calm =
+            h2->calm || nghttp2_session_get_outbound_queue_size(h2->session) > H2_PENDING_MAX;
+        if (n < 0 || h2->calm)
+            err = stop_reading(h2, n);
+        h2_tell_news(h2);
+    }
+    nu_slice_drop(&in);
+    return err;
+}

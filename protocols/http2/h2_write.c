@@ -1,0 +1,456 @@
+/* What is said and sent; see h2.h. First what users say, then what nghttp2 makes of it. */
+#include "core/arena.h"
+#include "core/assert.h"
+#include "protocols/http2/h2_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COPY_MAX 1024 /* bytes of a body that are copied behind their frame's head */
+#define NV_FEW   40   /* fields of most heads */
+
+/* --- what users say --- */
+
+void h2_stream_dirty(struct nu_h2_stream *st)
+{
+    if (!st->open || nu_list_linked(&st->dirty))
+        return;
+    nu_list_add_tail(&st->h2->dirty, &st->dirty);
+    st->h2->handler->wake(st->h2->ctx);
+}
+
+static bool may_say(const struct nu_h2_stream *st)
+{
+    return st->open && !st->to_reset && !st->ended;
+}
+
+void nu_h2_say_interim(struct nu_h2_stream *st, const struct nu_http_head *head)
+{
+    struct nu_h2_said **at = &st->interims;
+    if (!may_say(st) || st->response)
+        return;
+    while (*at)
+        at = &(*at)->next;
+    *at = nu_arena_alloc(st->arena, sizeof **at);
+    (*at)->head = head;
+    h2_stream_dirty(st);
+}
+
+void nu_h2_say_head(struct nu_h2_stream *st, const struct nu_http_head *head)
+{
+    if (!may_say(st))
+        return;
+    nu_assert(!st->response);
+    st->response = head;
+    h2_stream_dirty(st);
+}
+
+static void push(struct nu_h2_stream *st, struct nu_slice data)
+{
+    if (st->out_count == st->out_cap) {
+        uint32_t cap = st->out_cap ? 2 * st->out_cap : 4;
+        struct nu_slice *ring = malloc(cap * sizeof *ring);
+        nu_assert(ring != NULL);
+        for (uint32_t i = 0; i < st->out_count; i++)
+            ring[i] = st->out[(st->out_first + i) % st->out_cap];
+        free(st->out);
+        st->out = ring;
+        st->out_first = 0;
+        st->out_cap = cap;
+    }
+    if (st->out_count > 0)
+        nu_slice_keep(st->h2->pool, &data); /* it waits longer than this turn */
+    st->out[(st->out_first + st->out_count++) % st->out_cap] = data;
+    st->queued += (uint32_t)data.len;
+}
+
+bool nu_h2_say_data(struct nu_h2_stream *st, struct nu_slice data)
+{
+    if (!may_say(st) || data.len == 0) {
+        nu_slice_drop(&data);
+        return false;
+    }
+    push(st, data);
+    st->full = st->full || st->queued >= NU_H2_QUEUE_HIGH;
+    h2_stream_dirty(st);
+    return st->full;
+}
+
+void nu_h2_say_trailers(struct nu_h2_stream *st, const struct nu_http_head *head)
+{
+    if (may_say(st))
+        st->trailers = head;
+}
+
+void nu_h2_say_end(struct nu_h2_stream *st)
+{
+    if (!may_say(st))
+        return;
+    st->ended = st->said = true;
+    h2_stream_dirty(st);
+}
+
+void nu_h2_say_reset(struct nu_h2_stream *st, enum nu_h2_code code)
+{
+    if (!st->open || st->to_reset)
+        return;
+    st->to_reset = true;
+    st->reset_code = code;
+    h2_stream_dirty(st);
+}
+
+void nu_h2_took(struct nu_h2_stream *st, size_t bytes)
+{
+    st->taken += (uint32_t)bytes;
+    h2_stream_dirty(st);
+}
+
+/* --- what is queued --- */
+
+static void pop(struct nu_h2_stream *st)
+{
+    nu_slice_drop(&st->out[st->out_first]);
+    st->out_first = (st->out_first + 1) % st->out_cap;
+    st->out_count--;
+}
+
+void h2_out_clear(struct nu_h2_stream *st)
+{
+    while (st->out_count > 0)
+        pop(st);
+    free(st->out);
+    st->out = NULL;
+    st->out_cap = st->out_first = st->queued = 0;
+}
+
+/* --- bytes for the peer --- */
+
+static void emit_block(struct nu_h2 *h2)
+{
+    if (h2->out_len == 0)
+        return;
+    struct nu_slice bytes = nu_block_freeze(h2->out, h2->out_len);
+    h2->emitted += h2->out_len;
+    h2->out_len = 0;
+    h2->handler->emit(h2->ctx, bytes);
+}
+
+static void put_block(struct nu_h2 *h2)
+{
+    emit_block(h2);
+    if (h2->out)
+        nu_block_unref(h2->out);
+    h2->out = NULL;
+}
+
+static void append(struct nu_h2 *h2, const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        if (!h2->out)
+            h2->out = nu_block_get(h2->pool, h2->emitted ? NU_BLOCK_SMALL : NU_BLOCK_TINY);
+        size_t room = nu_block_room(h2->out) - h2->out_len, n = len < room ? len : room;
+        memcpy(nu_block_tail(h2->out) + h2->out_len, bytes, n);
+        h2->out_len += n;
+        bytes += n;
+        len -= n;
+        if (n == room)
+            put_block(h2);
+    }
+}
+
+/* --- heads as nghttp2 wants them --- */
+
+struct nva {
+    nghttp2_nv few[NV_FEW], *at;
+    size_t count;
+};
+
+static void nva_add(struct nva *nva, struct nu_text name, struct nu_text value)
+{
+    nva->at[nva->count++] = (nghttp2_nv){
+        .name = (uint8_t *)(uintptr_t)name.at,
+        .value = (uint8_t *)(uintptr_t)value.at,
+        .namelen = name.len,
+        .valuelen = value.len,
+        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE,
+    };
+}
+
+static void nva_begin(struct nva *nva, const struct nu_http_head *head)
+{
+    nva->count = 0;
+    nva->at = nva->few;
+    if (head->count + 2u > NV_FEW)
+        nva->at = malloc((head->count + 2u) * sizeof *nva->at);
+    nu_assert(nva->at != NULL);
+}
+
+static void nva_end(struct nva *nva)
+{
+    if (nva->at != nva->few)
+        free(nva->at);
+}
+
+/* Names of servers that speak HTTP/1 come in any case. */
+static struct nu_text lower(struct nu_arena *arena, const struct nu_http_field *f)
+{
+    if (f->id != NU_HDR_OTHER)
+        return nu_text(nu_hdr_str((enum nu_hdr)f->id), f->name_len);
+    size_t i = 0;
+    while (i < f->name_len && !(f->name[i] >= 'A' && f->name[i] <= 'Z'))
+        i++;
+    if (i == f->name_len)
+        return nu_text(f->name, i);
+    char *name = nu_arena_strndup(arena, f->name, f->name_len);
+    for (; i < f->name_len; i++)
+        if (name[i] >= 'A' && name[i] <= 'Z')
+            name[i] |= 0x20;
+    return nu_text(name, f->name_len);
+}
+
+static void nva_fields(struct nva *nva, struct nu_arena *arena, const struct nu_http_head *head,
+                       unsigned barred)
+{
+    const struct nu_http_field *f = NULL;
+    while ((f = nu_http_each(head, f)))
+        if (!(f->flags & NU_HTTP_FIELD_HOP || nu_hdr_flags((enum nu_hdr)f->id) & barred))
+            nva_add(nva, lower(arena, f), nu_http_field_value(f));
+}
+
+static struct nu_text number(struct nu_arena *arena, uint64_t n)
+{
+    char text[24];
+    int len = snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+    return nu_text(nu_arena_strndup(arena, text, (size_t)len), (size_t)len);
+}
+
+/* Content-Length where it was sent and means something (RFC 9110 8.6). */
+static bool tells_length(const struct nu_http_head *head)
+{
+    unsigned status = head->status;
+    if (status < 200 || status == 204 || head->body > NU_BODY_LENGTH)
+        return false;
+    return head->body == NU_BODY_LENGTH || head->has_length;
+}
+
+static void nva_response(struct nva *nva, struct nu_arena *arena, const struct nu_http_head *head)
+{
+    nva_begin(nva, head);
+    nva_add(nva, NU_TEXT(":status"), number(arena, head->status));
+    nva_fields(nva, arena, head, NU_HDR_FRAMING | NU_HDR_HOP);
+    if (tells_length(head))
+        nva_add(nva, NU_TEXT("content-length"), number(arena, head->content_length));
+}
+
+/* --- what nghttp2 is given --- */
+
+static bool submit_trailers(struct nu_h2_stream *st)
+{
+    struct nva nva;
+    if (!st->trailers)
+        return false;
+    nva_begin(&nva, st->trailers);
+    nva_fields(&nva, st->arena, st->trailers, NU_HDR_NO_TRAIL | NU_HDR_HOP);
+    bool any =
+        nva.count > 0 && nghttp2_submit_trailer(st->h2->session, st->id, nva.at, nva.count) == 0;
+    nva_end(&nva);
+    st->trailers = NULL;
+    return any;
+}
+
+/* nghttp2 asks how much of a body it may send; the bytes themselves go past it (on_send_data). */
+static ssize_t on_source(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len,
+                         uint32_t *flags, nghttp2_data_source *source, void *ctx)
+{
+    struct nu_h2_stream *st = source->ptr;
+    size_t n = len < st->queued ? len : st->queued;
+    if (n == 0 && !st->ended) {
+        st->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (n == st->queued && st->ended) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (submit_trailers(st))
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    }
+    return (ssize_t)n;
+}
+
+static void submit_interims(struct nu_h2_stream *st)
+{
+    struct nva nva;
+    for (; st->interims; st->interims = st->interims->next) {
+        nva_response(&nva, st->arena, st->interims->head);
+        nghttp2_submit_headers(st->h2->session, NGHTTP2_FLAG_NONE, st->id, NULL, nva.at, nva.count,
+                               NULL);
+        nva_end(&nva);
+    }
+}
+
+static void submit_response(struct nu_h2_stream *st)
+{
+    nghttp2_data_provider body = {.source.ptr = st, .read_callback = on_source};
+    bool alone = st->ended && st->queued == 0 && !st->trailers;
+    struct nva nva;
+    nva_response(&nva, st->arena, st->response);
+    nghttp2_submit_response(st->h2->session, st->id, nva.at, nva.count, alone ? NULL : &body);
+    nva_end(&nva);
+    st->submitted = true;
+}
+
+/* The peer may send more. Who always takes at once may be sent more at once. */
+static void give_window(struct nu_h2_stream *st)
+{
+    struct nu_h2 *h2 = st->h2;
+    uint32_t more = st->window;
+    nghttp2_session_consume_stream(h2->session, st->id, st->taken);
+    st->since_grown += st->taken;
+    st->taken = 0;
+    if (st->heard || st->slow || st->since_grown < st->window * 2 ||
+        st->window + more > h2->conf->window_max || h2->grown + more > H2_GROWTH_MAX)
+        return;
+    st->window += more;
+    st->since_grown = 0;
+    h2->grown += more;
+    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, st->id,
+                                          (int32_t)st->window);
+}
+
+static void submit(struct nu_h2_stream *st)
+{
+    if (st->taken > 0)
+        give_window(st);
+    if (st->to_reset) {
+        h2_out_clear(st);
+        nghttp2_submit_rst_stream(st->h2->session, NGHTTP2_FLAG_NONE, st->id, st->reset_code);
+        return;
+    }
+    submit_interims(st);
+    if (st->response && !st->submitted) {
+        submit_response(st);
+    } else if (st->deferred && (st->queued > 0 || st->ended)) {
+        st->deferred = false;
+        nghttp2_session_resume_data(st->h2->session, st->id);
+    }
+}
+
+static void submit_all(struct nu_h2 *h2)
+{
+    struct nu_list *node;
+    while ((node = nu_list_pop(&h2->dirty)))
+        submit(nu_container(node, struct nu_h2_stream, dirty));
+}
+
+/* --- nghttp2's callbacks --- */
+
+static void send_piece(struct nu_h2 *h2, struct nu_slice *from, size_t len)
+{
+    if (len <= COPY_MAX) {
+        append(h2, from->data, len);
+        from->data += len;
+        from->len -= len;
+        return;
+    }
+    emit_block(h2);
+    h2->emitted += len;
+    h2->handler->emit(h2->ctx, nu_slice_split(from, len));
+}
+
+static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *framehd,
+                        size_t len, nghttp2_data_source *source, void *ctx)
+{
+    struct nu_h2 *h2 = ctx;
+    struct nu_h2_stream *st = source->ptr;
+    nu_assert(len <= st->queued);
+    append(h2, framehd, 9);
+    st->queued -= (uint32_t)len;
+    st->moved_ms = h2->now_ms;
+    while (len > 0) {
+        struct nu_slice *first = &st->out[st->out_first];
+        size_t n = len < first->len ? len : first->len;
+        send_piece(h2, first, n);
+        if (first->len == 0)
+            pop(st);
+        len -= n;
+    }
+    nu_h2_flood_allow(&h2->buckets, NU_H2_FLOOD_WINDOW, 2);
+    if (st->full && st->queued <= NU_H2_QUEUE_HIGH / 2) {
+        st->full = false;
+        h2_stream_tell(st, H2_NEWS_ROOM);
+    }
+    return 0;
+}
+
+/* A response that is whole before its request is: the rest is not wanted (RFC 9113 8.1). */
+static void on_end_sent(struct nu_h2_stream *st)
+{
+    st->said_all = true;
+    h2_stream_tell(st, H2_NEWS_SENT);
+    if (!st->heard)
+        nghttp2_submit_rst_stream(st->h2->session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_NO_ERROR);
+}
+
+/* Those that say that the peer broke a rule; the others are our own business. */
+static bool is_provoked(uint32_t code)
+{
+    return code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR ||
+           code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_FRAME_SIZE_ERROR;
+}
+
+static void on_reset_sent(struct nu_h2 *h2, struct nu_h2_stream *st, uint32_t code)
+{
+    h2_count(h2, code == NGHTTP2_REFUSED_STREAM ? NU_H2_COUNT_REFUSED : NU_H2_COUNT_TX_RESET);
+    if (!is_provoked(code))
+        return;
+    if (st)
+        st->by_peer = true;
+    h2_allowed(h2, NU_H2_FLOOD_PROVOKED);
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
+{
+    struct nu_h2 *h2 = ctx;
+    uint8_t type = frame->hd.type;
+    struct nu_h2_stream *st = NULL;
+    if (frame->hd.stream_id)
+        st = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (type == NGHTTP2_RST_STREAM)
+        on_reset_sent(h2, st, frame->rst_stream.error_code);
+    else if (type == NGHTTP2_GOAWAY)
+        h2_count(h2, NU_H2_COUNT_TX_GOAWAY);
+    else if (st && (type == NGHTTP2_HEADERS || type == NGHTTP2_DATA) &&
+             frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+        on_end_sent(st);
+    return 0;
+}
+
+void h2_write_callbacks(nghttp2_session_callbacks *cbs)
+{
+    nghttp2_session_callbacks_set_send_data_callback(cbs, on_send_data);
+    nghttp2_session_callbacks_set_on_frame_send_callback(cbs, on_frame_send);
+}
+
+/* --- a write --- */
+
+bool nu_h2_write(struct nu_h2 *h2, size_t budget, int64_t now_ms)
+{
+    const uint8_t *bytes;
+    ssize_t n = 0;
+    h2->now_ms = now_ms;
+    h2->emitted = 0;
+    submit_all(h2);
+    while (h2->emitted + h2->out_len < budget &&
+           (n = nghttp2_session_mem_send(h2->session, &bytes)) > 0)
+        append(h2, bytes, (size_t)n);
+    put_block(h2);
+    bool more = n > 0;
+    if (h2->calm && !h2->dead) {
+        h2->dead = more = true;
+        nu_h2_terminate(h2, NU_H2_CODE_ENHANCE_YOUR_CALM);
+    }
+    h2->broken = h2->broken || n < 0;
+    h2_tell_news(h2);
+    return more;
+}
