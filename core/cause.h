@@ -83,6 +83,8 @@ const char *nu_side_str(enum nu_side side);
       "the endpoint closed its TLS connection without close_notify")                               \
     X(CLIENT_GONE, "client_gone", "DC", CANCELLED, CLIENT,                                         \
       "the client closed its half, and no response began within a second")                         \
+    X(CLIENT_PROTOCOL, "client_protocol_error", "DPE", CANCELLED, CLIENT,                          \
+      "the client broke the rules of HTTP/2, and its connection ended")                            \
     X(UPSTREAM_PROTOCOL, "upstream_protocol_error", "UPE", CANCELLED, UPSTREAM,                    \
       "the server's response breaks the rules of its protocol")                                    \
     X(UPSTREAM_SHORT, "upstream_incomplete", "UC", TRUNCATED, UPSTREAM,                            \

@@ -60,7 +60,7 @@ bool nu_listener_renew(struct nu_filter *f, const void **conf)
     struct nu_chain_conf *next =
         now && now->renewing ? nu_strmap_get_str(now->renewing, conn->conf->name) : NULL;
     if (!next || next->shape != conn->conf->shape ||
-        next->places[next->place_count - 1].type != f->type)
+        strcmp(next->places[next->place_count - 1].type->name, f->type->name) != 0)
         return false;
     conn->number = (uint32_t)now->number;
     take(conn, next, nu_filter_loop(f)->shard);

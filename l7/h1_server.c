@@ -11,6 +11,7 @@
 #include "core/assert.h"
 #include "l4/listener.h"
 #include "l4/sock.h"
+#include "l7/h2_server.h"
 #include "l7/http_conf.h"
 
 #include <string.h>
@@ -113,7 +114,8 @@ static void inject_head(struct h1_server *s, enum nu_kind kind, struct nu_http_h
 static void count_active(const struct h1_server *s, int64_t n)
 {
     h1_count(s, NU_HTTP_CX_ACTIVE, n);
-    h1_count(s, NU_HTTP_CX_HTTP1_ACTIVE, n);
+    if (s->chosen)
+        h1_count(s, NU_HTTP_CX_HTTP1_ACTIVE, n);
 }
 
 /* The client's next request is the newest config's. One that has no such chain any more, or another
@@ -152,7 +154,8 @@ static void begin_stream(struct h1_server *s, struct nu_stream *stream)
 static void on_head(struct h1_server *s, struct nu_http_head *head)
 {
     h1_count(s, NU_HTTP_RQ_HTTP1_TOTAL, 1);
-    begin_stream(s, nu_stream_new(&s->filter, s->conf, head, nu_arena_share(s->reading->arena)));
+    begin_stream(s,
+                 nu_stream_new(&s->filter, NULL, s->conf, head, nu_arena_share(s->reading->arena)));
 }
 
 void h1_request_over(struct h1_server *s)
@@ -171,8 +174,8 @@ static void refuse(struct h1_server *s, unsigned status, const char *details,
     h1_drop_rest(s);
     if (s->in == IN_HEAD)
         begin_stream(s,
-                     nu_stream_refused(&s->filter, s->conf, head, nu_arena_share(s->reading->arena),
-                                       status, details, flag));
+                     nu_stream_refused(&s->filter, NULL, s->conf, head,
+                                       nu_arena_share(s->reading->arena), status, details, flag));
     else if (s->in == IN_BODY)
         nu_stream_answer(s->stream, status, details, flag);
     else
@@ -307,6 +310,12 @@ void h1_response_over(struct h1_server *s)
 static void on_client_end(struct h1_server *s)
 {
     struct nu_h1_out out;
+    if (!s->chosen && h1_rest(s) > 0) { /* it began as HTTP/2 would, but did not go on */
+        s->chosen = true;
+        h1_count(s, NU_HTTP_CX_HTTP1_TOTAL, 1);
+        h1_count(s, NU_HTTP_CX_HTTP1_ACTIVE, 1);
+        read_on(s);
+    }
     s->half_closed = true;
     if (s->in == IN_LINGER) {
         h1_set_in(s, IN_SHUT);
@@ -328,6 +337,29 @@ static void on_client_end(struct h1_server *s)
     }
 }
 
+/* The first bytes say what the client speaks. False: HTTP/2, and then this is no h1_server any
+ * more; or more of them are needed. */
+static bool choose(struct h1_server *s)
+{
+    struct nu_filter *f = &s->filter;
+    struct nu_slice first = s->reading->rest;
+    switch (nu_h2_begins(f->chain, s->conf, &first)) {
+    case NU_OK:
+        s->reading->rest = (struct nu_slice){0};
+        h1_reading_free(s);
+        nu_h2_server_begin(f, s->conf, first);
+        return false;
+    case NU_MORE:
+        nu_slice_keep(nu_filter_loop(f)->blocks, &s->reading->rest);
+        return false;
+    default:
+        s->chosen = true;
+        h1_count(s, NU_HTTP_CX_HTTP1_TOTAL, 1);
+        h1_count(s, NU_HTTP_CX_HTTP1_ACTIVE, 1);
+        return true;
+    }
+}
+
 static void h1_server_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     struct h1_server *s = self_of(f);
@@ -341,7 +373,8 @@ static void h1_server_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
         nu_ev_free(ev);
     } else {
         h1_take(s, ev->u.data);
-        read_on(s);
+        if (s->chosen || choose(s))
+            read_on(s);
     }
 }
 
@@ -404,7 +437,6 @@ static enum nu_open h1_server_open(struct nu_filter *f, const void *conf)
     s->first = true;
     s->since_ms = h1_now(s);
     h1_count(s, NU_HTTP_CX_TOTAL, 1);
-    h1_count(s, NU_HTTP_CX_HTTP1_TOTAL, 1);
     count_active(s, 1);
     return NU_OPEN;
 }

@@ -46,6 +46,7 @@ struct h1_server {
     struct h1_reading *reading; /* or NULL */
     int64_t since_ms;           /* of the state `in`, on the loop's clock */
     uint8_t in, out;
+    bool chosen;      /* the client has begun to speak, and it is HTTP/1 */
     bool first;       /* no request has come yet */
     bool closing;     /* no request after this one */
     bool broken;      /* what the client sends is no longer read as HTTP */

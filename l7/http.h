@@ -10,6 +10,7 @@
 #include "l7/forwarded.h"
 #include "protocols/http/h1.h"
 #include "protocols/http/path.h"
+#include "protocols/http2/h2.h"
 
 struct nu_access_log;
 struct nu_routes;
@@ -20,6 +21,8 @@ enum nu_http_stat {
     NU_HTTP_CX_ACTIVE,
     NU_HTTP_CX_HTTP1_TOTAL,
     NU_HTTP_CX_HTTP1_ACTIVE,
+    NU_HTTP_CX_HTTP2_TOTAL,
+    NU_HTTP_CX_HTTP2_ACTIVE,
     NU_HTTP_CX_DESTROY,
     NU_HTTP_CX_DESTROY_ACTIVE_RQ,
     NU_HTTP_CX_IDLE_TIMEOUT,
@@ -30,6 +33,7 @@ enum nu_http_stat {
     NU_HTTP_CX_TX_BYTES,
     NU_HTTP_RQ_TOTAL,
     NU_HTTP_RQ_HTTP1_TOTAL,
+    NU_HTTP_RQ_HTTP2_TOTAL,
     NU_HTTP_RQ_ACTIVE,
     NU_HTTP_RQ_COMPLETED,
     NU_HTTP_RQ_1XX,
@@ -47,7 +51,8 @@ enum nu_http_stat {
     NU_HTTP_NO_ROUTE,
     NU_HTTP_RQ_REDIRECT,
     NU_HTTP_RQ_DIRECT_RESPONSE,
-    NU_HTTP_STAT_COUNT
+    NU_HTTP_H2_FIRST, /* + enum nu_h2_count */
+    NU_HTTP_STAT_COUNT = NU_HTTP_H2_FIRST + NU_H2_COUNTS
 };
 /* "http.<name>": enum nu_http_stat. */
 extern const struct nu_stat_group nu_http_stats;
@@ -57,12 +62,23 @@ extern const struct nu_stat_group nu_http_stats;
                                 */
 #define NU_HTTP_LINGER_MS 1000 /* for the same */
 
+/* Which protocol clients speak: as they say it, or one only. */
+enum nu_http_codec { NU_CODEC_AUTO, NU_CODEC_HTTP1, NU_CODEC_HTTP2 };
+const char *nu_http_codec_str(enum nu_http_codec codec);
+
+/* `http2: {...}` */
+struct nu_http2_conf {
+    int64_t streams, stream_window, window_max, conn_window;
+};
+
 /* As parsed and prepared; lives with its chain's config. */
 struct nu_http_conf {
     const char *name;
     int64_t headers_timeout_ms, request_timeout_ms, stream_idle_timeout_ms, idle_timeout_ms;
     int64_t tunnel_idle_timeout_ms;
     int64_t max_header_bytes, max_headers, max_body_bytes;
+    int codec; /* enum nu_http_codec */
+    struct nu_http2_conf http2;
     int slashes;        /* enum nu_slashes */
     bool merge_slashes; /* "//" is "/" */
     struct nu_forwarded_conf forwarded;
@@ -72,6 +88,7 @@ struct nu_http_conf {
 
     /* --- prepared --- */
     struct nu_h1_limits limits;
+    struct nu_h2_conf h2;
     struct nu_path_policy path;
     struct nu_stats *stats;
     struct nu_routes *routes;               /* NULL = none takes anything: the program's own */

@@ -1,6 +1,7 @@
 /* The config of `http` filters: schema, what is prepared from it, and its logs; see http_conf.h. */
 #include "l7/http_conf.h"
 
+#include "core/assert.h"
 #include "core/generation.h"
 #include "core/list.h"
 #include "l4/access_log.h"
@@ -14,6 +15,9 @@
 #define HEAD_BYTES_LEAST 1024          /* what a browser sends to a host without cookies */
 #define HEAD_BYTES_MOST  (1024 * 1024) /* of each connection that is reading one */
 #define FIELDS_MOST      1000
+#define STREAMS_MOST     1000               /* of one connection; a request takes some 5 KiB */
+#define WINDOW_LEAST     (64 * 1024)        /* what every connection begins with (RFC 9113 6.9.2) */
+#define WINDOW_MOST      (16 * 1024 * 1024) /* bytes that one client can make us keep */
 
 /* Those whose logs may have to be opened: of all generations that are still there. */
 struct opened {
@@ -22,6 +26,12 @@ struct opened {
 };
 static struct nu_list logs = {&logs, &logs};
 
+#define H2_STAT(what, name, doc)                                                                   \
+    [NU_HTTP_H2_FIRST + (what)] = {"http2." name, NU_COUNTER, NULL, doc}
+#define H2_FLOOD(id, name, burst, rate, doc)                                                       \
+    H2_STAT(NU_H2_COUNT_FLOOD + NU_H2_FLOOD_##id, name "_flood",                                   \
+            "Connections ended for too many of these: " doc "."),
+
 static const struct nu_stat_def defs[NU_HTTP_STAT_COUNT] = {
     [NU_HTTP_CX_TOTAL] = {"downstream_cx_total",             NU_COUNTER,   NULL,    "Connections."                    },
     [NU_HTTP_CX_ACTIVE] = {"downstream_cx_active",            NU_GAUGE,     NULL,    "Connections now."                },
@@ -29,6 +39,10 @@ static const struct nu_stat_def defs[NU_HTTP_STAT_COUNT] = {
                           "Connections that speak HTTP/1."                                                            },
     [NU_HTTP_CX_HTTP1_ACTIVE] = {"downstream_cx_http1_active",      NU_GAUGE,     NULL,
                           "Connections now that speak HTTP/1."                                                        },
+    [NU_HTTP_CX_HTTP2_TOTAL] = {"downstream_cx_http2_total",       NU_COUNTER,   NULL,
+                          "Connections that speak HTTP/2."                                                            },
+    [NU_HTTP_CX_HTTP2_ACTIVE] = {"downstream_cx_http2_active",      NU_GAUGE,     NULL,
+                          "Connections now that speak HTTP/2."                                                        },
     [NU_HTTP_CX_DESTROY] = {"downstream_cx_destroy",           NU_COUNTER,   NULL,    "Connections closed."             },
     [NU_HTTP_CX_DESTROY_ACTIVE_RQ] = {"downstream_cx_destroy_active_rq", NU_COUNTER,   NULL,
                           "Connections closed in the midst of a request."                                             },
@@ -47,6 +61,8 @@ static const struct nu_stat_def defs[NU_HTTP_STAT_COUNT] = {
     [NU_HTTP_RQ_TOTAL] = {"downstream_rq_total",             NU_COUNTER,   NULL,    "Requests."                       },
     [NU_HTTP_RQ_HTTP1_TOTAL] = {"downstream_rq_http1_total",       NU_COUNTER,   NULL,
                           "Requests of HTTP/1."                                                                       },
+    [NU_HTTP_RQ_HTTP2_TOTAL] = {"downstream_rq_http2_total",       NU_COUNTER,   NULL,
+                          "Requests of HTTP/2."                                                                       },
     [NU_HTTP_RQ_ACTIVE] = {"downstream_rq_active",            NU_GAUGE,     NULL,    "Requests now."                   },
     [NU_HTTP_RQ_COMPLETED] = {"downstream_rq_completed",         NU_COUNTER,   NULL,
                           "Requests that got a final response."                                                       },
@@ -73,11 +89,22 @@ static const struct nu_stat_def defs[NU_HTTP_STAT_COUNT] = {
     [NU_HTTP_RQ_REDIRECT] = {"rq_redirect",                     NU_COUNTER,   NULL,    "Requests answered by a redirect."},
     [NU_HTTP_RQ_DIRECT_RESPONSE] = {"rq_direct_response",              NU_COUNTER,   NULL,
                           "Requests answered by `respond`."                                                           },
+    NU_H2_FLOOD_LIST(H2_FLOOD) H2_STAT(NU_H2_COUNT_RX_RESET, "rx_reset", "RST_STREAM received."),
+    H2_STAT(NU_H2_COUNT_TX_RESET, "tx_reset", "RST_STREAM sent, but for refused streams."),
+    H2_STAT(NU_H2_COUNT_TX_GOAWAY, "goaway_sent", "GOAWAY sent."),
+    H2_STAT(NU_H2_COUNT_RX_MESSAGING_ERROR, "rx_messaging_error",
+            "Requests that break the rules of HTTP/2."),
+    H2_STAT(NU_H2_COUNT_HEADER_OVERFLOW, "header_overflow",
+            "Heads over max_header_bytes or max_headers."),
+    H2_STAT(NU_H2_COUNT_REFUSED, "refused_streams",
+            "Streams refused for being more than max_concurrent_streams."),
+    H2_STAT(NU_H2_COUNT_TRAILERS, "trailers", "Trailers received."),
 };
 
 const struct nu_stat_group nu_http_stats =
     NU_STAT_GROUP("http.<name>", "An http filter, of all workers.", defs);
 
+static const char *const codecs[] = {"auto", "http1", "http2", NULL};
 static const char *const slashes[] = {"keep", "decode", "reject", NULL};
 
 /* Routes and replies are read when all that they name is known. */
@@ -89,6 +116,47 @@ static enum nu_err parse_later(struct nu_conf *conf, struct nu_arena *arena,
 }
 
 #define AT(member) .offset = offsetof(struct nu_http_conf, member)
+
+#define AT2(member) .offset = offsetof(struct nu_http2_conf, member)
+
+static const struct nu_field http2_fields[] = {
+    {.key = "max_concurrent_streams",
+     .type = NU_INT,
+     AT2(streams),
+     .fallback = "100",
+     .min = 1,
+     .max = STREAMS_MOST,
+     .doc = "Requests of one connection at once; more are refused, and may be sent again."},
+    {.key = "initial_stream_window",
+     .type = NU_SIZE,
+     AT2(stream_window),
+     .fallback = "64KiB",
+     .min = WINDOW_LEAST,
+     .max = WINDOW_MOST,
+     .doc = "Bytes that a request's body may be ahead of the server that takes it, at first."},
+    {.key = "max_stream_window",
+     .type = NU_SIZE,
+     AT2(window_max),
+     .fallback = "1MiB",
+     .min = WINDOW_LEAST,
+     .max = WINDOW_MOST,
+     .doc = "To which that grows as long as the server takes them at once."},
+    {.key = "connection_window",
+     .type = NU_SIZE,
+     AT2(conn_window),
+     .fallback = "1MiB",
+     .min = WINDOW_LEAST,
+     .max = WINDOW_MOST,
+     .doc = "Bytes of all requests' bodies that may be on their way from the client at once."},
+    {0                                                       }
+};
+
+static const struct nu_schema http2_schema = {
+    .name = "http2",
+    .doc = "HTTP/2 with clients.",
+    .size = sizeof(struct nu_http2_conf),
+    .fields = http2_fields,
+};
 
 static const struct nu_field fields[] = {
     {.key = "name",
@@ -142,6 +210,20 @@ static const struct nu_field fields[] = {
      AT(max_body_bytes),
      .fallback = "0",
      .doc = "Bytes of a request's body, beyond which it is answered with 413; 0 = any number."},
+    {.key = "codec",
+     .type = NU_ENUM,
+     AT(codec),
+     .choices = codecs,
+     .fallback = "auto",
+     .doc =
+         "What clients speak. With `auto` HTTP/2 where TLS agreed on `h2` (list it in the chain's "
+         "`tls.alpn`), or where nothing was agreed on and the connection begins as HTTP/2 does; "
+         "else HTTP/1. An Upgrade to h2c is ignored."},
+    {.key = "http2",
+     .type = NU_OBJECT,
+     AT(http2),
+     .sub = &http2_schema,
+     .doc = "Limits of HTTP/2 connections."},
     {.key = "escaped_slashes",
      .type = NU_ENUM,
      AT(slashes),
@@ -188,7 +270,7 @@ static const struct nu_field fields[] = {
      .shown = "map",
      .item = sizeof(const struct nu_node *),
      .doc = "Where requests go; the first match wins."},
-    {0                    }
+    {0     }
 };
 
 static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const struct nu_node *node,
@@ -200,13 +282,20 @@ static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const str
 
 const struct nu_schema nu_http_schema = {
     .name = "http",
-    .doc = "Ends a chain: reads HTTP requests, and sends each where the first route that matches "
-           "says. Speaks HTTP/1.0 and 1.1 with clients; keeps connections to servers for the next "
-           "request.",
+    .doc =
+        "Ends a chain: reads HTTP requests, and sends each where the first route that matches "
+        "says. Speaks HTTP/1.0, 1.1 and 2 with clients; keeps connections to servers for the next "
+        "request.",
     .size = sizeof(struct nu_http_conf),
     .fields = fields,
     .check = check,
 };
+
+const char *nu_http_codec_str(enum nu_http_codec codec)
+{
+    nu_assert((unsigned)codec <= NU_CODEC_HTTP2);
+    return codecs[codec];
+}
 
 /* --- what is prepared --- */
 
@@ -243,6 +332,16 @@ static void make_limits(struct nu_http_conf *c)
     c->limits.head_bytes = (uint32_t)c->max_header_bytes;
     c->limits.fields = (uint32_t)c->max_headers;
     c->limits.body_bytes = (uint64_t)c->max_body_bytes;
+    c->h2 = (struct nu_h2_conf){
+        .limits = NU_H2_LIMITS_DEFAULT,
+        .streams = (uint32_t)c->http2.streams,
+        .stream_window = (uint32_t)c->http2.stream_window,
+        .window_max = (uint32_t)c->http2.window_max,
+        .conn_window = (uint32_t)c->http2.conn_window,
+    };
+    c->h2.limits.head_bytes = (uint32_t)c->max_header_bytes;
+    c->h2.limits.fields = (uint32_t)c->max_headers;
+    c->h2.limits.body_bytes = (uint64_t)c->max_body_bytes;
     c->path = (struct nu_path_policy){.slashes = (uint8_t)c->slashes, .merge = c->merge_slashes};
 }
 

@@ -10,8 +10,8 @@
 #include "l7/http.h"
 #include "l7/route/route.h"
 #include "l7/stream_in.h"
-
 #include "l7/tunnel.h"
+
 #include <string.h>
 
 const char *nu_stream_flag_str(enum nu_stream_flag flag)
@@ -207,9 +207,26 @@ static void pin(struct nu_stream *s, const struct nu_filter *codec)
         nu_pin(&s->pinned->counted, nu_filter_loop(codec)->shard);
 }
 
+/* Of the route's places, or of none; `left` goes in the place of the joint. */
+static void make_chain(struct nu_stream *s, struct nu_loop *loop, const struct nu_place *left,
+                       const struct nu_route *route, const struct nu_facts *facts)
+{
+    const struct nu_place *places = route ? route->places : s->conf->places;
+    unsigned place_count = route ? route->place_count : s->conf->place_count;
+    struct nu_place own[NU_CHAIN_MAX_FILTERS];
+    if (left) {
+        memcpy(own, places, place_count * sizeof *own);
+        own[0] = *left;
+        places = own;
+    }
+    s->chains++;
+    s->chain = nu_chain_new(loop, places, place_count, facts, &owner, s);
+}
+
 /* A byte filter that refuses closes connections; a request gets an answer, by a chain without
  * filters. */
-static void answer_refusal(struct nu_stream *s, struct nu_loop *loop, const struct nu_facts *facts)
+static void answer_refusal(struct nu_stream *s, struct nu_loop *loop, const struct nu_place *left,
+                           const struct nu_facts *facts)
 {
     enum nu_cause cause = (enum nu_cause)nu_chain_result(s->chain).cause;
     bool limit = cause == NU_CAUSE_LIMIT || cause == NU_CAUSE_RATE;
@@ -218,32 +235,29 @@ static void answer_refusal(struct nu_stream *s, struct nu_loop *loop, const stru
         nu_arena_printf(s->arena, "%s{%s}", nu_cause_str(cause), nu_chain_details(s->chain));
     if (cause == NU_CAUSE_FILTER || limit)
         nu_stream_flag(s, limit ? NU_FLAG_RATE_LIMITED : NU_FLAG_DENIED);
-    s->chains++;
-    s->chain = nu_chain_new(loop, s->conf->places, s->conf->place_count, facts, &owner, s);
+    make_chain(s, loop, left, NULL, facts);
 }
 
-static struct nu_stream *start(struct nu_filter *codec, struct nu_stream *s, struct nu_facts *facts)
+static struct nu_stream *start(struct nu_filter *codec, const struct nu_place *left,
+                               struct nu_stream *s, struct nu_facts *facts)
 {
     struct nu_facts_exchange exchange = {.stream = s};
-    const struct nu_http_conf *conf = s->conf;
-    struct nu_loop *loop = nu_filter_loop(codec);
-    const struct nu_place *places = s->route ? s->route->places : conf->places;
-    unsigned place_count = s->route ? s->route->place_count : conf->place_count;
     pin(s, codec);
-    s->chains = 1;
     facts->exchange = &exchange;
-    s->chain = nu_chain_new(loop, places, place_count, facts, &owner, s);
+    make_chain(s, nu_filter_loop(codec), left, s->route, facts);
     if (nu_chain_ended(s->chain))
-        answer_refusal(s, loop, facts);
+        answer_refusal(s, nu_filter_loop(codec), left, facts);
     s->router = nu_chain_end(s->chain, NU_FWD);
-    nu_join(codec, nu_chain_end(s->chain, NU_REV));
+    if (!left)
+        nu_join(codec, nu_chain_end(s->chain, NU_REV));
     count(s, NU_HTTP_RQ_TOTAL, 1);
     count(s, NU_HTTP_RQ_ACTIVE, 1);
     return s;
 }
 
-struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_http_conf *conf,
-                                struct nu_http_head *head, struct nu_arena *arena)
+struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_place *left,
+                                const struct nu_http_conf *conf, struct nu_http_head *head,
+                                struct nu_arena *arena)
 {
     struct nu_stream *s = allocate(codec, conf, head, arena);
     struct nu_facts facts = facts_of(codec, s);
@@ -252,12 +266,13 @@ struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_http_co
     if (!s->status && conf->routes)
         s->route = nu_routes_find(conf->routes, head);
     nu_tunnel_decide(s);
-    return start(codec, s, &facts);
+    return start(codec, left, s, &facts);
 }
 
-struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_http_conf *conf,
-                                    struct nu_http_head *head, struct nu_arena *arena,
-                                    unsigned status, const char *details, enum nu_stream_flag flag)
+struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_place *left,
+                                    const struct nu_http_conf *conf, struct nu_http_head *head,
+                                    struct nu_arena *arena, unsigned status, const char *details,
+                                    enum nu_stream_flag flag)
 {
     if (!head) {
         head = nu_http_head_new(arena);
@@ -266,7 +281,7 @@ struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_htt
     struct nu_stream *s = allocate(codec, conf, head, arena);
     struct nu_facts facts = facts_of(codec, s);
     refuse(s, status, details, flag);
-    return start(codec, s, &facts);
+    return start(codec, left, s, &facts);
 }
 
 void nu_stream_answer(struct nu_stream *s, unsigned status, const char *details,
@@ -278,10 +293,13 @@ void nu_stream_answer(struct nu_stream *s, unsigned status, const char *details,
 
 void nu_stream_deadline(struct nu_stream *s, int64_t at_ms)
 {
-    const struct stream_in *in = (struct stream_in *)nu_chain_end(s->chain, NU_REV);
+    struct nu_filter *left = nu_chain_end(s->chain, NU_REV);
+    const struct nu_joint *joint = &((struct stream_in *)left)->joint;
     s->deadline_ms = at_ms;
-    if (in->joint.peer)
-        s->watch(nu_joint_peer(&in->joint));
+    if (left->type != &nu_stream_in)
+        s->watch(left);
+    else if (joint->peer)
+        s->watch(nu_joint_peer(joint));
 }
 
 void nu_stream_respond(struct nu_stream *s, struct nu_http_head *head)

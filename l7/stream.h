@@ -69,8 +69,8 @@ struct nu_stream {
     int64_t first_byte_ms; /* the response's head came from the server */
     int64_t response_ms;   /* the response was complete */
     int64_t deadline_ms;   /* of the request, set by nu_stream_deadline; 0 = none */
-    void (*watch)(
-        struct nu_filter *codec); /* there is an earlier deadline: sets a timer, no more */
+    /* There is an earlier deadline: sets a timer, no more. Of the codec, or the left end. */
+    void (*watch)(struct nu_filter *codec);
     struct nu_filter *router;
     void (*expired)(struct nu_filter *router); /* that has passed: called within the router */
     void (*answer)(struct nu_filter *router); /* to be answered with `status` now: within it, too */
@@ -99,14 +99,19 @@ void *nu_stream_note(const struct nu_stream *s, const char *key, size_t size);
 
 /* The stream of `head`, in whose arena it is made and that it owns from now on: chooses the route,
  * builds the chain, joins it to `codec`. The caller injects the head and what follows. From a
- * callback of the codec. */
-struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_http_conf *conf,
-                                struct nu_http_head *head, struct nu_arena *arena);
+ * callback of the codec.
+ *
+ * `left`: where a codec has many streams at once, the filter at their left end, which speaks for
+ * it; NULL: a joint to the codec itself. */
+struct nu_stream *nu_stream_new(struct nu_filter *codec, const struct nu_place *left,
+                                const struct nu_http_conf *conf, struct nu_http_head *head,
+                                struct nu_arena *arena);
 /* The same for a request that could not be read: it is answered with `status` and logged. `head` is
  * what was read of it, or NULL. The caller injects stream->request. */
-struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_http_conf *conf,
-                                    struct nu_http_head *head, struct nu_arena *arena,
-                                    unsigned status, const char *details, enum nu_stream_flag flag);
+struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_place *left,
+                                    const struct nu_http_conf *conf, struct nu_http_head *head,
+                                    struct nu_arena *arena, unsigned status, const char *details,
+                                    enum nu_stream_flag flag);
 
 /* From the codec, in mid-stream: the request is answered with this, and its server is not waited
  * for any more. If a response has begun, that is cut. */

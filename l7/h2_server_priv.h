@@ -1,0 +1,97 @@
+/* Inside of the HTTP/2 side towards clients: h2_server.c has the connection, h2_stream.c the left
+ * end of each stream's chain, h2_time.c knows what took too long. */
+#ifndef NU_L7_H2_SERVER_PRIV_H
+#define NU_L7_H2_SERVER_PRIV_H
+
+#include "l7/h2_server.h"
+#include "l7/stream.h"
+#include "protocols/http2/h2.h"
+
+enum mux_state {
+    MUX_OPEN,
+    MUX_DRAINING, /* has said that it will go; what the client sent before it knew is served */
+    MUX_LAST,     /* no new streams */
+    MUX_LINGER,   /* writing is shut: whatever comes is thrown away */
+    MUX_SHUT,     /* nothing will be read any more */
+};
+const char *h2_mux_state_str(enum mux_state state);
+
+struct h2_server {
+    struct nu_filter *f;
+    const struct nu_http_conf *conf;
+    struct nu_h2 *h2;
+    struct nu_list streams; /* struct h2_stream */
+    struct nu_task flush;
+    int64_t since_ms; /* of the state, or since there is no stream */
+    int64_t head_ms;  /* a head has begun and is not complete since; 0 = none */
+    int64_t timer_ms; /* when the timer rings; 0 = not set */
+    uint8_t state;    /* enum mux_state */
+    bool half_closed; /* the client has said all it will say */
+};
+
+/* The left end of a stream's chain. */
+struct h2_stream {
+    struct nu_filter filter;
+    struct nu_list link;
+    struct h2_server *mux; /* NULL: the connection is over */
+    struct nu_h2_stream *st;
+    struct nu_stream *stream;
+    struct nu_ev *next; /* on its way into the chain */
+    uint32_t waiting;   /* bytes of the body that wait somewhere in the chain */
+};
+
+/* What it is made of. */
+struct h2_stream_want {
+    struct h2_server *mux;
+    struct nu_h2_stream *st;
+};
+
+static inline int64_t h2_now(const struct h2_server *m)
+{
+    return nu_filter_loop(m->f)->now_ms;
+}
+
+static inline void h2_stat(const struct h2_server *m, enum nu_http_stat stat, int64_t n)
+{
+    nu_stat_add(m->conf->stats, nu_filter_loop(m->f)->shard, stat, n);
+}
+
+/* --- h2_server.c --- */
+
+/* Lets the timer ring at that time, or earlier; 0 = never. */
+void h2_watch(struct h2_server *m, int64_t at_ms);
+/* What was said is to be written before the turn ends. */
+void h2_wake(struct h2_server *m);
+/* No new streams, for what is wrong with this connection or its config. */
+void h2_drain(struct h2_server *m);
+/* GOAWAY now, with this code, and the end. */
+void h2_terminate(struct h2_server *m, enum nu_h2_code code);
+/* The state in which it is is over by time. */
+void h2_state_expired(struct h2_server *m);
+
+/* --- h2_stream.c --- */
+
+extern const struct nu_filter_type h2_stream_type;
+/* The codec's events; m is the handler's ctx. */
+void h2_on_head(void *m, struct nu_h2_stream *st);
+void h2_on_data(void *m, struct nu_h2_stream *st, struct nu_slice data);
+void h2_on_trail(void *m, struct nu_h2_stream *st, struct nu_http_head *head);
+void h2_on_end(void *m, struct nu_h2_stream *st);
+void h2_on_bad(void *m, struct nu_h2_stream *st);
+void h2_on_room(void *m, struct nu_h2_stream *st);
+void h2_on_sent(void *m, struct nu_h2_stream *st);
+void h2_on_cut(void *m, struct nu_h2_stream *st);
+/* The connection is over, or has no use for its streams any more. */
+void h2_streams_fail(struct h2_server *m, enum nu_cause cause, enum nu_side side);
+/* When its time is over; 0 = never. */
+int64_t h2_stream_deadline(const struct h2_stream *s);
+void h2_stream_expire(struct h2_stream *s);
+
+/* --- h2_time.c --- */
+
+/* When the connection's state, or a stream, has lasted too long; 0 = never. */
+int64_t h2_deadline(const struct h2_server *m);
+/* What is due now is given up. */
+void h2_expire(struct h2_server *m);
+
+#endif
