@@ -153,6 +153,8 @@ static void h2_stream_close(struct nu_filter *f)
         nu_list_del(&s->link);
         s->mux->since_ms = now_of(s);
     }
+    if (!s->st->said)
+        nu_h2_say_reset(s->st, code_of(nu_chain_result(f->chain)));
     nu_h2_let_go(s->st);
 }
 
@@ -319,7 +321,7 @@ void h2_stream_expire(struct h2_stream *s)
         return;
     }
     h2_stat(s->mux, is_idle ? NU_HTTP_RQ_IDLE_TIMEOUT : NU_HTTP_RQ_TIMEOUT, 1);
-    if (s->st->said) { /* all of it waits for a client that takes nothing */
+    if (s->st->said || (is_idle && s->st->queued > 0)) { /* for a client that takes nothing */
         nu_stream_flag(stream, NU_FLAG_IDLE);
         nu_fail(&s->filter, NU_CAUSE_IDLE, NU_SIDE_LOCAL, "%s", "");
         return;

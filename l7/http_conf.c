@@ -89,7 +89,10 @@ static const struct nu_stat_def defs[NU_HTTP_STAT_COUNT] = {
     [NU_HTTP_RQ_REDIRECT] = {"rq_redirect",                     NU_COUNTER,   NULL,    "Requests answered by a redirect."},
     [NU_HTTP_RQ_DIRECT_RESPONSE] = {"rq_direct_response",              NU_COUNTER,   NULL,
                           "Requests answered by `respond`."                                                           },
-    NU_H2_FLOOD_LIST(H2_FLOOD) H2_STAT(NU_H2_COUNT_RX_RESET, "rx_reset", "RST_STREAM received."),
+    NU_H2_FLOOD_LIST(H2_FLOOD)
+        H2_STAT(NU_H2_COUNT_OUTBOUND_FLOOD, "outbound_flood",
+                "Connections ended because too many frames waited for a client that takes none."),
+    H2_STAT(NU_H2_COUNT_RX_RESET, "rx_reset", "RST_STREAM received."),
     H2_STAT(NU_H2_COUNT_TX_RESET, "tx_reset", "RST_STREAM sent, but for refused streams."),
     H2_STAT(NU_H2_COUNT_TX_GOAWAY, "goaway_sent", "GOAWAY sent."),
     H2_STAT(NU_H2_COUNT_RX_MESSAGING_ERROR, "rx_messaging_error",

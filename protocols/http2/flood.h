@@ -17,7 +17,8 @@
     X(PRIORITY, "priority", 1000, 200, "PRIORITY and PRIORITY_UPDATE")                             \
     X(WINDOW, "window_update", 4000, 2000,                                                         \
       "WINDOW_UPDATE; each DATA frame sent to the peer allows two more")                           \
-    X(EMPTY, "empty_frame", 100, 20, "DATA without a byte that do not end a stream")
+    X(EMPTY, "empty_frame", 100, 20, "DATA without a byte that do not end a stream")               \
+    X(UNKNOWN, "unknown_frame", 1000, 200, "frames of types that nobody here knows")
 
 enum nu_h2_flood {
 #define NU_H2_FLOOD_NUMBER(id, name, burst, rate, text) NU_H2_FLOOD_##id,
@@ -30,7 +31,8 @@ const char *nu_h2_flood_str(enum nu_h2_flood what);
 /* What is counted of a connection; floods come first, in their order. */
 enum nu_h2_count {
     NU_H2_COUNT_FLOOD, /* + enum nu_h2_flood */
-    NU_H2_COUNT_RX_RESET = NU_H2_COUNT_FLOOD + NU_H2_FLOODS,
+    NU_H2_COUNT_OUTBOUND_FLOOD = NU_H2_COUNT_FLOOD + NU_H2_FLOODS,
+    NU_H2_COUNT_RX_RESET,
     NU_H2_COUNT_TX_RESET,
     NU_H2_COUNT_TX_GOAWAY,
     NU_H2_COUNT_RX_MESSAGING_ERROR, /* a message that breaks the rules */

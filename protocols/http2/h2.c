@@ -31,6 +31,9 @@ static void make_templates(void)
     nghttp2_option_set_max_continuations(options, CONTINUATIONS_MAX);
     nghttp2_option_set_max_reserved_remote_streams(options, 0);
     nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
+    for (unsigned type = NGHTTP2_ALTSVC; type <= UINT8_MAX; type++) /* so that they are counted */
+        if (type != NGHTTP2_PRIORITY_UPDATE)
+            nghttp2_option_set_user_recv_extension_type(options, (uint8_t)type);
     nghttp2_option_set_stream_reset_rate_limit(options, UINT32_MAX, UINT32_MAX); /* flood.h */
 }
 
@@ -124,7 +127,6 @@ void nu_h2_drain(struct nu_h2 *h2)
         return;
     h2->draining = 1;
     nghttp2_submit_shutdown_notice(h2->session);
-    nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL); /* its ACK: all have seen that */
 }
 
 void nu_h2_drain_now(struct nu_h2 *h2)

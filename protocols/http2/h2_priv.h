@@ -17,6 +17,10 @@
 /* Frames that wait in nghttp2 to be sent, such as RST_STREAM to a peer that does not read. */
 #define H2_PENDING_MAX 2000
 
+/* Streams that we reset, of which more may be under way; to older ones of a client nothing can be.
+ */
+#define H2_RESETS_KNOWN 128
+
 enum { H2_NEWS_SENT = 1, H2_NEWS_ROOM = 2, H2_NEWS_CUT = 4 };
 
 struct nu_h2_said {
@@ -36,6 +40,10 @@ struct nu_h2 {
     size_t out_len;       /* bytes in its tail that are not emitted */
     size_t emitted;       /* in this write */
     int64_t now_ms;
+    size_t queued_before; /* frames that waited in nghttp2 when this one came */
+    int32_t last_id;      /* of the last stream that was begun */
+    int32_t resets[H2_RESETS_KNOWN];
+    uint32_t resets_at;
     uint32_t grown; /* bytes that windows are above their first size */
     uint32_t active;
     struct nu_h2_stream *reading; /* whose block of fields is not complete; or NULL */

@@ -14,6 +14,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (!st) {
         st = h2_stream_new(h2, id);
         nghttp2_session_set_stream_user_data(session, id, st);
+        h2->last_id = id;
         head = st->head;
         nu_h2_fields_begin(&h2->fields, NU_H2_REQUEST, head, &h2->conf->limits);
     } else {
@@ -76,6 +77,7 @@ static void set_priority(struct nu_h2_stream *st)
 static void reset_for(struct nu_h2_stream *st)
 {
     h2_count(st->h2, NU_H2_COUNT_RX_MESSAGING_ERROR);
+    h2_allowed(st->h2, NU_H2_FLOOD_PROVOKED);
     st->by_peer = true;
     nu_h2_say_reset(st, NU_H2_CODE_PROTOCOL_ERROR);
 }
@@ -144,6 +146,43 @@ static void trailers_over(struct nu_h2_stream *st, bool last)
 
 /* --- frames --- */
 
+static int allowed(struct nu_h2 *h2, enum nu_h2_flood what)
+{
+    return h2_allowed(h2, what) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* A stream that was never begun, below one that was (RFC 9113 5.1.1). nghttp2 cannot tell it from
+ * one that is over, of which something may still come if it was us who reset it. */
+static bool is_skipped(const struct nu_h2 *h2, int32_t id)
+{
+    if (id == 0 || id > h2->last_id || nghttp2_session_get_stream_user_data(h2->session, id))
+        return false;
+    for (size_t i = 0; i < H2_RESETS_KNOWN; i++)
+        if (h2->resets[i] == id)
+            return false;
+    return true;
+}
+
+/* What comes before anything else is known of a frame; nghttp2 ignores some in silence. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *ctx)
+{
+    static const uint8_t floods[] = {
+        [NGHTTP2_PRIORITY] = NU_H2_FLOOD_PRIORITY + 1,
+        [NGHTTP2_SETTINGS] = NU_H2_FLOOD_SETTINGS + 1,
+        [NGHTTP2_PING] = NU_H2_FLOOD_PING + 1,
+        [NGHTTP2_WINDOW_UPDATE] = NU_H2_FLOOD_WINDOW + 1,
+        [NGHTTP2_PRIORITY_UPDATE] = NU_H2_FLOOD_PRIORITY + 1,
+    };
+    struct nu_h2 *h2 = ctx;
+    h2->queued_before = nghttp2_session_get_outbound_queue_size(session);
+    if ((hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) ||
+        (hd->type == NGHTTP2_HEADERS && is_skipped(h2, hd->stream_id)))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (hd->type >= sizeof floods)
+        return allowed(h2, NU_H2_FLOOD_UNKNOWN);
+    return floods[hd->type] ? allowed(h2, (enum nu_h2_flood)(floods[hd->type] - 1)) : 0;
+}
+
 static int on_headers(struct nu_h2 *h2, const nghttp2_frame *frame)
 {
     struct nu_h2_stream *st = h2->reading;
@@ -154,11 +193,6 @@ static int on_headers(struct nu_h2 *h2, const nghttp2_frame *frame)
     else if (st)
         trailers_over(st, last);
     return 0;
-}
-
-static int allowed(struct nu_h2 *h2, enum nu_h2_flood what)
-{
-    return h2_allowed(h2, what) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int on_data_frame(struct nu_h2 *h2, const nghttp2_frame *frame)
@@ -183,6 +217,16 @@ static int on_reset(struct nu_h2 *h2, const nghttp2_frame *frame)
     return allowed(h2, NU_H2_FLOOD_RESET);
 }
 
+/* A change that lets a window overflow ends the connection (RFC 9113 6.9.2); nghttp2 resets the
+ * streams, which is seen by what it has to send besides the ACK. */
+static int on_settings(struct nu_h2 *h2, const nghttp2_frame *frame)
+{
+    bool ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
+    if (!ack && nghttp2_session_get_outbound_queue_size(h2->session) > h2->queued_before + 1)
+        nu_h2_terminate(h2, NU_H2_CODE_FLOW_CONTROL_ERROR);
+    return 0;
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
     struct nu_h2 *h2 = ctx;
@@ -196,17 +240,25 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_PING:
         if (frame->hd.flags & NGHTTP2_FLAG_ACK && h2->draining)
             nu_h2_drain_now(h2);
-        return allowed(h2, NU_H2_FLOOD_PING);
+        return 0;
     case NGHTTP2_SETTINGS:
-        return allowed(h2, NU_H2_FLOOD_SETTINGS);
-    case NGHTTP2_WINDOW_UPDATE:
-        return allowed(h2, NU_H2_FLOOD_WINDOW);
-    case NGHTTP2_PRIORITY:
-    case NGHTTP2_PRIORITY_UPDATE:
-        return allowed(h2, NU_H2_FLOOD_PRIORITY);
+        return on_settings(h2, frame);
     default:
         return 0;
     }
+}
+
+/* Frames that nobody knows are counted when they begin, and thrown away. */
+static int on_extension_chunk(nghttp2_session *session, const nghttp2_frame_hd *hd,
+                              const uint8_t *data, size_t len, void *ctx)
+{
+    return 0;
+}
+
+static int on_extension(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd,
+                        void *ctx)
+{
+    return NGHTTP2_ERR_CANCEL;
 }
 
 /* A share in what is being read. */
@@ -263,6 +315,9 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 
 void h2_read_callbacks(nghttp2_session_callbacks *cbs)
 {
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cbs, on_begin_frame);
+    nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(cbs, on_extension_chunk);
+    nghttp2_session_callbacks_set_unpack_extension_callback(cbs, on_extension);
     nghttp2_session_callbacks_set_on_begin_headers_callback(cbs, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cbs, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cbs, on_frame_recv);

@@ -399,14 +399,24 @@ static bool is_provoked(uint32_t code)
            code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_FRAME_SIZE_ERROR;
 }
 
-static void on_reset_sent(struct nu_h2 *h2, struct nu_h2_stream *st, uint32_t code)
+static void on_reset_sent(struct nu_h2 *h2, struct nu_h2_stream *st, const nghttp2_frame *frame)
 {
+    uint32_t code = frame->rst_stream.error_code;
+    h2->resets[h2->resets_at++ % H2_RESETS_KNOWN] = frame->hd.stream_id;
     h2_count(h2, code == NGHTTP2_REFUSED_STREAM ? NU_H2_COUNT_REFUSED : NU_H2_COUNT_TX_RESET);
-    if (!is_provoked(code))
+    if (!is_provoked(code) || (st && st->to_reset))
         return;
     if (st)
         st->by_peer = true;
     h2_allowed(h2, NU_H2_FLOOD_PROVOKED);
+}
+
+/* Behind the first of a drain comes a PING: once its ACK is here, so is all that was under way. */
+static void on_goaway_sent(struct nu_h2 *h2)
+{
+    h2_count(h2, NU_H2_COUNT_TX_GOAWAY);
+    if (h2->draining == 1)
+        nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
@@ -417,9 +427,9 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if (frame->hd.stream_id)
         st = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (type == NGHTTP2_RST_STREAM)
-        on_reset_sent(h2, st, frame->rst_stream.error_code);
+        on_reset_sent(h2, st, frame);
     else if (type == NGHTTP2_GOAWAY)
-        h2_count(h2, NU_H2_COUNT_TX_GOAWAY);
+        on_goaway_sent(h2);
     else if (st && (type == NGHTTP2_HEADERS || type == NGHTTP2_DATA) &&
              frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         on_end_sent(st);
