@@ -79,7 +79,7 @@ static void shut(struct h2_server *m, struct nu_result result)
 {
     if (m->state >= MUX_LINGER)
         return;
-    h2_streams_fail(m, (enum nu_cause)result.cause, NU_SIDE_LOCAL);
+    h2_streams_fail(m, (enum nu_cause)result.cause, (enum nu_side)result.side);
     set_state(m, m->half_closed ? MUX_SHUT : MUX_LINGER);
     nu_forward_end(m->f, NU_REV, result);
     if (m->half_closed)
@@ -94,6 +94,7 @@ static void stop_lingering(struct h2_server *m)
 
 void h2_terminate(struct h2_server *m, enum nu_h2_code code)
 {
+    m->given_up = true;
     nu_h2_terminate(m->h2, code);
     h2_wake(m);
 }
@@ -131,17 +132,28 @@ void h2_state_expired(struct h2_server *m)
 
 /* --- writing --- */
 
+/* The codec has nothing more to read or write: it said goodbye, or was told so. */
+static struct nu_result why_over(const struct h2_server *m)
+{
+    struct nu_result result = {.how = NU_CLEAN, .side = NU_SIDE_LOCAL};
+    if (m->given_up || nu_h2_goaway_code(m->h2) == NU_H2_CODE_NO_ERROR)
+        return result;
+    h2_stat(m, NU_HTTP_CX_PROTOCOL_ERROR, 1);
+    result.side = NU_SIDE_CLIENT;
+    result.cause = NU_CAUSE_CLIENT_PROTOCOL;
+    return result;
+}
+
 static void write_out(struct nu_filter *f)
 {
     struct h2_server *m = mux_of(f);
-    struct nu_result clean = {.how = NU_CLEAN, .side = NU_SIDE_LOCAL};
     if (m->state >= MUX_LINGER)
         return;
     while (!nu_blocked(f, NU_REV) && nu_h2_write(m->h2, WRITE_BYTES, h2_now(m)) &&
            !nu_chain_ended(f->chain))
         continue;
     if (!nu_chain_ended(f->chain) && !nu_h2_is_alive(m->h2))
-        shut(m, clean);
+        shut(m, why_over(m));
     if (!nu_chain_ended(f->chain))
         h2_watch(m, m->state >= MUX_LINGER || nu_list_empty(&m->streams) ? h2_deadline(m) : 0);
 }
@@ -206,11 +218,7 @@ static void on_head(void *ctx, struct nu_h2_stream *st)
 static void take(struct h2_server *m, struct nu_slice bytes)
 {
     struct nu_filter *f = m->f;
-    enum nu_err err = nu_h2_read(m->h2, bytes, h2_now(m));
-    if (err != NU_OK) {
-        h2_stat(m, NU_HTTP_CX_PROTOCOL_ERROR, 1);
-        h2_streams_fail(m, NU_CAUSE_CLIENT_PROTOCOL, NU_SIDE_CLIENT);
-    }
+    nu_h2_read(m->h2, bytes, h2_now(m)); /* an error is said by GOAWAY, and noticed by its code */
     if (nu_chain_ended(f->chain))
         return;
     if (!nu_h2_in_head(m->h2))

@@ -27,6 +27,7 @@ struct h2_server {
     int64_t timer_ms; /* when the timer rings; 0 = not set */
     uint8_t state;    /* enum mux_state */
     bool half_closed; /* the client has said all it will say */
+    bool given_up;    /* it is us who end it, for lack of time or of requests */
 };
 
 /* The left end of a stream's chain. */

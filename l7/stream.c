@@ -100,7 +100,10 @@ static void blame(struct nu_stream *s, struct nu_result result)
 {
     if (s->response_ms)
         return;
-    if (result.side == NU_SIDE_CLIENT) {
+    if (result.cause == NU_CAUSE_CLIENT_PROTOCOL) {
+        nu_stream_flag(s, NU_FLAG_CLIENT_ERROR);
+        s->details = nu_cause_str(NU_CAUSE_CLIENT_PROTOCOL);
+    } else if (result.side == NU_SIDE_CLIENT) {
         count(s, NU_HTTP_RQ_RX_RESET, 1);
         nu_stream_flag(s, NU_FLAG_CLIENT_GONE);
         s->details = "downstream_remote_disconnect";

@@ -111,6 +111,11 @@ bool nu_h2_is_alive(const struct nu_h2 *h2)
            (nghttp2_session_want_read(h2->session) || nghttp2_session_want_write(h2->session));
 }
 
+uint32_t nu_h2_goaway_code(const struct nu_h2 *h2)
+{
+    return h2->goaway_code;
+}
+
 bool nu_h2_in_head(const struct nu_h2 *h2)
 {
     return h2->reading != NULL;

@@ -113,6 +113,8 @@ enum nu_err nu_h2_read(struct nu_h2 *h2, struct nu_slice in, int64_t now_ms);
 bool nu_h2_write(struct nu_h2 *h2, size_t budget, int64_t now_ms);
 /* False: the connection has nothing more to read or write. */
 bool nu_h2_is_alive(const struct nu_h2 *h2);
+/* What the last GOAWAY that was sent said, NO_ERROR where there was none. */
+uint32_t nu_h2_goaway_code(const struct nu_h2 *h2);
 /* A block of header fields has begun and is not complete. */
 bool nu_h2_in_head(const struct nu_h2 *h2);
 /* Streams that were begun and are not over. */

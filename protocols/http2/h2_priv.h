@@ -49,6 +49,7 @@ struct nu_h2 {
     struct nu_h2_stream *reading; /* whose block of fields is not complete; or NULL */
     struct nu_h2_fields fields;   /* of that */
     struct nu_h2_buckets buckets;
+    uint32_t goaway_code;
     uint8_t draining; /* steps taken */
     bool calm;        /* the peer is too much: it ends with ENHANCE_YOUR_CALM */
     bool broken;      /* nothing more is written */

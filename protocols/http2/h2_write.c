@@ -412,8 +412,9 @@ static void on_reset_sent(struct nu_h2 *h2, struct nu_h2_stream *st, const nghtt
 }
 
 /* Behind the first of a drain comes a PING: once its ACK is here, so is all that was under way. */
-static void on_goaway_sent(struct nu_h2 *h2)
+static void on_goaway_sent(struct nu_h2 *h2, uint32_t code)
 {
+    h2->goaway_code = code;
     h2_count(h2, NU_H2_COUNT_TX_GOAWAY);
     if (h2->draining == 1)
         nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
@@ -429,7 +430,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if (type == NGHTTP2_RST_STREAM)
         on_reset_sent(h2, st, frame);
     else if (type == NGHTTP2_GOAWAY)
-        on_goaway_sent(h2);
+        on_goaway_sent(h2, frame->goaway.error_code);
     else if (st && (type == NGHTTP2_HEADERS || type == NGHTTP2_DATA) &&
              frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         on_end_sent(st);

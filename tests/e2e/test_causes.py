@@ -9,7 +9,7 @@ from typing import Callable, NamedTuple
 
 import pytest
 
-from lib import clients, held, logs, preload
+from lib import clients, h2, held, logs, preload
 from lib.config import LOGS, cluster, config, listener, relay
 from lib.http import Origin, Stuck, front
 from lib.nuncio import ROOT, run_nuncio
@@ -407,6 +407,14 @@ def client_gone(t):
     return nuncio, {"layer": "http"}
 
 
+def client_protocol_error(t):
+    nuncio = t.nuncio(front(t.peer(Stuck)))
+    with h2.connect(nuncio) as client:
+        client.send(h2.headers(1, h2.GET), h2.window(0, 0))
+        assert client.closed()
+    return nuncio, {"layer": "sock"}
+
+
 def upstream_protocol_error(t):
     return served(t, lambda request: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n")
 
@@ -529,6 +537,7 @@ ROWS = {
     "session_idle": Row(session_idle, None, "local"),
     "session_complete": Row(session_complete, None, "local"),
     "client_gone": Row(client_gone, "DC", "client"),
+    "client_protocol_error": Row(client_protocol_error, "DPE", "client"),
     "upstream_protocol_error": Row(upstream_protocol_error, "UPE", "upstream"),
     "upstream_incomplete": Row(upstream_incomplete, "UC", "upstream"),
     "response_timeout": Row(response_timeout, "UT", "local"),
