@@ -105,8 +105,10 @@ static bool cut_held(struct nu_ws_cutter *c, struct nu_block_pool *pool, struct 
     struct nu_ws_header h;
     size_t upto;
     while ((upto = needed(c->held.data, c->held.len)) > c->held.len) {
-        if (in->len == 0)
+        if (in->len == 0) {
+            nu_slice_drop(in);
             return false;
+        }
         hold(c, pool, in, upto);
     }
     nu_ws_read_header(c->held.data, c->held.len, &h);
