@@ -4,6 +4,7 @@ import signal
 
 from lib.config import cluster
 from lib.http import Client, Origin, front, http, last_request
+from lib.nuncio import ROOT
 from lib.poll import eventually
 from lib.websocket import (BINARY, CLOSE, CONTINUATION, HANDSHAKE, PING, PONG, TEXT, WsClient, WsServer, client_frame, close_payload,
                            frame)
@@ -198,6 +199,21 @@ def test_neither_side_ends_behind_a_close(tight, peer):
         assert client.close_code() == 1000
         assert client.rest() == b""
     assert last_request(nuncio)["details"] == "via_upstream"
+
+
+def test_example(nuncio, peer, monkeypatch):
+    server = peer(WsServer)
+    for key, value in {"CHAT_PORT": 0, "CHAT": server.address}.items():
+        monkeypatch.setenv(key, str(value))
+    child = nuncio(ROOT / "docs/examples/websocket.yaml")
+    with WsClient(child, "chat") as client, WsClient(child, "chat", path="/raw") as raw:
+        for one in (client, raw):
+            one.send(client_frame(BINARY, b"x" * 65537))
+        assert raw.frame()[0] == BINARY
+        assert client.close_code() == 1009
+        client.say(CLOSE, close_payload(1009))
+        assert client.rest() == b""
+    child.wait_line("^/chat 101 websocket_frame_too_large 0 0 1009 local$")
 
 
 def test_other_answers_pass_the_filter_by(tight, peer):

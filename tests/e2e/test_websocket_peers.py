@@ -5,7 +5,6 @@ import os
 import shutil
 import tempfile
 
-import pytest
 import websockets
 
 from lib import servers
@@ -45,7 +44,7 @@ async def talk(url, **more):
 
 
 async def talk_big(url):
-    big = os.urandom(BIG)
+    big = os.urandom(1 << 10) * (BIG >> 10)
     async with websockets.connect(url, max_size=None, compression=None) as ws:
         await ws.send(big)
         assert hashlib.sha1(await ws.recv()).digest() == hashlib.sha1(big).digest()
@@ -55,9 +54,10 @@ def test_python_websockets(tight):
     async def story():
         async with websockets.serve(echo, "127.0.0.1", 0, max_size=None, origins=None) as server:
             nuncio = tight(proxy(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
-            base = f"ws://127.0.0.1:{nuncio.ports['in']}"
+            base = f"ws://127.0.0.1:{nuncio.port('in')}"
             for path in ("/seen", "/unseen"):
-                await asyncio.gather(talk(base + path), talk(base + path, compression=None), talk_big(base + path))
+                await asyncio.gather(talk(base + path), talk(base + path, compression=None))
+            await talk_big(base + "/seen")
             return nuncio
     nuncio = asyncio.run(story())
     nuncio.wait_stat("http.ingress.websocket.rx_messages", 11)
@@ -69,12 +69,12 @@ def test_node_ws_over_tls_on_both_sides(tight, closing, certs):
     tls = {"certificates": {"cert": str(cert.cert), "key": str(cert.key)}}
     server = closing(NodeWs())
     second = tight(proxy(server, at={"tls": tls}))
-    first = tight(proxy(f"127.0.0.1:{second.ports['in']}", at={"tls": tls}, to={"tls": {"verify": "none", "sni": "a.test"}}))
-    for path in ("/seen", "/unseen"):
-        got = node_ws(f"wss://127.0.0.1:{first.ports['in']}{path}", "one", "two", "ping", "x" * 100000, "close 4321")
+    first = tight(proxy(f"127.0.0.1:{second.port('in')}", at={"tls": tls}, to={"tls": {"verify": "none", "sni": "a.test"}}))
+    for got in node_ws([f"wss://127.0.0.1:{first.port('in')}{path}" for path in ("/seen", "/unseen")],
+                       "one", "two", "ping", "x" * 100000, "close 4321"):
         assert got == {"came": ["one", "two", "pong from the server", "x" * 100000], "code": 4321, "reason": "as asked",
                        "extensions": "permessage-deflate"}
-    assert len([line for line in server.lines if line == "closed 4321 as asked"]) == 2
+    eventually(lambda: server.lines.count("closed 4321 as asked") == 2, 10, "the server's word")
 
 
 UPGRADED = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
@@ -88,13 +88,16 @@ def through_haproxy(folder, target):
     return servers.haproxy(folder, ["ws"], lambda ports: f"listen ws\n mode http\n timeout tunnel 60s\n bind 127.0.0.1:{ports['ws']}\n server s {target}\n")
 
 
-@pytest.mark.parametrize("front,back", [(through_nginx, through_haproxy), (through_haproxy, through_nginx)], ids=["nginx-haproxy", "haproxy-nginx"])
-def test_proxies_in_front_and_behind(tight, closing, tmp_path, front, back):
-    behind = closing(back(tmp_path, closing(NodeWs()).address))
-    nuncio = tight(proxy(behind.address))
-    before = closing(front(tmp_path, f"127.0.0.1:{nuncio.ports['in']}"))
-    for path in ("/seen", "/unseen"):
-        got = node_ws(f"ws://{before.address}{path}", "one", "x" * 100000, "ping", "close 1013")
+def test_proxies_in_front_and_behind(tight, closing, tmp_path):
+    """nginx and haproxy, each on either side of the proxy, with frames looked at and not."""
+    server = closing(NodeWs())
+    behind = [closing(through(tmp_path, server.address)) for through in (through_nginx, through_haproxy)]
+    routes = [{"match": {"path": f"/{seen}{i}"}, "cluster": f"c{i}", **({"filters": {"websocket": False}} if seen == "unseen" else {})}
+              for i in range(2) for seen in ("seen", "unseen")]
+    nuncio = tight(http(*routes, clusters=[cluster(proxy.address, name=f"c{i}") for i, proxy in enumerate(behind)], filters=[SEEN]))
+    before = [closing(through(tmp_path, nuncio.address("in"))) for through in (through_nginx, through_haproxy)]
+    urls = [f"ws://{proxy.address}/{seen}{i}" for proxy in before for i in range(2) for seen in ("seen", "unseen")]
+    for got in node_ws(urls, "one", "x" * 100000, "ping", "close 1013"):
         assert got["came"] == ["one", "x" * 100000, "pong from the server"] and got["code"] == 1013
 
 
@@ -106,15 +109,15 @@ ws.onclose = e => fetch('/told?' + [e.code, e.reason, ...came.map(m => m.length)
 </script>"""
 
 
-def test_a_page_in_chromium(tight, closing, peer):
+def test_a_page_in_chromium(nuncio, closing, peer):
     told = peer(Origin)
     routes = [{"match": {"path": "/"}, "respond": {"status": 200, "body": PAGE, "content_type": "text/html"}},
               {"match": {"path": "/chat"}, "cluster": "c"}, {"match": {"path": "/told"}, "cluster": "told"}]
-    nuncio = tight(http(*routes, {"respond": {"status": 404}}, clusters=[cluster(closing(NodeWs())), cluster(told, name="told")], filters=[SEEN]))
+    child = nuncio(http(*routes, {"respond": {"status": 404}}, clusters=[cluster(closing(NodeWs())), cluster(told, name="told")], filters=[SEEN]))
     home = tempfile.mkdtemp(prefix="chromium-")
     try:
         closing(Child("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-                      f"--user-data-dir={home}", f"http://127.0.0.1:{nuncio.ports['in']}/", "--remote-debugging-port=0"))
+                      f"--user-data-dir={home}", f"http://{child.address('in')}/", "--remote-debugging-port=0"))
         eventually(lambda: told.requests, 30, "the page's word")
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -21,16 +21,19 @@ server.on('connection', ws => {
 server.on('listening', () => console.log('port ' + server.address().port));
 """
 
-# Sends each of the messages when the one before came back, then closes; tells what came as JSON.
+# To each URL at once: sends each of the messages when the one before came back, then closes; tells what came as JSON.
 CLIENT = WS + """
-const [url, messages] = process.argv.slice(1);
-const left = JSON.parse(messages), came = [];
-const ws = new WebSocket(url, {rejectUnauthorized: false, perMessageDeflate: {threshold: 0}});
-const next = () => left.length ? ws.send(left.shift()) : ws.close(1000, 'done');
-ws.on('open', next);
-ws.on('message', data => { came.push(data.toString()); next(); });
-ws.on('error', error => { console.error(String(error)); process.exit(1); });
-ws.on('close', (code, reason) => console.log(JSON.stringify({came, code, reason: reason.toString(), extensions: ws.extensions})));
+const [urls, messages] = process.argv.slice(1).map(JSON.parse);
+function talk(url, told) {
+  const left = [...messages], came = [];
+  const ws = new WebSocket(url, {rejectUnauthorized: false, perMessageDeflate: {threshold: 0}});
+  const next = () => left.length ? ws.send(left.shift()) : ws.close(1000, 'done');
+  ws.on('open', next);
+  ws.on('message', data => { came.push(data.toString()); next(); });
+  ws.on('error', error => { console.error(String(error)); process.exit(1); });
+  ws.on('close', (code, reason) => told({came, code, reason: reason.toString(), extensions: ws.extensions}));
+}
+Promise.all(urls.map(url => new Promise(told => talk(url, told)))).then(all => console.log(JSON.stringify(all)));
 """
 
 
@@ -43,8 +46,8 @@ class NodeWs(Child):
         self.address = f"127.0.0.1:{self.port}"
 
 
-def node_ws(url, *messages):
-    """What CLIENT tells, as a dict."""
-    done = command("node", "-e", CLIENT, "--", url, json.dumps(messages))
+def node_ws(urls, *messages):
+    """What CLIENT tells of each, as dicts."""
+    done = command("node", "-e", CLIENT, "--", json.dumps(urls), json.dumps(messages))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -69,9 +69,9 @@ class Frames(Reader):
 class WsClient(Client, Frames):
     """A connection through `nuncio` on which the handshake is over."""
 
-    def __init__(self, nuncio, name="in", fields="", behind=b""):
+    def __init__(self, nuncio, name="in", fields="", behind=b"", path="/chat"):
         super().__init__(nuncio, name)
-        self.send((HANDSHAKE + fields + "\r\n").encode() + behind)
+        self.send((HANDSHAKE.replace("/chat", path) + fields + "\r\n").encode() + behind)
         self.head = self.until(b"\r\n\r\n")
         assert self.head.startswith(b"HTTP/1.1 101 "), self.head
 
