@@ -13,10 +13,10 @@ static const struct {
     uint32_t bytes;
     unsigned keep;
 } classes[CLASSES] = {
-    {NU_BLOCK_TINY,   64},
-    {NU_BLOCK_SMALL,  32},
-    {NU_BLOCK_MEDIUM, 8 },
-    {NU_BLOCK_LARGE,  2 }
+    {NU_BLOCK_TINY,   256}, /* two for each HTTP request of a turn */
+    {NU_BLOCK_SMALL,  32 },
+    {NU_BLOCK_MEDIUM, 8  },
+    {NU_BLOCK_LARGE,  2  }
 };
 
 struct nu_block_pool {

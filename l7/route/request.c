@@ -94,11 +94,17 @@ bool route_host_fits(const char *pattern, const struct route_host *host)
 
 struct route_view route_view_of(const struct nu_http_head *request)
 {
+    struct route_view view = route_view_bare(request);
+    view.host = route_host_of(request->authority);
+    return view;
+}
+
+struct route_view route_view_bare(const struct nu_http_head *request)
+{
     struct route_view view = {.head = request, .method = request->method};
     struct nu_text path = request->path;
     const char *mark = path.len ? memchr(path.at, '?', path.len) : NULL;
     size_t len = mark ? (size_t)(mark - path.at) : path.len;
-    view.host = route_host_of(request->authority);
     view.path = nu_text(len ? path.at : "", len);
     view.query = mark ? nu_text(mark + 1, path.len - len - 1) : nu_text("", 0);
     /* An extended CONNECT (RFC 8441) is what GET with Upgrade is in HTTP/1. */

@@ -70,7 +70,7 @@ enum nu_err nu_routes_build(struct nu_generation *gen, struct nu_conf *conf, str
 const struct nu_route *nu_routes_find(const struct nu_routes *routes,
                                       const struct nu_http_head *request)
 {
-    struct route_view view = route_view_of(request);
+    struct route_view view = route_view_bare(request);
     uint32_t found = route_table_find(view.connect ? routes->connect : routes->plain, &view);
     return found == ROUTE_NONE ? NULL : &routes->routes[found].route;
 }

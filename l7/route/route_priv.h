@@ -124,6 +124,8 @@ struct route_view {
     bool connect; /* a tunnel to the host is asked for */
 };
 struct route_view route_view_of(const struct nu_http_head *request);
+/* The same without the host: the table asks for that itself, if a route does. */
+struct route_view route_view_bare(const struct nu_http_head *request);
 
 /* The conditions in the order they are looked at. */
 enum route_part {

@@ -29,6 +29,7 @@ struct route_table {
     struct nu_domain_table *names; /* -> struct paths */
     struct nu_strmap *ips;         /* 4 or 16 bytes -> struct paths */
     struct paths *any;
+    bool hosts; /* a route names one */
 };
 
 /* --- building --- */
@@ -112,6 +113,7 @@ static struct paths *paths_of(struct build *b, const char *pattern)
     struct route_host host = route_host_of(nu_text(pattern, strlen(pattern)));
     if (strcmp(pattern, "*") == 0)
         return b->table->any;
+    b->table->hosts = true;
     if (host.ip_len)
         return paths_of_ip(b, &host);
     void **slot = nu_domain_slot(b->table->names, pattern, strlen(pattern), &reason);
@@ -172,10 +174,10 @@ static uint32_t find_path(const struct paths *paths, const struct route_view *vi
     return route_set_find(paths->regex, view, best);
 }
 
-static uint32_t find_name(const struct route_table *table, const struct route_view *view)
+static uint32_t find_name(const struct route_table *table, const struct route_view *view,
+                          struct nu_text name)
 {
     struct nu_domain_iter it;
-    struct nu_text name = view->host.name;
     uint32_t best = ROUTE_NONE;
     for (struct paths *paths = nu_domain_find(table->names, name.at, name.len, &it); paths;
          paths = nu_domain_next(&it))
@@ -183,15 +185,17 @@ static uint32_t find_name(const struct route_table *table, const struct route_vi
     return best;
 }
 
+static uint32_t find_host(const struct route_table *table, const struct route_view *view)
+{
+    struct route_host host = route_host_of(view->head->authority);
+    if (!host.ip_len)
+        return host.name.len ? find_name(table, view, host.name) : ROUTE_NONE;
+    const struct paths *paths = nu_strmap_get(table->ips, (const char *)host.ip, host.ip_len);
+    return paths ? find_path(paths, view, ROUTE_NONE) : ROUTE_NONE;
+}
+
 uint32_t route_table_find(const struct route_table *table, const struct route_view *view)
 {
-    uint32_t best = ROUTE_NONE;
-    if (view->host.ip_len) {
-        const char *key = (const char *)view->host.ip;
-        const struct paths *paths = nu_strmap_get(table->ips, key, view->host.ip_len);
-        best = paths ? find_path(paths, view, best) : best;
-    } else if (view->host.name.len) {
-        best = find_name(table, view);
-    }
+    uint32_t best = table->hosts ? find_host(table, view) : ROUTE_NONE;
     return find_path(table->any, view, best);
 }

@@ -46,13 +46,36 @@ static uint64_t move_few(char *to, const char *from, size_t len)
     return found;
 }
 
-/* Copies 8 bytes at a time, the last of them again where they overlap, and looks at them on the
- * way. */
+#ifdef __SSE2__
+static uint64_t move16(char *to, const char *from)
+{
+    uint64_t found = ch_controls16(from);
+    memcpy(to, from, 16);
+    return found;
+}
+
+static uint64_t move_many(char *to, const char *from, size_t len)
+{
+    uint64_t found = move16(to + len - 16, from + len - 16);
+    for (size_t i = 0; i + 16 < len; i += 16)
+        found |= move16(to + i, from + i);
+    return found;
+}
+#define MANY 16 /* bytes, from which on it pays */
+#else
+#define move_many(to, from, len) 0
+#define MANY                     SIZE_MAX
+#endif
+
+/* Copies 16 or 8 bytes at a time, the last of them again where they overlap, and looks at them on
+ * the way. */
 static void put_checked(struct out *o, const char *from, size_t len)
 {
     char *to = o->at;
     uint64_t found;
-    if (len >= 8) {
+    if (len >= MANY) {
+        found = move_many(to, from, len);
+    } else if (len >= 8) {
         found = move8(to + len - 8, from + len - 8);
         for (size_t i = 0; i + 8 < len; i += 8)
             found |= move8(to + i, from + i);
