@@ -19,7 +19,8 @@ PAGE = (ROOT / "docs/access-log.md").read_text()
 HELLO = clients.client_hello("a.test", ["h2", "http/1.1"])
 OF_TLS = re.compile("_TLS_|_PEER_|_SAN$|_LOCAL_SUBJECT$|TRANSPORT_FAILURE")  # test_tls_visibility.py has them
 HTTP_ONLY = {"PROTOCOL", "REQ", "RESP", "TRAILER", "REQUEST_DURATION", "RESPONSE_DURATION", "RESPONSE_TX_DURATION", "UPSTREAM_SERVICE_MS",
-             "REQ_WITHOUT_QUERY", "QUERY_PARAM", "ROUTE_NAME", "RESPONSE_FLAGS_LONG"}  # test_http_log.py has them
+             "REQ_WITHOUT_QUERY", "QUERY_PARAM", "ROUTE_NAME", "RESPONSE_FLAGS_LONG",  # test_http_log.py has them
+             "WEBSOCKET_MESSAGES_RECEIVED", "WEBSOCKET_MESSAGES_SENT", "WEBSOCKET_CLOSE_CODE", "WEBSOCKET_CLOSED_BY"}  # test_websocket.py
 UDP_ONLY = {"DATAGRAMS_RECEIVED", "DATAGRAMS_SENT"}
 
 
