@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTINUATIONS_MAX 8    /* frames behind HEADERS: 128 KiB, twice the largest head */
-#define SETTINGS_MAX      32   /* entries of one frame */
-#define ACKS_MAX          1000 /* of PING and SETTINGS that wait to be sent */
+#define CONTINUATION_READS_MAX                                                                     \
+    100                   /* nghttp2 counts reads of their heads, not frames: h2_read.c does */
+#define SETTINGS_MAX 32   /* entries of one frame */
+#define ACKS_MAX     1000 /* of PING and SETTINGS that wait to be sent */
 
 static nghttp2_session_callbacks *callbacks;
 static nghttp2_option *options;
@@ -28,7 +29,7 @@ static void make_templates(void)
     nghttp2_option_set_no_closed_streams(options, 1);
     nghttp2_option_set_max_settings(options, SETTINGS_MAX);
     nghttp2_option_set_max_outbound_ack(options, ACKS_MAX);
-    nghttp2_option_set_max_continuations(options, CONTINUATIONS_MAX);
+    nghttp2_option_set_max_continuations(options, CONTINUATION_READS_MAX);
     nghttp2_option_set_max_reserved_remote_streams(options, 0);
     nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
     for (unsigned type = NGHTTP2_ALTSVC; type <= UINT8_MAX; type++) /* so that they are counted */

@@ -21,6 +21,9 @@
  */
 #define H2_RESETS_KNOWN 128
 
+/* Frames behind HEADERS: 128 KiB, twice the largest head that is allowed by default. */
+#define H2_CONTINUATIONS_MAX 8
+
 enum { H2_NEWS_SENT = 1, H2_NEWS_ROOM = 2, H2_NEWS_CUT = 4 };
 
 struct nu_h2_said {
@@ -50,10 +53,11 @@ struct nu_h2 {
     struct nu_h2_fields fields;   /* of that */
     struct nu_h2_buckets buckets;
     uint32_t goaway_code;
-    uint8_t draining; /* steps taken */
-    bool calm;        /* the peer is too much: it ends with ENHANCE_YOUR_CALM */
-    bool broken;      /* nothing more is written */
-    bool dead;        /* nothing more is read */
+    uint8_t continuations; /* of this block */
+    uint8_t draining;      /* steps taken */
+    bool calm;             /* the peer is too much: it ends with ENHANCE_YOUR_CALM */
+    bool broken;           /* nothing more is written */
+    bool dead;             /* nothing more is read */
 };
 
 /* h2.c */

@@ -163,6 +163,16 @@ static bool is_skipped(const struct nu_h2 *h2, int32_t id)
     return true;
 }
 
+/* CVE-2024-27316: each has to be decoded, and none needs to say anything. */
+static int on_continuation(struct nu_h2 *h2)
+{
+    if (++h2->continuations <= H2_CONTINUATIONS_MAX)
+        return 0;
+    h2->calm = true;
+    h2_count(h2, NU_H2_COUNT_HEADER_OVERFLOW);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 /* What comes before anything else is known of a frame; nghttp2 ignores some in silence. */
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *ctx)
 {
@@ -174,6 +184,9 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         [NGHTTP2_PRIORITY_UPDATE] = NU_H2_FLOOD_PRIORITY + 1,
     };
     struct nu_h2 *h2 = ctx;
+    if (hd->type == NGHTTP2_CONTINUATION)
+        return on_continuation(h2);
+    h2->continuations = 0;
     h2->queued_before = nghttp2_session_get_outbound_queue_size(session);
     if ((hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) ||
         (hd->type == NGHTTP2_HEADERS && is_skipped(h2, hd->stream_id)))
