@@ -1,4 +1,6 @@
 """The examples of docs/examples with HTTP, run as they stand: only addresses come from the environment."""
+import gzip
+
 import pytest
 
 from lib.http import OK, Origin
@@ -40,6 +42,20 @@ def test_http_routes_edits_headers_and_logs(example, peer):
     done = command("curl", "-sS", *host, "-o", "/dev/null", "-w", "%{http_code}\n", f"{url}/[1-300]")
     assert done.stdout.split() == ["200"] * 300
     assert len(old.requests) + len(new.requests) == 301 and 5 <= len(new.requests) < 80  # 30 +- 5, and 5 deviations more
+
+
+def test_example_http_bodies(example, peer, tmp_path):
+    text = b"<p>" + b"x" * 2000
+    web = peer(Origin, lambda request: b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+    proxy = example("http-bodies", EDGE_PORT=0, WEB=web.address)
+    url = f"http://{proxy.address('edge')}"
+    assert curl(url + "/", "--compressed").headers["content-encoding"] == "br"
+    assert "content-encoding" not in curl(url + "/files/a", "--compressed").headers
+    (tmp_path / "zeros").write_bytes(gzip.compress(bytes(1 << 20)))
+    assert curl(url + "/upload/", "-H", "Content-Encoding: gzip", "--data-binary", f"@{tmp_path / 'zeros'}").status == 413
+    assert curl(url + "/healthz").status == 200
+    done = command("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}\n", f"{url}/broken/[1-20]")
+    assert {*done.stdout.split()} == {"200", "503"}
 
 
 # --- with TLS
