@@ -1,5 +1,6 @@
 /* The writing half of the HTTP/1 side towards clients: responses of the stream in progress. */
 #include "core/assert.h"
+#include "core/serving.h"
 #include "l7/h1_body.h"
 #include "l7/h1_server_priv.h"
 #include "l7/tunnel.h"
@@ -55,6 +56,16 @@ static bool much_is_left(const struct h1_server *s)
            request->content_length - s->stream->request_bytes > NU_HTTP_DISCARD_MAX;
 }
 
+/* While it does not want new work, connections end with their next response, so that clients and
+ * load balancers open others elsewhere before this place is gone. */
+static bool is_leaving(const struct h1_server *s, const struct nu_http_head *head)
+{
+    if (s->closing || head->body == NU_BODY_TUNNEL || nu_serving())
+        return false;
+    h1_count(s, NU_HTTP_CX_DRAIN_CLOSE, 1);
+    return true;
+}
+
 static void on_response(struct h1_server *s, struct nu_http_head *head)
 {
     const struct nu_http_head *request = s->stream->request;
@@ -64,6 +75,7 @@ static void on_response(struct h1_server *s, struct nu_http_head *head)
     h1_tunnel_decided(s, head->body == NU_BODY_TUNNEL);
     s->closing = s->closing || s->half_closed || !request->keep_alive || s->stream->close ||
                  s->out == OUT_CLOSE || much_is_left(s);
+    s->closing = s->closing || is_leaving(s, head);
     if (head->body == NU_BODY_TUNNEL)
         s->closing = false;
     struct nu_h1_how how = {.close = s->closing,

@@ -177,7 +177,7 @@ def every_key(files):
         {"name": "d", "original_dst": {"enabled": True}},
         {"name": "e", "endpoints": "127.0.0.1:3", "health_check": {"tcp": {"send": "PING\r\n", "receive": ["hex:0aff"]}}},
         {"name": "u", "dns": "a.test:53", "socket": {"dscp": "cs1"}, "bind_source": "127.0.0.1"}]
-    return config(workers=2, admin="unix:/run/admin", drain_timeout="0", seccomp=False, core_dumps=True,
+    return config(workers=2, admin="unix:/run/admin", drain_timeout="0", drain_delay="1s", seccomp=False, core_dumps=True,
                   stats_sinks=[{"statsd": {"address": "tcp://[::1]:1", "prefix": "", "interval": "1s", "tags": True}}, {"statsd": "udp://127.0.0.1"}],
                   listeners=[*streams(files), datagrams], clusters=clusters)
 

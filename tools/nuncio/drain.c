@@ -1,14 +1,17 @@
-/* The way out: stop accepting, wait for connections to end by themselves, cut those left at
- * drain_timeout (or at the second TERM), take the generation apart on every worker, end the loop.
+/* The way out: say no to load balancers, stop accepting after drain_delay, wait for connections to
+ * end by themselves, cut those left at drain_timeout (or at the second TERM), take the generation
+ * apart on every worker, end the loop.
  *
  * Main thread; what runs on workers is named *_here. Each stage is a round over all workers whose
  * end starts the next. */
 #include "tools/nuncio/notify.h"
+#include "tools/nuncio/root.h"
 #include "tools/nuncio/server.h"
 #include "tools/nuncio/statsd.h"
 
 #include "core/log.h"
 #include "core/logfile.h"
+#include "core/serving.h"
 #include "core/worker.h"
 #include "l4/cluster.h"
 #include "l4/listener.h"
@@ -22,7 +25,8 @@
 static struct {
     struct nu_server *server;
     struct nu_waiter count;
-    struct nu_timer look, deadline;
+    struct nu_timer delay, look, deadline;
+    int64_t timeout_ms;
     int64_t give_up_ms; /* 0 = not cut yet */
 } drain;
 
@@ -105,17 +109,41 @@ static void stop_accepting_here(struct nu_worker *worker, void *arg)
     nu_listeners_switch_on(worker, NULL, arg);
 }
 
-static void begin(struct nu_server *server, int64_t timeout_ms)
+static void stop_accepting(struct nu_timer *timer)
+{
+    nu_workers_all(stop_accepting_here, drain.server->now->listeners, accepts_no_more, NULL);
+    arm(&drain.deadline, drain.timeout_ms);
+}
+
+/* Who asks whether we serve hears no from now on. Until delay_ms are over new connections are
+ * welcome all the same: not everybody has asked yet. */
+static void begin(struct nu_server *server, int64_t delay_ms, int64_t timeout_ms)
 {
     nu_server_set_state(server, NU_SERVER_DRAINING);
-    nu_log(NU_LOG_INFO, "server", "draining timeout_ms=%lld", (long long)timeout_ms);
-    nu_notify_stopping(timeout_ms + CUT_MS);
+    nu_serving_set_draining();
+    nu_log(NU_LOG_INFO, "server", "draining timeout_ms=%lld delay_ms=%lld", (long long)timeout_ms,
+           (long long)delay_ms);
+    nu_notify_stopping(delay_ms + timeout_ms + CUT_MS);
     drain.server = server;
+    drain.timeout_ms = timeout_ms;
     drain.count.told = counted;
+    drain.delay.fn = stop_accepting;
     drain.look.fn = count_again;
     drain.deadline.fn = cut;
-    nu_workers_all(stop_accepting_here, server->now->listeners, accepts_no_more, NULL);
-    arm(&drain.deadline, timeout_ms);
+    if (delay_ms > 0)
+        arm(&drain.delay, delay_ms);
+    else
+        stop_accepting(NULL);
+}
+
+/* Told once more: what is left of the delay and of the timeout is over. */
+static void hurry(void)
+{
+    if (nu_timer_armed(&drain.delay)) {
+        nu_timer_disarm(&nu_worker_main()->loop.timers, &drain.delay);
+        stop_accepting(NULL);
+    }
+    cut(NULL);
 }
 
 void nu_drain(struct nu_server *server, bool at_once)
@@ -123,7 +151,8 @@ void nu_drain(struct nu_server *server, bool at_once)
     if (server->state == NU_SERVER_STARTING || nu_reload_busy())
         server->wish = at_once || server->wish ? NU_DRAIN_AT_ONCE : NU_DRAIN_GENTLY;
     else if (server->state == NU_SERVER_LIVE)
-        begin(server, at_once ? 0 : server->now->drain_timeout_ms);
+        begin(server, at_once ? 0 : server->now->root->drain_delay_ms,
+              at_once ? 0 : server->now->drain_timeout_ms);
     else if (server->state == NU_SERVER_DRAINING)
-        cut(NULL);
+        hurry();
 }

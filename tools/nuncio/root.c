@@ -114,6 +114,13 @@ static const struct nu_field fields[] = {
      .fallback = "30s",
      .doc = "How long connections may go on after TERM, or after their listener was removed; then "
             "they are cut. 0 cuts them at once."},
+    {.key = "drain_delay",
+     .type = NU_DURATION,
+     .offset = offsetof(struct nu_root, drain_delay_ms),
+     .fallback = "0s",
+     .doc = "How long new connections are still accepted after TERM, while `/ready`, `ctl ready` "
+            "and the filter `health_check` say no already: as long as load balancers need to "
+            "notice. `drain_timeout` begins behind it."},
     {.key = "user",
      .type = NU_STRING,
      .flags = NU_NONEMPTY,
@@ -155,7 +162,7 @@ static const struct nu_field fields[] = {
      .offset = offsetof(struct nu_root, clusters),
      .shown = "list of clusters",
      .doc = "Named sets of servers."},
-    {0                                                                        }
+    {0                                                                                        }
 };
 
 static enum nu_err check_root(struct nu_conf *conf, struct nu_arena *arena,

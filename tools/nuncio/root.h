@@ -10,7 +10,7 @@
 
 struct nu_root {
     int64_t workers; /* 0 = one per CPU */
-    int64_t drain_timeout_ms;
+    int64_t drain_timeout_ms, drain_delay_ms;
     const char *admin; /* address, its path absolute; NULL = none */
     const char *user, *group;
     bool seccomp, core_dumps;
