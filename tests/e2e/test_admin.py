@@ -215,12 +215,12 @@ def test_stats_as_text_and_json(nuncio, closing):
 
 
 def test_config_dump_has_defaults_and_no_secrets(nuncio, closing):
-    proxy = nuncio("listeners: [{name: a, bind: '127.0.0.1:0', filters: [{http: {routes: [{cluster: web, request_headers: {set: "
-                   "{authorization: 'Bearer hunter2', x-token: 'hunter2', x-plain: 'shown', x-env: 'a${NU_SECRET}b'}}}]}}]}]\n"
+    proxy = nuncio("listeners: [{name: a, bind: '127.0.0.1:0', filters: [{http: {filters: [{basic_auth: {users: ['bob:{SHA}hunter2ph5Mm5Pz8GgiULbPgzG3=']}}], "
+                   "routes: [{cluster: web, request_headers: {set: {authorization: 'Bearer hunter2', x-token: 'hunter2', x-plain: 'shown', x-env: 'a${NU_SECRET}b'}}}]}}]}]\n"
                    "clusters: [{name: web, endpoints: '127.0.0.1:1', connect_timeout: '${NU_NONE:-250ms}'}]\n", env={"NU_SECRET": "hunter2"})
     conn = closing(Unix(proxy.dir / "admin.sock"))
     text = ask(conn, "/config_dump")[1]
-    assert "hunter2" not in text and text.count("[redacted]") == 4 and 'x-plain: "shown"' in text and "balance: round_robin" in text
+    assert "hunter2" not in text and text.count("[redacted]") == 5 and 'x-plain: "shown"' in text and "balance: round_robin" in text
     proxy.path.write_text("nonsense")  # what serves is shown, not what lies there
     assert ask(conn, "/config_dump")[1] == text
 

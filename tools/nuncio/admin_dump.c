@@ -22,9 +22,9 @@ struct dump_state {
  * named in a config, never in it. */
 static bool is_secret(const char *key)
 {
-    static const char *const ends[] = {"authorization", "cookie",   "token",
-                                       "secret",        "password", "passwd",
-                                       "api-key",       "users",    "credentials"};
+    static const char *const ends[] = {"authorization", "cookie", "token",      "secret",
+                                       "password",      "passwd", "passphrase", "api-key",
+                                       "api_key",       "apikey", "users",      "credentials"};
     size_t len = strlen(key);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t end = strlen(ends[i]);
