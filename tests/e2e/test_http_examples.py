@@ -76,6 +76,18 @@ def test_example_https_termination(example, peer, example_certs):
     proxy.wait_line(r'^\[\S+\] "GET / HTTP/1\.1" 200 - ')
 
 
+def test_example_http2(example, peer, example_certs):
+    origin = peer(Origin)
+    proxy = example("http2", HTTPS_PORT=0, HTTP_PORT=0, SERVICE=origin.address)
+    for version, flag in ("2", "--http2"), ("1.1", "--http1.1"):
+        done = command("curl", "-sS", flag, "-w", " %{http_version}", *trust(proxy, "secure", example_certs))
+        assert done.stdout == f"ok {version}", done
+    done = command("curl", "-sS", "--http2-prior-knowledge", "-w", " %{http_version}", f"http://{proxy.address('plain')}/")
+    assert done.stdout == "ok 2", done
+    assert [request.get("x-forwarded-proto") for request in origin.requests] == ["https", "https", "http"]
+    proxy.wait_line(r'^\[\S+\] "GET / HTTP/2" 200 - ')
+
+
 def test_example_http_mesh(example, peer, example_certs):
     mirror = peer(Mirror)
     proxy = example("http-mesh", FRONT_PORT=0, BESIDE=f"127.0.0.1:{free_port()}", SERVICE=mirror.address)

@@ -5,6 +5,7 @@
 #include <brotli/decode.h>
 #include <event2/event.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include <nghttp2/nghttp2.h>
 #include <pcre2.h>
 #include <seccomp.h>
 #include <yaml.h>
@@ -22,6 +23,7 @@ void nu_version_print(FILE *out)
         pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
     fprintf(out, "PCRE2 %s\n", pcre2);
     fprintf(out, "c-ares %s\n", ares_version(NULL));
+    fprintf(out, "nghttp2 %s\n", nghttp2_version(0)->version_str);
     uint32_t brotli = BrotliDecoderVersion();
     fprintf(out, "zlib %s\n", zlibVersion());
     fprintf(out, "brotli %u.%u.%u\n", brotli >> 24, brotli >> 12 & 0xfff, brotli & 0xfff);
