@@ -13,6 +13,7 @@
 
 #define ALIGN          16
 #define CHUNK_MAX      (64 * 1024) /* bytes; larger chunks would strand memory at the tail */
+#define SPILL_BYTES    512         /* behind a full block: it may be little, and stay for long */
 #define CHUNK_MIN      128         /* bytes; below it the chunk header dominates */
 #define round_up(n, a) (((n) + (a)-1) & ~(size_t)((a)-1))
 
@@ -85,7 +86,7 @@ struct nu_arena *nu_arena_new_in(struct nu_block *block)
     arena->block = block;
     struct chunk *first = own_chunk(arena);
     *arena = (struct nu_arena){
-        .head = first, .next_bytes = NU_BLOCK_TINY, .total_bytes = block->cap, .block = block};
+        .head = first, .next_bytes = SPILL_BYTES, .total_bytes = block->cap, .block = block};
     first->next = NULL;
     first->used = 0;
     first->cap = (nu_block_room(block) - taken) & ~(size_t)(ALIGN - 1);
