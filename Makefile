@@ -73,6 +73,9 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/packages-present
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
+# The file that it makes a part of the program.
+$(BUILD)/obj/tools/nuncio/page.o: tools/nuncio/page/index.html
+
 $(LIB): $(call obj,$(LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^

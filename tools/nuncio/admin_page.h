@@ -77,7 +77,9 @@ extern const struct nu_admin_page nu_page_config_dump;                   /* admi
 extern const struct nu_admin_page nu_page_ready, nu_page_healthcheck_ok; /* admin_ready.c */
 extern const struct nu_admin_page nu_page_healthcheck_fail;
 extern const struct nu_admin_page nu_page_listeners, nu_page_server_info; /* admin_state.c */
-extern const struct nu_admin_page nu_page_memory, nu_page_certs, nu_page_prometheus;
+extern const struct nu_admin_page nu_page_memory, nu_page_certs;
+extern const struct nu_admin_page nu_page_prometheus;                    /* prometheus.c */
+extern const struct nu_admin_page nu_page_overview, nu_page_home;        /* overview.c, page.c */
 extern const struct nu_admin_page nu_page_drain_listeners, nu_page_quit; /* admin_change.c */
 extern const struct nu_admin_page nu_page_logging, nu_page_reload;
 

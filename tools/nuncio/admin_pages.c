@@ -22,6 +22,7 @@ static const struct nu_admin_page *const pages[] = {
     &nu_page_listeners,      &nu_page_config_dump,
     &nu_page_server_info,    &nu_page_certs,
     &nu_page_memory,         &nu_page_help,
+    &nu_page_overview,       &nu_page_home,
     &nu_page_reload,         &nu_page_drain_listeners,
     &nu_page_quit,           &nu_page_healthcheck_fail,
     &nu_page_healthcheck_ok, &nu_page_logging,

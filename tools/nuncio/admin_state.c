@@ -150,19 +150,3 @@ const struct nu_admin_page nu_page_certs = {
     .type = NU_ADMIN_JSON,
     .run = run_certs,
 };
-
-static unsigned run_prometheus(const struct nu_admin_request *request, FILE *out)
-{
-    nu_server_refresh(request->server, request->connections);
-    nu_stats_print_prometheus(out);
-    return 200;
-}
-
-const struct nu_admin_page nu_page_prometheus = {
-    .path = "/stats/prometheus",
-    .params = "",
-    .doc = "the same in Prometheus' text format",
-    .type = "text/plain; version=0.0.4; charset=utf-8",
-    .need = NU_ADMIN_CENSUS,
-    .run = run_prometheus,
-};

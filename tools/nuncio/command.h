@@ -59,6 +59,7 @@ extern const struct nu_command nu_command_check;
 extern const struct nu_command nu_command_filters;
 extern const struct nu_command nu_command_explain;
 extern const struct nu_command nu_command_ctl;
+extern const struct nu_command nu_command_top;
 extern const struct nu_command nu_command_docs;
 
 /* The i-th one; NULL behind the last. Those without a summary are the project's own, not listed. */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 static const struct nu_command *const commands[] = {
-    &nu_command_run,     &nu_command_check, &nu_command_filters,
-    &nu_command_explain, &nu_command_ctl,   &nu_command_docs,
+    &nu_command_run, &nu_command_check, &nu_command_filters, &nu_command_explain,
+    &nu_command_ctl, &nu_command_top,   &nu_command_docs,
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
