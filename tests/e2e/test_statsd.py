@@ -39,7 +39,7 @@ def test_collectd_counts_what_the_admin_shows(nuncio, peer, closing, tmp_path):
     for name in SAME:
         eventually(lambda: collectd.last("derive", f"p.{name}") == stats[name], what=name)
     eventually(lambda: collectd.last("gauge", "p.listener.in.downstream_cx_active") == 0)
-    eventually(lambda: collectd.values("p.http.in.downstream_rq_time") > 0)
+    eventually(lambda: collectd.values("p.listener.in.downstream_cx_length_ms") > 0)  # it leaves out those of 0 ms
     proxy.reload(edge(origin, sinks(f"udp://127.0.0.1:{collectd.port}", prefix="p", interval="1h")))
     ask(proxy, 1)
     proxy.stop()
