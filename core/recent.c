@@ -125,8 +125,9 @@ static struct line *copy_all(size_t *count)
         struct ring *ring = atomic_load_explicit(&rings[shard], memory_order_acquire);
         if (!ring)
             continue;
-        all = reallocarray(all, *count + NU_RECENT_MAX, sizeof *all);
-        nu_assert(all != NULL);
+        struct line *more = reallocarray(all, *count + NU_RECENT_MAX, sizeof *all);
+        nu_assert(more != NULL);
+        all = more;
         *count += copy_ring(ring, all + *count);
     }
     return all;

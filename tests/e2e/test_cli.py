@@ -6,7 +6,7 @@ import pytest
 
 from lib.nuncio import ROOT, run_nuncio
 
-COMMANDS = ["run", "check", "filters", "explain", "ctl"]
+COMMANDS = ["run", "check", "filters", "explain", "ctl", "top"]
 EXAMPLES = sorted((ROOT / "docs/examples").glob("*.yaml"))
 GOOD = 'listeners: [{name: a, bind: "127.0.0.1:8080", filters: [echo]}]\nclusters: [{name: web, endpoints: "10.0.0.1:80"}]\n'
 

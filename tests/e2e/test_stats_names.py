@@ -44,7 +44,8 @@ def test_every_name_that_is_printed_is_documented(nuncio, certs):
     datagrams = listener({"ip_filter": {"deny_file": "list"}}, {"udp_proxy": "u"}, name="udp", bind="udp://127.0.0.1:0")
     http = listener({"http": {"filters": HTTP_FILTERS, "routes": {"match": {"path_regex": "a"}, "cluster": "c"}}}, name="http")
     child = nuncio(config(listeners=[listener(*FILTERS, tls={"certificates": pair}), datagrams, http],
-                          clusters=[cluster("127.0.0.1:9", tls={"ca": pair["cert"]}, health_check={"tcp": {}}), cluster("127.0.0.1:9", name="u"), forward]),
+                          clusters=[cluster("127.0.0.1:9", tls={"ca": pair["cert"]}, health_check={"tcp": {}}), cluster("127.0.0.1:9", name="u"), forward],
+                          stats_sinks={"statsd": "udp://127.0.0.1:9"}),
                    files={"list": "10.0.0.0/8\n"})
     known = [re.compile(fits(*row)) for row in listed()]
     printed = child.stats()

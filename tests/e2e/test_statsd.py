@@ -1,10 +1,14 @@
 """Figures that are pushed: a statsd server that was not written here, one over TCP, and servers that are away."""
+import re
+import socket
+
 from lib.config import cluster
 from lib.figures import Collectd, StatsdServer
 from lib.http import Client, Origin, http
+from lib.nuncio import ROOT, run_nuncio
 from lib.peers import Resetter
-from lib.poll import eventually
-from lib.ports import RefusingPort
+from lib.poll import SLOW, eventually
+from lib.ports import RefusingPort, free_port
 
 ROUTES = [{"match": {"path": "/here"}, "respond": {"status": 200}}, {"cluster": "c"}]
 SAME = ["http.in.downstream_rq_total", "http.in.downstream_rq_2xx", "http.in.downstream_rq_4xx", "cluster.c.upstream_rq_total",
@@ -75,3 +79,22 @@ def test_servers_that_are_away(nuncio, peer, closing):
     proxy.wait_stat(f"statsd.{breaking.address}.cx_total", lambda n: n and n > 1)
     proxy.wait_stat(f"statsd.{nowhere}.lines_dropped", lambda n: n and n > 1)
     ask(proxy, 1)
+
+
+def test_example_observability(nuncio, peer, monkeypatch):
+    collector = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    collector.bind(("127.0.0.1", 0))
+    collector.settimeout(10 * SLOW)
+    here = {"WEB_PORT": 0, "ADMIN_PORT": free_port(), "STATSD": "127.0.0.1:%d" % collector.getsockname()[1], "INTERVAL": "100ms",
+            "ONE": peer(Origin).address, "TWO": peer(Origin).address}
+    for name, value in here.items():
+        monkeypatch.setenv(name, str(value))
+    proxy = nuncio(ROOT / "docs/examples/observability.yaml")
+    with collector, Client(proxy, "web") as client:
+        assert client.get("/hello").body == b"hello\n" and client.get("/").status == 200
+        total = 0
+        while total < 2:
+            total += sum(map(int, re.findall(rb"^nuncio\.http\.downstream_rq_total:(\d+)\|c\|#http:ingress$", collector.recv(2000), re.M)))
+        assert total == 2
+    assert run_nuncio("top", "-c", proxy.path, "-d", "0.1").stdout.count("site") == 1
+    assert 'nuncio_http_downstream_rq_total{http="ingress"} 2' in proxy.ctl("/stats/prometheus?usedonly").splitlines()
