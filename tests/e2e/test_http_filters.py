@@ -4,6 +4,7 @@ import pytest
 from lib.config import cluster, config, listener
 from lib.http import Reader
 from lib.mirror import Mirror, curl
+from lib.nuncio import ROOT
 from lib.process import command
 
 
@@ -130,3 +131,21 @@ def test_logins_hold_up_nobody(proxy):
     order = child.file_lines("own.log", 5)
     assert order.index("/other 200") < order.index("/login 401")
     child.wait_stat("http.ingress.basic_auth.overflow", statuses.count(503))
+
+
+def test_the_example(nuncio, peer, monkeypatch):
+    shop = peer(Mirror)
+    monkeypatch.setenv("SHOP", shop.address)
+    monkeypatch.setenv("EDGE_PORT", "0")
+    url = f"http://{nuncio(ROOT / 'docs/examples/http-filters.yaml').address('edge')}"
+    answer = curl(url + "/a", *sent(Origin="https://www.shop.test", X_Shop_User="forged"))
+    assert "x-shop-user" not in answer.told and answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    answer = curl(url + "/api/cart", "-X", "DELETE", *sent(Origin="https://evil.test"))
+    assert (answer.status, answer.headers["x-frame-options"]) == (403, "DENY")
+    assert curl(url + "/hooks/a", "-d", "x").status == 200
+    words = ["curl", "-sS", "-u", "ann:open sesame", "-o", "/dev/null", "-w", "%{http_code}\n", f"{url}/admin/?[1-7]"]
+    assert command(*words).stdout.split() == ["200"] * 5 + ["429"] * 2
+    assert dict(shop.wait(7)[-1]["headers"])["x-shop-user"] == "ann"
+    assert curl(url + "/admin/", "-u", "bob:changeit").status == 200
+    assert curl(url + "/admin/").headers["www-authenticate"].startswith('Basic realm="the shop"')
