@@ -120,7 +120,7 @@ def test_basic_auth(proxy):
 
 def test_logins_hold_up_nobody(proxy):
     """A slow hash is compared apart: others are served meanwhile, and logins beyond those that may wait are sent away."""
-    slow = {"basic_auth": {"users": hashed("-B", "-C", "12", "ann", "a").strip(), "max_pending": 1}}
+    slow = {"basic_auth": {"users": hashed("-B", "-C", "11", "ann", "a").strip(), "max_pending": 1}}
     child = proxy([], {"match": {"path": "/login"}, "respond": {"status": 200}, "filters": slow}, access_log={"path": "own.log", "format": "%REQ(:PATH)% %RESPONSE_CODE%"})
     clients = [child.connect("in") for _ in range(5)]
     for one in clients[:4]:
