@@ -9,6 +9,7 @@
 #include "core/event.h"
 
 struct nu_chain;
+struct nu_facts;
 struct nu_filter;
 struct nu_schema;
 struct nu_conf;
@@ -57,6 +58,9 @@ struct nu_filter_type {
      * so that all mistakes show at once. NULL: it refers to nothing by name. */
     void (*check_names)(const struct nu_generation *, struct nu_conf *, const struct nu_node *);
 
+    /* Before a request's chain is built: by what the facts say this place may stay empty, so that
+     * it costs nothing. It hears of nothing then, not even open. NULL: never. */
+    bool (*spare)(const void *conf, const struct nu_facts *facts);
     /* A member of the chain now. May hold, may not forward. NU_REFUSE ends the chain: latch why by
      * nu_fail. */
     enum nu_open (*open)(struct nu_filter *, const void *conf);

@@ -210,6 +210,19 @@ static void pin(struct nu_stream *s, const struct nu_filter *codec)
         nu_pin(&s->pinned->counted, nu_filter_loop(codec)->shard);
 }
 
+/* Those that have something to do; `left` goes in the place of the first. */
+static unsigned choose_places(const struct nu_place *places, unsigned count,
+                              const struct nu_place *left, const struct nu_facts *facts,
+                              struct nu_place *out)
+{
+    unsigned n = 0;
+    out[n++] = left ? *left : places[0];
+    for (unsigned i = 1; i < count; i++)
+        if (!places[i].type->spare || !places[i].type->spare(places[i].conf, facts))
+            out[n++] = places[i];
+    return n;
+}
+
 /* Of the route's places, or of none; `left` goes in the place of the joint. */
 static void make_chain(struct nu_stream *s, struct nu_loop *loop, const struct nu_place *left,
                        const struct nu_route *route, const struct nu_facts *facts)
@@ -217,9 +230,8 @@ static void make_chain(struct nu_stream *s, struct nu_loop *loop, const struct n
     const struct nu_place *places = route ? route->places : s->conf->places;
     unsigned place_count = route ? route->place_count : s->conf->place_count;
     struct nu_place own[NU_CHAIN_MAX_FILTERS];
-    if (left) {
-        memcpy(own, places, place_count * sizeof *own);
-        own[0] = *left;
+    if (left || place_count > 2) {
+        place_count = choose_places(places, place_count, left, facts, own);
         places = own;
     }
     s->chains++;

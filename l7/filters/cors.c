@@ -3,8 +3,8 @@
  * requests: browsers do that with responses. Order, defaults and figures are Envoy's.
  *
  * Faces: HTTP. Sees: HEAD both ways; of the response only where the request's origin is a valid
- * one. Stores: the origin, in the stream's arena. Holds nothing, has nothing to flush at END and
- * nothing to cancel in `close`. */
+ * one. Requests without any never meet it. Stores: the origin, in the stream's arena. Holds
+ * nothing, has nothing to flush at END and nothing to cancel in `close`. */
 #include "core/chain.h"
 #include "core/conf/schema.h"
 #include "l7/filters/filters.h"
@@ -142,6 +142,11 @@ static void cors_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     nu_forward(f, dir, ev);
 }
 
+static bool cors_spare(const void *conf, const struct nu_facts *facts)
+{
+    return !nu_http_get(facts->exchange->stream->request, NU_HDR_ORIGIN);
+}
+
 static enum nu_open cors_open(struct nu_filter *f, const void *conf)
 {
     ((struct cors *)f)->conf = conf;
@@ -250,6 +255,7 @@ const struct nu_filter_type nu_filter_cors = {
     .sees = {NU_SEES(NU_HEAD), NU_SEES(NU_HEAD)},
     .schema = &schema,
     .prepare = cors_prepare,
+    .spare = cors_spare,
     .open = cors_open,
     .event = cors_event,
 };

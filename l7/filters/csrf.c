@@ -2,8 +2,8 @@
  * browser make: the origin they come from is neither the host they go to nor a listed one. What
  * methods, whose origin, which figures: as Envoy.
  *
- * Faces: HTTP. Sees: HEAD of the request. Stores nothing, holds nothing, has nothing to flush at
- * END and nothing to cancel in `close`. */
+ * Faces: HTTP. Sees: HEAD of the request. Requests that change nothing never meet it. Stores
+ * nothing, holds nothing, has nothing to flush at END and nothing to cancel in `close`. */
 #include "core/chain.h"
 #include "core/conf/schema.h"
 #include "l7/filters/filters.h"
@@ -79,6 +79,11 @@ static bool changes_something(const struct nu_http_head *request)
     return of[request->method_id];
 }
 
+static bool csrf_spare(const void *conf, const struct nu_facts *facts)
+{
+    return !changes_something(facts->exchange->stream->request);
+}
+
 static bool judge(struct nu_filter *f, const struct csrf_conf *conf,
                   const struct nu_http_head *request)
 {
@@ -95,8 +100,7 @@ static void csrf_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     const struct csrf_conf *conf = ((struct nu_http_filter *)f)->conf;
     const struct nu_http_head *request = (struct nu_http_head *)ev->u.head;
-    if (changes_something(request) && nu_http_filter_share(f, conf->share) &&
-        !judge(f, conf, request)) {
+    if (nu_http_filter_share(f, conf->share) && !judge(f, conf, request)) {
         nu_stream_flag(nu_stream_of(f), NU_FLAG_DENIED);
         nu_local_reply(f, 403, NU_TEXT("Invalid origin"), "csrf_origin_mismatch");
         return;
@@ -147,6 +151,7 @@ const struct nu_filter_type nu_filter_csrf = {
     .sees = {NU_SEES(NU_HEAD), 0},
     .schema = &schema,
     .prepare = csrf_prepare,
+    .spare = csrf_spare,
     .open = nu_http_filter_open,
     .event = csrf_event,
 };

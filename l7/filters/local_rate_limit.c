@@ -154,13 +154,18 @@ static void limit_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     nu_forward(f, dir, ev);
 }
 
+static bool limit_spare(const void *conf, const struct nu_facts *facts)
+{
+    return ((const struct limit_conf *)conf)->share == 0;
+}
+
 static enum nu_open limit_open(struct nu_filter *f, const void *opaque)
 {
     const struct limit_conf *conf = opaque;
     ((struct limit *)f)->conf = conf;
     if (!conf->tell)
         nu_narrow(f, NU_REV, 0);
-    return conf->share > 0 ? NU_OPEN : NU_PASS;
+    return NU_OPEN;
 }
 
 /* --- config --- */
@@ -274,6 +279,7 @@ const struct nu_filter_type nu_filter_local_rate_limit = {
     .sees = {NU_SEES(NU_HEAD), NU_SEES(NU_HEAD)},
     .schema = &schema,
     .prepare = limit_prepare,
+    .spare = limit_spare,
     .open = limit_open,
     .event = limit_event,
 };
