@@ -250,16 +250,15 @@ static void on_client_end(struct h2_server *m)
 static void h2_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     struct h2_server *m = mux_of(f);
-    if (dir == NU_REV)
-        nu_ev_free(ev);
-    else if (ev->kind == NU_END && ev->u.end.how == NU_CLEAN)
-        on_client_end(m);
-    else if (ev->kind == NU_END)
-        nu_fail(f, (enum nu_cause)ev->u.end.cause, (enum nu_side)ev->u.end.side, "%s", "");
-    else if (m->state >= MUX_LINGER)
-        nu_ev_free(ev);
-    else
+    nu_assert(dir == NU_FWD);
+    if (ev->kind == NU_DATA && m->state < MUX_LINGER)
         take(m, ev->u.data);
+    else if (ev->kind == NU_DATA)
+        nu_ev_free(ev);
+    else if (ev->u.end.how == NU_CLEAN)
+        on_client_end(m);
+    else
+        nu_fail(f, (enum nu_cause)ev->u.end.cause, (enum nu_side)ev->u.end.side, "%s", "");
 }
 
 static void h2_flow(struct nu_filter *f, enum nu_dir dir, bool go)
@@ -304,7 +303,7 @@ static const struct nu_filter_type h2_server_type = {
     .size = sizeof(struct h2_end),
     .face = NU_FACES(NU_FACE_BYTES, NU_FACE_NONE),
     .flags = NU_F_RENEWS | NU_F_INTERNAL,
-    .sees = {NU_SEES(NU_DATA) | NU_SEES(NU_END), NU_SEES_ALL},
+    .sees = {NU_SEES(NU_DATA) | NU_SEES(NU_END), 0},
     .event = h2_event,
     .flow = h2_flow,
     .signal = h2_signal,

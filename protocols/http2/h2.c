@@ -211,10 +211,10 @@ void h2_stream_tell(struct nu_h2_stream *st, uint8_t news)
         nu_list_add_tail(&st->h2->news, &st->news_link);
 }
 
-static void tell(struct nu_h2_stream *st)
+static void tell(const struct nu_h2 *h2, struct nu_h2_stream *st)
 {
-    const struct nu_h2_handler *handler = st->h2->handler;
-    void *ctx = st->h2->ctx;
+    const struct nu_h2_handler *handler = h2->handler;
+    void *ctx = h2->ctx;
     uint8_t news = st->news;
     st->news = 0;
     if (news & H2_NEWS_SENT && st->user)
@@ -231,5 +231,5 @@ void h2_tell_news(struct nu_h2 *h2)
 {
     struct nu_list *node;
     while ((node = nu_list_pop(&h2->news)))
-        tell(nu_container(node, struct nu_h2_stream, news_link));
+        tell(h2, nu_container(node, struct nu_h2_stream, news_link));
 }

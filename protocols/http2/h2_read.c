@@ -346,6 +346,8 @@ static enum nu_err stop_reading(struct nu_h2 *h2, ssize_t result)
                    result == NGHTTP2_ERR_TOO_MANY_SETTINGS ||
                    result == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
     h2->dead = true;
+    if (result == NGHTTP2_ERR_FLOODED) /* ACKs */
+        h2_count(h2, NU_H2_COUNT_OUTBOUND_FLOOD);
     nu_h2_terminate(h2, flooded                       ? NU_H2_CODE_ENHANCE_YOUR_CALM
                         : result == NGHTTP2_ERR_NOMEM ? NU_H2_CODE_INTERNAL_ERROR
                                                       : NU_H2_CODE_PROTOCOL_ERROR);
@@ -360,8 +362,10 @@ enum nu_err nu_h2_read(struct nu_h2 *h2, struct nu_slice in, int64_t now_ms)
         h2->in = in;
         ssize_t n = nghttp2_session_mem_recv(h2->session, in.data, in.len);
         h2->in = (struct nu_slice){0};
-        h2->calm =
-            h2->calm || nghttp2_session_get_outbound_queue_size(h2->session) > H2_PENDING_MAX;
+        if (!h2->calm && nghttp2_session_get_outbound_queue_size(h2->session) > H2_PENDING_MAX) {
+            h2->calm = true;
+            h2_count(h2, NU_H2_COUNT_OUTBOUND_FLOOD);
+        }
         if (n < 0 || h2->calm)
             err = stop_reading(h2, n);
         h2_tell_news(h2);

@@ -277,6 +277,15 @@ def test_floods(tight, peer):
             assert honest.get(2 * i + 1).status == 200
 
 
+def test_a_client_that_does_not_read_what_it_provokes(tight):
+    nuncio = tight(http({"respond": {"status": 200}}, access_log=None))
+    request = b"\x82\x86\x84\x01\x06a.test"  # as short as one can be
+    with connect(nuncio) as client:
+        client.send(b"".join(frame("HEADERS", 5, i, request) for i in range(1, 40000, 2)))
+        client.closed()
+    nuncio.wait_stat("http.ingress.http2.outbound_flood", 1)
+
+
 # --- the end of connections
 
 def test_a_drain_loses_no_request(nuncio, peer):
