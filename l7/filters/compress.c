@@ -21,7 +21,7 @@ struct compress {
     const struct compress_conf *conf;
     struct recode body;
     uint64_t told_taken, told_made; /* stand in the figures */
-    uint8_t coding, why;            /* enum nu_coding, enum nu_accept_why */
+    struct nu_text accept;          /* what the client takes */
 };
 
 static void count(const struct compress *c, enum compress_stat stat, uint64_t n)
@@ -34,7 +34,6 @@ static void count(const struct compress *c, enum compress_stat stat, uint64_t n)
 static bool has_type(const struct compress_conf *conf, const struct nu_http_head *head)
 {
     const struct nu_http_field *f = nu_http_get(head, NU_HDR_CONTENT_TYPE);
-    const char *const *type = conf->content_type.items;
     if (!f)
         return true;
     struct nu_text value = nu_http_field_value(f);
@@ -42,9 +41,11 @@ static bool has_type(const struct compress_conf *conf, const struct nu_http_head
     value.len = end ? (size_t)(end - value.at) : value.len;
     while (value.len > 0 && (value.at[value.len - 1] == ' ' || value.at[value.len - 1] == '\t'))
         value.len--;
-    for (size_t i = 0; i < conf->content_type.count; i++)
-        if (strlen(type[i]) == value.len && strncasecmp(type[i], value.at, value.len) == 0)
+    for (size_t i = 0; i < conf->content_type.count; i++) {
+        struct nu_text type = conf->types[i];
+        if (type.len == value.len && strncasecmp(type.at, value.at, value.len) == 0)
             return true;
+    }
     return false;
 }
 
@@ -107,9 +108,8 @@ void compress_unframe(struct nu_http_head *head)
         head->body = NU_BODY_CHUNKED;
 }
 
-static void begin(struct compress *c, struct nu_http_head *head)
+static void begin(struct compress *c, enum nu_coding coding, struct nu_http_head *head)
 {
-    enum nu_coding coding = (enum nu_coding)c->coding;
     const char *name = nu_coding_str(coding);
     const struct compress_conf *conf = c->conf;
     c->body.filter = &c->filter;
@@ -122,7 +122,8 @@ static void begin(struct compress *c, struct nu_http_head *head)
     count(c, COMPRESS_COMPRESSED, 1);
 }
 
-static void count_why(const struct compress *c)
+/* What the client takes matters only now: most responses are not for compressing. */
+static enum nu_coding choose(const struct compress *c)
 {
     static const uint8_t stats[] = {
         [NU_ACCEPT_NONE] = COMPRESS_NO_ACCEPT_HEADER,
@@ -131,19 +132,22 @@ static void count_why(const struct compress *c)
         [NU_ACCEPT_IDENTITY] = COMPRESS_HEADER_IDENTITY,
         [NU_ACCEPT_NOT] = COMPRESS_HEADER_NOT_VALID,
     };
-    count(c, (enum compress_stat)stats[c->why], 1);
+    enum nu_accept_why why;
+    enum nu_coding coding =
+        nu_accept_coding(c->accept, c->conf->offered, c->conf->codings.count, &why);
+    count(c, (enum compress_stat)stats[why], 1);
+    return coding;
 }
 
 static void on_response(struct compress *c, struct nu_ev *ev)
 {
     struct nu_http_head *head = (struct nu_http_head *)ev->u.head;
-    bool may = may_be(c, head);
-    count_why(c);
+    bool may = may_be(c, head), body = head->body != NU_BODY_NONE && head->body != NU_BODY_TUNNEL;
+    enum nu_coding coding = may ? choose(c) : NU_CODING_IDENTITY;
     if (may)
         vary(head);
-    if (may && c->coding != NU_CODING_IDENTITY && head->body != NU_BODY_NONE &&
-        head->body != NU_BODY_TUNNEL) {
-        begin(c, head);
+    if (coding != NU_CODING_IDENTITY && body) {
+        begin(c, coding, head);
     } else {
         count(c, COMPRESS_NOT_COMPRESSED, 1);
         nu_bypass(&c->filter);
@@ -171,9 +175,7 @@ static void on_turn_over(struct nu_filter *f)
 static void on_request(struct compress *c, struct nu_ev *ev)
 {
     struct nu_http_head *head = (struct nu_http_head *)ev->u.head;
-    enum nu_accept_why why;
-    c->coding = (uint8_t)nu_accept_coding(head, c->conf->offered, c->conf->codings.count, &why);
-    c->why = (uint8_t)why;
+    c->accept = nu_accept_copy(head, nu_stream_of(&c->filter)->arena);
     if (c->conf->remove_accept_encoding)
         nu_http_remove_known(head, NU_HDR_ACCEPT_ENCODING);
     nu_forward(&c->filter, NU_FWD, ev);

@@ -39,6 +39,7 @@ struct compress_conf {
 
     /* --- prepared --- */
     enum nu_coding offered[NU_CODING_COUNT];
+    struct nu_text *types; /* of content_type */
     struct nu_stats *stats;
 };
 

@@ -1,6 +1,7 @@
 /* Accept-Encoding; see accept.h. Weights are thousandths. */
 #include "protocols/coding/accept.h"
 
+#include "core/arena.h"
 #include "core/assert.h"
 
 #include <string.h>
@@ -79,29 +80,42 @@ static void note(struct weights *w, struct nu_text element)
         *at = weight_of(element);
 }
 
-static struct weights weights_of(const struct nu_http_field *f, const struct nu_http_head *request)
+static struct weights weights_of(struct nu_text list)
 {
     struct weights w = {.any = NOT_SAID};
+    struct nu_text element;
     for (int i = 0; i < NU_CODING_COUNT; i++)
         w.q[i] = NOT_SAID;
-    for (; f; f = nu_http_next(request, f)) {
-        struct nu_text rest = nu_http_field_value(f), element;
-        while (nu_http_list_next(&rest, &element))
-            note(&w, element);
-    }
+    while (nu_http_list_next(&list, &element))
+        note(&w, element);
     return w;
 }
 
-enum nu_coding nu_accept_coding(const struct nu_http_head *request, const enum nu_coding *offered,
-                                size_t count, enum nu_accept_why *why)
+struct nu_text nu_accept_copy(const struct nu_http_head *request, struct nu_arena *arena)
 {
-    const struct nu_http_field *f = nu_http_get(request, NU_HDR_ACCEPT_ENCODING);
+    const struct nu_http_field *first = nu_http_get(request, NU_HDR_ACCEPT_ENCODING), *f;
+    size_t room = 0;
+    for (f = first; f; f = nu_http_next(request, f))
+        room += f->value_len + 1u;
+    if (!first)
+        return nu_text(NULL, 0);
+    char *all = nu_arena_alloc(arena, room), *at = all;
+    for (f = first; f; f = nu_http_next(request, f)) {
+        at = mempcpy(at, f->value, f->value_len);
+        *at++ = ',';
+    }
+    return nu_text(all, room - 1);
+}
+
+enum nu_coding nu_accept_coding(struct nu_text list, const enum nu_coding *offered, size_t count,
+                                enum nu_accept_why *why)
+{
     enum nu_coding best = NU_CODING_IDENTITY;
     int best_q = 0;
-    *why = f ? NU_ACCEPT_NOT : NU_ACCEPT_NONE;
-    if (!f)
+    *why = list.at ? NU_ACCEPT_NOT : NU_ACCEPT_NONE;
+    if (!list.at)
         return best;
-    struct weights w = weights_of(f, request);
+    struct weights w = weights_of(list);
     for (size_t i = 0; i < count; i++) {
         bool named = w.q[offered[i]] != NOT_SAID;
         int q = named ? w.q[offered[i]] : w.any;

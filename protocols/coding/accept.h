@@ -15,10 +15,13 @@ enum nu_accept_why {
 };
 const char *nu_accept_why_str(enum nu_accept_why why);
 
-/* The offered coding that the client likes best, the earlier one of equals; IDENTITY where it takes
- * none of them, or likes that better. No allocation; linear in the bytes of the field. */
-enum nu_coding nu_accept_coding(const struct nu_http_head *request, const enum nu_coding *offered,
-                                size_t count, enum nu_accept_why *why);
+/* What the fields by that name say, as one list, copied to the arena: heads change on their way.
+ * `at` is NULL where there is none. */
+struct nu_text nu_accept_copy(const struct nu_http_head *request, struct nu_arena *arena);
+/* The offered coding that such a list likes best, the earlier one of equals; IDENTITY where it
+ * takes none of them, or likes that better. No allocation; linear in the bytes of the list. */
+enum nu_coding nu_accept_coding(struct nu_text list, const enum nu_coding *offered, size_t count,
+                                enum nu_accept_why *why);
 
 /* Whether one of the comma-separated values of a field is `token`, in any case of letters: Vary,
  * Cache-Control. What follows a token's ";" or "=" does not count. */

@@ -37,7 +37,8 @@ struct nu_code_io {
 struct nu_coder;
 
 /* How hard to try. Memory of an encoder: gzip 2^(window_bits + 2) + 2^(memory_level + 9) bytes and
- * 6 KiB; br about 2^(window_bits + 1) and 400 KiB. */
+ * 6 KiB. br, measured: 1 MiB at most for level 3 with 18 bits, 4 MiB for level 5, 48 MiB for level
+ * 9 with 22. */
 struct nu_encoder_conf {
     int level;        /* gzip 1 to 9, br 0 to 11 */
     int window_bits;  /* gzip 9 to 15, br 10 to 24 */

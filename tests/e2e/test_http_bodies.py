@@ -89,7 +89,7 @@ def test_compress(proxy, web, tmp_path):
     assert raw(url)[2] == TEXT
     told = figures(child, "http.ingress.compressor.")
     assert told.pop("total_compressed_bytes") < told.pop("total_uncompressed_bytes") / 4
-    assert told == {"compressed": 7, "not_compressed": 8, "no_accept_header": 1, "header_identity": 1, "header_compressor_used": 11,
+    assert told == {"compressed": 7, "not_compressed": 8, "no_accept_header": 1, "header_identity": 1, "header_compressor_used": 7,
                     "header_wildcard": 1, "header_not_valid": 1, "content_length_too_small": 1, "not_compressed_etag": 1}
 
 

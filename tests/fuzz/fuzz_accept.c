@@ -32,9 +32,9 @@ static void add_lines(struct nu_http_head *head, const char *text, size_t len)
 static void judge(struct nu_http_head *head)
 {
     enum nu_accept_why why, other;
-    enum nu_coding chosen = nu_accept_coding(head, both, 2, &why);
-    enum nu_coding br = nu_accept_coding(head, both, 1, &other);
-    enum nu_coding gzip = nu_accept_coding(head, both + 1, 1, &other);
+    enum nu_coding chosen = nu_accept_coding(nu_accept_copy(head, head->arena), both, 2, &why);
+    enum nu_coding br = nu_accept_coding(nu_accept_copy(head, head->arena), both, 1, &other);
+    enum nu_coding gzip = nu_accept_coding(nu_accept_copy(head, head->arena), both + 1, 1, &other);
     bool none = chosen == NU_CODING_IDENTITY;
     nu_assert(chosen < NU_CODING_COUNT &&
               none == (why == NU_ACCEPT_NONE || why >= NU_ACCEPT_IDENTITY));
@@ -44,7 +44,8 @@ static void judge(struct nu_http_head *head)
     if (!nu_http_get(head, NU_HDR_ACCEPT_ENCODING))
         return;
     add(head, "zstd, deflate;q=0.9", 19);
-    nu_assert(nu_accept_coding(head, both, 2, &other) == chosen && other == why);
+    nu_assert(nu_accept_coding(nu_accept_copy(head, head->arena), both, 2, &other) == chosen &&
+              other == why);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -56,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     judge(head);
     add(first, "gzip;q=0, br;q=0.0", 18);
     add_lines(first, (const char *)data, len);
-    nu_assert(nu_accept_coding(first, both, 2, &why) == NU_CODING_IDENTITY);
+    nu_assert(nu_accept_coding(nu_accept_copy(first, arena), both, 2, &why) == NU_CODING_IDENTITY);
     nu_arena_free(arena);
     return 0;
 }
