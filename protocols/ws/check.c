@@ -85,7 +85,6 @@ static enum nu_ws_error place_data(struct nu_ws_check *c, const struct nu_ws_rul
     if (!goes_on) {
         c->opcode = (uint8_t)opcode;
         c->message = 0;
-        c->utf8 = (struct nu_utf8){0};
         c->text = rules->validate && opcode == NU_WS_TEXT && !(h->first & NU_WS_RSV1);
     }
     c->in_text = c->text;

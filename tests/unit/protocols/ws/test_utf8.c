@@ -30,6 +30,7 @@ static const struct {
     {"\x80",                                  false, false},
     {"\xc3(",                                 false, false},
     {"\xe2\x82(",                             false, false},
+    {"\xc3plain text in its middle",          false, false},
     {"twelve bytes\xc3",                      true,  false},
     {"\xe2\x82",                              true,  false},
     {"\xf0\x9f\x98",                          true,  false},
