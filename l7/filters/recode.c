@@ -53,6 +53,7 @@ static void forward_last(struct recode *r)
 {
     struct nu_ev ev = r->last;
     r->has_last = false;
+    r->finished = r->finished || ev.kind == NU_END; /* cut or not, nothing follows */
     nu_forward(r->filter, (enum nu_dir)r->dir, &ev);
 }
 

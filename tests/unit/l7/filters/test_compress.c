@@ -231,6 +231,26 @@ static void a_cut_response_stays_cut(void **state)
     body_free(&plain);
 }
 
+/* The turn's flush finds nothing to say behind the end, though the request goes on. */
+static void nothing_follows_a_cut(void **state)
+{
+    static const char *const fields[] = {GZIP, "Accept-Encoding: br\r\n"};
+    for (int which = 0; which < 2; which++) {
+        char text[512];
+        snprintf(text, sizeof text, "POST / HTTP/1.1\r\nHost: h\r\n%sContent-Length: 99\r\n\r\na",
+                 fields[which]);
+        client_says(text);
+        snprintf(text, sizeof text, "HTTP/1.1 200 x\r\nContent-Length: 200\r\n\r\nhalf of it");
+        kit_say_bytes(&kit.leg[kit.legs - 1], text, strlen(text));
+        kit_finish(&kit.leg[kit.legs - 1], NU_CAUSE_UPSTREAM_RST);
+        nu_loop_advance(&kit.loop, 10);
+        assert_int_equal(kit.client.ends, 1);
+        kit_abort(&kit.client);
+        kit_turn();
+        kit_client();
+    }
+}
+
 static void trailers_follow_the_rest(void **state)
 {
     asks("GET /", GZIP "TE: trailers\r\n");
@@ -269,6 +289,7 @@ int main(void)
         FILTER_TEST(pieces_leave_as_they_come),
         FILTER_TEST(a_slow_client_holds_the_server),
         FILTER_TEST(a_cut_response_stays_cut),
+        FILTER_TEST(nothing_follows_a_cut),
         FILTER_TEST(trailers_follow_the_rest),
         FILTER_TEST(tunnels_are_left_alone),
         FILTER_TEST(mistakes_in_configs),
