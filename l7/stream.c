@@ -127,7 +127,7 @@ static void closed(struct nu_chain *chain, void *ctx)
     exchange->bytes_in = s->request_bytes;
     exchange->bytes_out = s->response_bytes;
     count_end(s);
-    if (s->flags || s->status >= 500)
+    if ((s->flags || s->status >= 500) && s->pinned) /* the admin's own are not pinned */
         nu_recent_add(NU_RECENT_REQUEST, nu_chain_loop(chain)->shard, chain);
     nu_access_log_write(s->conf->log, chain);
 }
