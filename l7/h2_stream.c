@@ -153,7 +153,7 @@ static void h2_stream_close(struct nu_filter *f)
         nu_list_del(&s->link);
         s->mux->since_ms = now_of(s);
     }
-    if (!s->st->said)
+    if (!s->st->said_all)
         nu_h2_say_reset(s->st, code_of(nu_chain_result(f->chain)));
     nu_h2_let_go(s->st);
 }

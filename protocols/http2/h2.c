@@ -197,7 +197,7 @@ void h2_stream_release(struct nu_h2_stream *st)
 
 void nu_h2_let_go(struct nu_h2_stream *st)
 {
-    if (st->open && !st->said && !st->to_reset)
+    if (st->open && !st->said_all && !st->to_reset)
         nu_h2_say_reset(st, NU_H2_CODE_INTERNAL_ERROR);
     st->user = NULL;
     st->taken_by_user = false;

@@ -51,6 +51,7 @@ struct nu_h2_stream {
     bool by_peer;     /* the peer ended it, or broke the rules */
     bool heard;       /* the request is whole */
     bool said;        /* the response is whole, and on its way */
+    bool said_all;    /* and all of it is on the wire */
 
     /* --- the codec's own --- */
     struct nu_h2 *h2;
@@ -65,7 +66,6 @@ struct nu_h2_stream {
     uint32_t since_grown; /* bytes taken since it grew */
     uint32_t reset_code;
     uint8_t news;   /* what the user is to hear */
-    bool said_all;  /* all of it is on the wire */
     bool ended;     /* nothing will be added to what is to be sent */
     bool submitted; /* nghttp2 has the response's head */
     bool deferred;  /* nghttp2 waits for more of its body */
@@ -141,7 +141,8 @@ void nu_h2_say_end(struct nu_h2_stream *st);
 void nu_h2_say_reset(struct nu_h2_stream *st, enum nu_h2_code code);
 /* So many bytes of `data` were taken: the peer may send as many more. */
 void nu_h2_took(struct nu_h2_stream *st, size_t bytes);
-/* The user has no more to do with it, and its arena's memory is the codec's alone. */
+/* The user has no more to do with it, and its arena's memory is the codec's alone. What was not
+ * sent by now is not: the stream is reset. */
 void nu_h2_let_go(struct nu_h2_stream *st);
 
 #endif

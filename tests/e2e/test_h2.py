@@ -220,14 +220,18 @@ def test_a_client_that_takes_nothing(tight, peer):
     """Its window is shut: the server is held, and in the end the stream is given up; others go on."""
     size = scale(4 << 20)
     body = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
-    nuncio = tight(edge(peer(Origin, lambda r: body if "big" in r.start else OK), stream_idle_timeout="400ms"))
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + bytes(100)
+    answer = {"/big": body, "/whole": whole}
+    nuncio = tight(edge(peer(Origin, lambda r: answer.get(r.start.split()[1], OK)), stream_idle_timeout="400ms"))
     with connect(nuncio) as client:
         client.send(settings((4, 10)))
         client.send(headers(1, [*GET[:2], (":path", "/big"), GET[3]]), headers(3, GET))
         answer = client.response(3, grant=False)
         assert (answer.status, answer.body) == (200, b"ok")
-        assert client.response(1, grant=False).reset == "CANCEL"
-    nuncio.wait_stat("http.ingress.downstream_rq_idle_timeout", 1)
+        client.send(headers(5, [*GET[:2], (":path", "/whole"), GET[3]]))  # all of it waits already
+        gone = client.until(lambda got: got.type == "RST_STREAM") + client.until(lambda got: got.type == "RST_STREAM")
+        assert [(got.stream, got.code) for got in gone if got.type == "RST_STREAM"] == [(1, "CANCEL"), (5, "CANCEL")]
+    nuncio.wait_stat("http.ingress.downstream_rq_idle_timeout", 2)
 
 
 def test_a_server_that_takes_nothing(tight, peer):

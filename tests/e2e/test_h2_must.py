@@ -15,14 +15,15 @@ PATH = Path(__file__).parent / "h2_must.tsv"
 ROWS = [line.split("\t") for line in PATH.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
 
 
-def upload(stream, end=False, *fields):
-    return headers(stream, [(":method", "POST"), (":scheme", "http"), (":path", "/up"), GET[3], *fields], end)
+def upload(stream, end=False, *fields, path="/up"):
+    return headers(stream, [(":method", "POST"), (":scheme", "http"), (":path", path), GET[3], *fields], end)
 
 
 @pytest.fixture
 def proxy(nuncio, peer, tmp_path):
     one = Authority(tmp_path / "ca").issue("a.test")
-    routes = [{"match": {"path": "/up"}, "cluster": "c"}, {"respond": {"status": 200, "body": "ok"}}]
+    held = {"match": {"path": "/held"}, "cluster": "c", "filters": {"fault": {"delay": "1h"}}}
+    routes = [held, {"match": {"path": "/up"}, "cluster": "c"}, {"respond": {"status": 200, "body": "ok"}}]
     chain = {"filters": [{"http": {"routes": routes, "access_log": HTTP_LOGS, "http2": {"max_concurrent_streams": 4}}}]}
     tls = {"certificates": [{"cert": str(one.cert), "key": str(one.key)}], "alpn": ["h2", "http/1.1"]}
     return nuncio(config(listeners=[{"name": "plain", "bind": "127.0.0.1:0", **chain},
@@ -49,7 +50,7 @@ def connect(proxy, name, first=None):
 
 def fate(proxy, name, frames):
     """What became of it: "stream CODE" or "connection CODE"; whatever it is, it must be true afterwards."""
-    frames = eval(f"[{frames}]", {**vars(h2), "UP": upload, "RAW": None})
+    frames = eval(f"[{frames}]", {**vars(h2), "UP": upload, "RAW": None, "HELD": upload(1, path="/held")})
     raw = frames[0] is None
     with connect(proxy, name, b"".join(frames[1:]) if raw else None) as client:
         if not raw:
