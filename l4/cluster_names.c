@@ -225,5 +225,11 @@ bool nu_cluster_ready(const struct nu_cluster *cluster, char *why, size_t why_le
                  n->where->host, since_s, n->error ? n->error : "no answer yet");
         return false;
     }
+    /* A connection now would find no endpoint yet. Later sets replace others. */
+    if (!c->reached && (c->handing > 0 || nu_list_linked(&c->publish.link))) {
+        snprintf(why, why_len, "cluster %s: its endpoints are on their way to the workers",
+                 cluster->name);
+        return false;
+    }
     return cl_health_ready(c, why, why_len);
 }

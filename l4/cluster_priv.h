@@ -44,7 +44,9 @@ struct cl_cluster {
     struct nu_timer republish; /* armed when health has changed */
     int64_t republished_ms;
     bool said_panic;
-    bool committed; /* workers may know it */
+    bool committed;   /* workers may know it */
+    bool reached;     /* some set is with every worker */
+    unsigned handing; /* sets on their way to workers */
 };
 
 static inline struct cl_cluster *cl_of(const struct nu_cluster *cluster)

@@ -207,6 +207,7 @@ static void put(struct cl_cluster *c, unsigned shard, struct nu_endpoint_set *se
 static void delivered(struct nu_worker *w, void *arg)
 {
     struct delivery *d = arg;
+    d->cluster->reached = --d->cluster->handing == 0 || d->cluster->reached;
     nu_unpin(&d->cluster->pub.counted, w->loop.shard);
     free(d);
 }
@@ -228,6 +229,7 @@ static void hand_over(struct cl_cluster *c, struct nu_worker *w)
     struct delivery *d = malloc(sizeof *d);
     nu_assert(d != NULL);
     *d = (struct delivery){c, set};
+    c->handing++;
     nu_pin(&c->pub.counted, nu_workers_count());
     nu_worker_post(w, deliver, d);
 }

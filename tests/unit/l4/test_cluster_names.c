@@ -105,6 +105,24 @@ static void an_answer_makes_it_ready(void **state)
     retire(&m, NULL);
 }
 
+/* A worker that has not heard of them would refuse the first connections. */
+static void it_is_ready_when_every_worker_has_them(void **state)
+{
+    char why[128] = "";
+    struct made m = commit_from(A_TEST, NULL);
+    nu_worker_at(0)->threaded = true; /* its posts wait for the test */
+    until(only(&m), 1);
+    assert_false(nu_cluster_ready(only(&m), why, sizeof why));
+    assert_string_equal(why, "cluster web: its endpoints are on their way to the workers");
+    assert_string_equal(picks(only(&m), 0, 1), "none");
+    event_base_loop(nu_worker_at(0)->base, EVLOOP_NONBLOCK);
+    turn();
+    nu_worker_at(0)->threaded = false;
+    assert_true(nu_cluster_ready(only(&m), why, sizeof why));
+    assert_string_equal(picks(only(&m), 0, 1), "1:80");
+    retire(&m, NULL);
+}
+
 static void it_is_asked_again_at_its_ttl(void **state)
 {
     static const struct {
@@ -355,6 +373,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
         TEST(an_answer_makes_it_ready),
+        TEST(it_is_ready_when_every_worker_has_them),
         TEST(it_is_asked_again_at_its_ttl),
         TEST(a_local_name_is_looked_at_every_few_seconds),
         TEST(failures_wait_longer_and_keep_the_last_good),
