@@ -1,4 +1,6 @@
 """The admin's page in Chromium: at phone and desktop width, with a thousand clusters and hostile names."""
+import pytest
+
 from lib.browser import Browser
 from lib.config import cluster, config, listener
 from lib.http import Client, Origin
@@ -17,6 +19,7 @@ def many(origin, refusing, port):
                   admin=f"127.0.0.1:{port}")
 
 
+@pytest.mark.once
 def test_the_page(nuncio, peer, closing, tmp_path):
     port, refusing = free_port(), closing(RefusingPort())
     proxy = nuncio(many(peer(Origin), refusing, port), workers=2)

@@ -3,6 +3,8 @@ import re
 import urllib.error
 import urllib.request
 
+import pytest
+
 from lib.config import cluster
 from lib.figures import StatsdServer, ask_prometheus, prometheus
 from lib.http import Client, Origin, http
@@ -78,6 +80,7 @@ def steady(rows):
             if not name.startswith(("nuncio_server_", "nuncio_statsd_")) and "admin" not in dict(tags).values()}
 
 
+@pytest.mark.once
 def test_prometheus_and_statsd_have_the_same_numbers(nuncio, peer, closing, tmp_path):
     server = peer(StatsdServer)
     sink = [{"statsd": {"address": f"tcp://{server.address}", "interval": "100ms", "tags": True}}]
@@ -90,6 +93,6 @@ def test_prometheus_and_statsd_have_the_same_numbers(nuncio, peer, closing, tmp_
 
         def same():
             one, other = steady(pushed(server)), steady(scraped(scraper))
-            assert one == other and one[wanted] == 21, {key: (one.get(key), other.get(key)) for key in {*one, *other} if one.get(key) != other.get(key)}
+            assert one == other and one.get(wanted) == 21, {key: (one.get(key), other.get(key)) for key in {*one, *other} if one.get(key) != other.get(key)}
             return one
         assert len(eventually(same, 20)) > 30
