@@ -62,9 +62,9 @@ static struct nu_verify *take(void)
     pthread_mutex_lock(&all.lock);
     while (nu_list_empty(&all.queue) && !all.stopping)
         pthread_cond_wait(&all.more, &all.lock);
-    if (!nu_list_empty(&all.queue)) {
-        job = nu_container(all.queue.next, struct nu_verify, link);
-        nu_list_del(&job->link);
+    struct nu_list *link = nu_list_pop(&all.queue);
+    if (link) {
+        job = nu_container(link, struct nu_verify, link);
         all.waiting--;
     }
     pthread_mutex_unlock(&all.lock);
@@ -110,11 +110,8 @@ void nu_verifier_put(void)
         return;
     pthread_mutex_lock(&all.lock);
     all.stopping = true;
-    while (!nu_list_empty(&all.queue)) {
-        struct nu_verify *job = nu_container(all.queue.next, struct nu_verify, link);
-        nu_list_del(&job->link);
-        job_free(job);
-    }
+    for (struct nu_list *link; (link = nu_list_pop(&all.queue));)
+        job_free(nu_container(link, struct nu_verify, link));
     all.waiting = 0;
     pthread_cond_signal(&all.more);
     pthread_mutex_unlock(&all.lock);
