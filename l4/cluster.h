@@ -122,6 +122,7 @@ struct nu_cluster {
 struct nu_cluster_view {
     alignas(64) struct nu_endpoint_set *set; /* never NULL; may be empty */
     uint32_t next;                           /* place in the schedule */
+    uint32_t number;                         /* of the set: counts those that came */
     struct nu_pool *pool;                    /* idle connections, of the layer that keeps them */
     bool retired;                            /* and keeps no more of them */
 };
@@ -152,6 +153,10 @@ void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, u
 /* Has `fn` called on each shard when it lets go of a cluster: what is kept in its view's pool ends.
  * One for the program, before any config is read. */
 void nu_clusters_on_retire(void (*fn)(struct nu_cluster *cluster, unsigned shard));
+
+/* Has `fn` called on each shard when its view has got another set: what is kept for endpoints that
+ * are not in it, or failed, ends. One for the program, before any config is read. */
+void nu_clusters_on_set(void (*fn)(struct nu_cluster *cluster, unsigned shard));
 
 /* Whether one of its endpoints is a UNIX socket. Main thread. */
 bool nu_cluster_has_unix(const struct nu_cluster *cluster);

@@ -194,6 +194,13 @@ static uint32_t first_place(const struct nu_endpoint_set *set, unsigned shard)
     return (uint32_t)(len * shard / (nu_workers_count() + 1));
 }
 
+static void (*on_set)(struct nu_cluster *cluster, unsigned shard);
+
+void nu_clusters_on_set(void (*fn)(struct nu_cluster *cluster, unsigned shard))
+{
+    on_set = fn;
+}
+
 static void put(struct cl_cluster *c, unsigned shard, struct nu_endpoint_set *set)
 {
     struct nu_cluster_view *view = &c->pub.view[shard];
@@ -201,6 +208,9 @@ static void put(struct cl_cluster *c, unsigned shard, struct nu_endpoint_set *se
     if (before->count == 0)
         view->next = first_place(set, shard);
     view->set = set;
+    view->number++;
+    if (on_set)
+        on_set(&c->pub, shard);
     cl_set_unref(before);
 }
 

@@ -330,6 +330,21 @@ int nu_sock_fd(const struct nu_chain *chain, enum nu_dir end)
     return s ? s->io.fd : -1;
 }
 
+bool nu_sock_quiet(const struct nu_chain *chain, enum nu_dir end)
+{
+    char byte;
+    return recv(nu_sock_fd(chain, end), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+void nu_sock_read_now(struct nu_chain *chain, enum nu_dir end)
+{
+    struct nu_filter *f = nu_chain_end(chain, end);
+    if (f->type != &nu_sock || f->busy || sock_of(f)->io.fd < 0)
+        return;
+    sock_of(f)->mask |= SOCK_IN;
+    nu_call(f, pump);
+}
+
 bool nu_sock_tcp_facts(struct nu_chain *chain, enum nu_dir end, struct nu_tcp_facts *out)
 {
     const struct sock *s = sock_at(chain, end);

@@ -42,6 +42,11 @@ size_t nu_sock_unsent(const struct nu_chain *chain);
 /* The descriptor at the chain's left end (NU_REV) or right end, borrowed; -1: that is no socket, or
  * it is closed. */
 int nu_sock_fd(const struct nu_chain *chain, enum nu_dir end);
+/* Whether nothing waits in the kernel at that end's socket, neither bytes nor the peer's end. */
+bool nu_sock_quiet(const struct nu_chain *chain, enum nu_dir end);
+/* From another chain: has the socket at that end read what waits in the kernel, unless it is at it.
+ * The chain may have ended by the time this returns. */
+void nu_sock_read_now(struct nu_chain *chain, enum nu_dir end);
 /* What the kernel measured at that socket, also after its descriptor was closed if anybody wants
  * such facts. False: no TCP. */
 bool nu_sock_tcp_facts(struct nu_chain *chain, enum nu_dir end, struct nu_tcp_facts *out);

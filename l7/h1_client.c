@@ -20,9 +20,6 @@
 #include "protocols/http/h1.h"
 #include "protocols/http/h1_write.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-
 enum { TIMER_CONNECT, TIMER_IDLE };
 
 enum client_state {
@@ -108,7 +105,7 @@ static void end_now(struct nu_filter *f)
 
 static void leave_pool(struct h1_client *c)
 {
-    if (c->state == CLIENT_KEPT)
+    if (nu_list_linked(&c->pooled.in_pool))
         nu_pool_drop(c->up.cluster, loop_of(c)->shard, &c->pooled);
 }
 
@@ -443,13 +440,17 @@ static const struct nu_filter_type h1_client_type = {
     .close = h1_client_close,
 };
 
-/* Whether the server has neither closed nor spoken: asked of the kernel, as the news may still wait
- * in the loop's own set. */
-static bool is_quiet(const struct h1_client *c)
+/* Off the pool: whether the server has neither closed nor spoken, asked of the kernel as the news
+ * may wait in the loop's set. With TLS it may be a ticket: once read, all else has ended it (P2).
+ */
+static bool is_quiet(struct h1_client *c)
 {
-    char byte;
-    return recv(nu_sock_fd(c->filter.chain, NU_FWD), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           errno == EAGAIN;
+    struct nu_chain *chain = c->filter.chain;
+    bool quiet = nu_sock_quiet(chain, NU_FWD);
+    if (quiet || c->up.cluster->near_count == 0)
+        return quiet;
+    nu_sock_read_now(chain, NU_FWD);
+    return !nu_chain_ended(chain) && c->state == CLIENT_KEPT;
 }
 
 /* A kept connection to the endpoint, off the pool, or NULL. */

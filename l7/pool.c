@@ -2,6 +2,7 @@
 #include "l7/pool.h"
 
 #include "core/assert.h"
+#include "l4/endpoint.h"
 
 #include <stdlib.h>
 
@@ -94,11 +95,68 @@ static struct nu_pooled *oldest(struct nu_pool *pool)
     return nu_container(pool->all.next, struct nu_pooled, in_pool);
 }
 
+/* --- endpoints that go --- */
+
+static bool is_failed(const struct nu_endpoint *endpoint)
+{
+    return atomic_load_explicit(&endpoint->health, memory_order_relaxed) & NU_ENDPOINT_FAILED;
+}
+
+/* Endpoints that clients chose stand in no set. */
+static bool is_member(const struct nu_cluster *cluster, const struct nu_cluster_view *view,
+                      struct nu_pooled *pooled)
+{
+    const struct nu_endpoint_set *set = view->set;
+    if (cluster->found || pooled->number == view->number)
+        return true;
+    pooled->number = view->number;
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->item[i] == pooled->endpoint)
+            return true;
+    return false;
+}
+
+static void mark(struct nu_pool *pool, const struct nu_endpoint *endpoint, uint32_t number)
+{
+    nu_list_each (node, bucket_of(pool, endpoint)) {
+        struct nu_pooled *pooled = nu_container(node, struct nu_pooled, in_bucket);
+        if (pooled->endpoint != endpoint)
+            continue;
+        pooled->stays = true;
+        pooled->number = number;
+    }
+}
+
+static void evict_strangers(struct nu_pool *pool)
+{
+    nu_list_each (node, &pool->all) {
+        struct nu_pooled *pooled = nu_container(node, struct nu_pooled, in_pool);
+        if (!pooled->stays)
+            evict(pool, pooled);
+        pooled->stays = false;
+    }
+}
+
+/* The worker has another set. */
+static void look_through(struct nu_cluster *cluster, unsigned shard)
+{
+    const struct nu_cluster_view *view = &cluster->view[shard];
+    if (!view->pool || view->pool->count == 0 || cluster->found)
+        return;
+    for (uint32_t i = 0; i < view->set->count; i++)
+        if (!is_failed(view->set->item[i]))
+            mark(view->pool, view->set->item[i], view->number);
+    evict_strangers(view->pool);
+}
+
+/* --- in and out --- */
+
 bool nu_pool_put(struct nu_cluster *cluster, unsigned shard, struct nu_pooled *pooled)
 {
     int64_t most = nu_pool_conf_of(cluster)->max_idle;
     struct nu_cluster_view *view = &cluster->view[shard];
-    if (most == 0 || view->retired)
+    if (most == 0 || view->retired || is_failed(pooled->endpoint) ||
+        !is_member(cluster, view, pooled))
         return false;
     struct nu_pool *pool = pool_of(view);
     if (pool->count >= most)
@@ -149,4 +207,5 @@ void nu_pool_register(void)
 {
     nu_schema_extend(&nu_cluster_schema, &nu_pool_of_cluster);
     nu_clusters_on_retire(retire);
+    nu_clusters_on_set(look_through);
 }

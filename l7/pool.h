@@ -2,8 +2,8 @@
  * and cluster, the last one used first (LIFO). A leg that one client shaped is never kept (P1): one
  * with a PROXY header, the client's own address, or a name from its ClientHello.
  *
- * The kept ones end with their cluster, at their idle timeout, or when their server says so (P2).
- */
+ * The kept ones end with their cluster, at their idle timeout, when their server says so (P2), and
+ * when their endpoint is no longer one of the cluster's or fails its health checks. */
 #ifndef NU_L7_POOL_H
 #define NU_L7_POOL_H
 
@@ -26,6 +26,8 @@ const struct nu_pool_conf *nu_pool_conf_of(const struct nu_cluster *cluster);
 struct nu_pooled {
     struct nu_list in_bucket, in_pool;
     const struct nu_endpoint *endpoint;
+    uint32_t number; /* of the cluster's last set that is known to have the endpoint */
+    bool stays;      /* while a new set is looked through */
     void (*evict)(
         struct nu_pooled *pooled); /* closes it; called off the lists, outside its chain */
 };

@@ -1,6 +1,8 @@
 /* Kept connections: the last one first, no more than so many, none of a cluster that is gone. */
 #include "tests/unit/l4/cluster_help.h"
 
+#include "l4/cluster_priv.h"
+#include "l4/endpoint.h"
 #include "l7/pool.h"
 
 #define KEPT 8
@@ -107,6 +109,44 @@ static void a_cluster_that_goes(void **state)
     nu_arena_free(made.arena);
 }
 
+/* Another set for the worker, as when checks or a name's addresses have changed. */
+static void another_set(void)
+{
+    cl_republish((struct cl_cluster *)cluster);
+    turn();
+}
+
+static void endpoints_that_fail(void **state)
+{
+    use("max_idle: 8");
+    put(0, a);
+    put(1, b);
+    put(2, a);
+    another_set();
+    assert_int_equal(kept[0].evicted + kept[1].evicted + kept[2].evicted, 0);
+    atomic_store(&a->health, NU_ENDPOINT_FAILED);
+    another_set();
+    assert_int_equal(kept[0].evicted, 1);
+    assert_int_equal(kept[1].evicted, 0);
+    assert_int_equal(kept[2].evicted, 1);
+    assert_false(put(3, a)); /* it was in use meanwhile */
+    assert_taken(a, -1);
+    assert_taken(b, 1);
+    atomic_store(&a->health, 0);
+    retire(&made, NULL);
+}
+
+static void endpoints_that_are_gone(void **state)
+{
+    use("max_idle: 8");
+    struct nu_endpoint other = *a;
+    put(0, a);
+    assert_false(put(1, &other));
+    assert_taken(a, 0);
+    assert_true(put(0, a));
+    retire(&made, NULL);
+}
+
 static int start(void **state)
 {
     nu_pool_register();
@@ -118,7 +158,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_comes_first),    cmocka_unit_test(the_oldest_goes),
         cmocka_unit_test(who_leaves_is_not_found), cmocka_unit_test(none_are_kept),
-        cmocka_unit_test(a_cluster_that_goes),
+        cmocka_unit_test(a_cluster_that_goes),     cmocka_unit_test(endpoints_that_fail),
+        cmocka_unit_test(endpoints_that_are_gone),
     };
     return cmocka_run_group_tests(tests, start, no_workers);
 }
