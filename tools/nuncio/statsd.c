@@ -127,7 +127,7 @@ static struct sink *find(const struct nu_statsd_conf *conf)
 
 void nu_sinks_change(struct nu_server *server, const struct nu_vec *confs, bool first)
 {
-    struct sink *next[NU_SINKS_MAX];
+    struct sink *next[NU_SINKS_MAX] = {0};
     const struct nu_sink_conf *conf = confs->items;
     nu_assert(confs->count <= NU_SINKS_MAX);
     for (size_t i = 0; i < confs->count; i++) {
