@@ -72,7 +72,7 @@ static const struct row {
     ROW("\x82\x64" HUNDRED "\x82\x64" HUNDRED, 0, NU_WS_OK),
     ROW("\x02\x3c" TEN TEN TEN TEN TEN TEN "\x00\x3c" TEN TEN TEN TEN TEN TEN "\x80\x1f", 0,
         NU_WS_BAD_MESSAGE_LARGE),
-    ROW("\x81\x84\x01\x02\x03\x04\xc2\xab\x62\x25", CLIENT, NU_WS_OK), /* "\u00e9a!" */
+    ROW("\x81\x84\x01\x82\x03\x04\xc2\x2b\x62\x25", CLIENT, NU_WS_OK), /* "\u00e9a!" */
 #undef ROW
 };
 
