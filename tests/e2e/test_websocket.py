@@ -6,6 +6,7 @@ from lib.config import cluster
 from lib.http import Client, Origin, front, http, last_request
 from lib.nuncio import ROOT
 from lib.poll import eventually
+from lib.scale import PARANOID
 from lib.websocket import (BINARY, CLOSE, CONTINUATION, HANDSHAKE, PING, PONG, TEXT, WsClient, WsServer, client_frame, close_payload,
                            frame)
 
@@ -71,6 +72,8 @@ def test_what_breaks_a_rule_is_closed_on_both_sides(tight, peer):
             assert client.close_code() == code, name
             client.say(CLOSE, close_payload(code))
             assert client.rest() == b"", name
+        if PARANOID and name == "text":  # byte by byte it has gone on in part: test_a_frame_that_has_gone_on_in_part_is_cut
+            continue
         eventually(lambda: any(said[0] == CLOSE for said in server.said), 10, name)
         assert next(said for said in server.said if said[0] == CLOSE)[1][:2] == close_payload(code), name
     rows = [row.split() for row in nuncio.file_lines("ws.log", len(BAD))]
