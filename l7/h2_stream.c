@@ -12,6 +12,7 @@
 #include "l7/h2_server_priv.h"
 
 #include "core/assert.h"
+#include "core/serving.h"
 #include "l4/listener.h"
 #include "l7/http_conf.h"
 #include "l7/route/route.h"
@@ -105,6 +106,19 @@ static void on_end(struct h2_stream *s, struct nu_result result)
         be_over(s); /* else when it is on the wire */
 }
 
+/* While the process does not want new work, connections take no more streams once one was answered,
+ * so that clients open others elsewhere before this place is gone. */
+static void may_leave(struct h2_stream *s)
+{
+    struct h2_server *m = s->mux;
+    bool leaving = !nu_serving();
+    if (!m || m->state != MUX_OPEN || (!leaving && !s->stream->close))
+        return;
+    if (leaving)
+        h2_stat(m, NU_HTTP_CX_DRAIN_CLOSE, 1);
+    h2_drain(m);
+}
+
 static void h2_stream_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     struct h2_stream *s = self_of(f);
@@ -116,8 +130,7 @@ static void h2_stream_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
     case NU_HEAD:
         nu_stream_respond(s->stream, (struct nu_http_head *)ev->u.head);
         nu_h2_say_head(s->st, (struct nu_http_head *)ev->u.head);
-        if (s->stream->close && s->mux)
-            h2_drain(s->mux);
+        may_leave(s);
         break;
     case NU_DATA:
         s->stream->response_bytes += ev->u.data.len;

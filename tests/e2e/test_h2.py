@@ -1,14 +1,15 @@
 """HTTP/2 with clients: what requests and responses become between it and servers of HTTP/1, limits, floods, drains."""
 import hashlib
 import os
+import signal
 import subprocess
 import threading
 
 from lib import h2
-from lib.config import cluster
+from lib.config import cluster, config, listener
 from lib.h2 import GET, POST, connect, data, field, frame, headers, reset, settings, window
 from lib.http import OK, Client, Origin, Stuck, front, http, last_request
-from lib.poll import eventually
+from lib.poll import SLOW, eventually
 from lib.scale import scale
 
 
@@ -311,6 +312,22 @@ def test_a_drain_loses_no_request(nuncio, peer):
         assert sorted((got.stream, dict(got.fields)[":status"]) for got in rest if got.type == "HEADERS") == [
             (1, "200"), (3, "200")]
     eventually(lambda: not proxy.running())
+
+
+def test_a_connection_leaves_before_its_listener(nuncio, peer):
+    """While TERM waits for who has not noticed, an answer comes with GOAWAY."""
+    chain = {"http": {"routes": [{"cluster": "c"}]}}
+    proxy = nuncio(config(listeners=[listener(chain)], clusters=[cluster(peer(Origin))], drain_timeout="10s",
+                          drain_delay=f"{int(600 * SLOW)}ms"))
+    with connect(proxy) as client:
+        assert client.get(1).status == 200
+        proxy.signal(signal.SIGTERM)
+        proxy.wait_line("draining timeout_ms=10000")
+        client.send(headers(3, GET))
+        got = client.until(lambda got: False)
+        assert ["NO_ERROR"] * 2 == [one.code for one in got if one.type == "GOAWAY"]
+        assert [dict(one.fields)[":status"] for one in got if one.type == "HEADERS"] == ["200"]
+    assert proxy.wait(10) == 0
 
 
 def test_a_reload_reaches_the_next_request(tight, peer):
