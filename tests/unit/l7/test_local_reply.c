@@ -201,34 +201,34 @@ static void a_body_from_a_file(void **state)
 static void mistakes(void **state)
 {
     static const struct mistake rows[] = {
-        {"[{status: 6xx}]",   "t.yaml:1:11: [0].status: expected a status like 503, or 5xx\n"
+        {"[{status: 6xx}]",                   "t.yaml:1:11: [0].status: expected a status like 503, or 5xx\n"
                             "    1 | [{status: 6xx}]\n"
                             "      |           ^^^\n"     },
-        {"[{status: [50x]}]", "t.yaml:1:12: [0].status[0]: expected a status like 503, or 5xx\n"
+        {"[{status: [50x]}]",                 "t.yaml:1:12: [0].status[0]: expected a status like 503, or 5xx\n"
                               "    1 | [{status: [50x]}]\n"
                               "      |            ^^^\n"},
-        {"[{flags: [UX]}]",   "t.yaml:1:11: [0].flags[0]: found \"UX\", expected UH, UT, UR, UF, UC, "
-         "UO, NR, DI, FI, RL, "
+        {"[{flags: [UX]}]",                   "t.yaml:1:11: [0].flags[0]: found \"UX\", expected UH, UT, UR, UF, UC, "
+                            "UO, NR, DI, FI, RL, "
                             "UAEX, DC, URX, SI, DPE, DT or UPE\n"
                             "    1 | [{flags: [UX]}]\n"
-                            "      |           ^^\n"                                                          },
+                            "      |           ^^\n"      },
         {"[{body: a, body_file: /dev/null}]",
          "t.yaml:1:2: [0]: \"body\" and \"body_file\" exclude each other\n"
          "    1 | [{body: a, body_file: /dev/null}]\n"
-         "      |  ^\n"},
+         "      |  ^\n"                                                              },
         {"[{content_type: \"a\\nb\"}]",
          "t.yaml:1:17: [0].content_type: no header can have that value\n"
          "    1 | [{content_type: \"a\\nb\"}]\n"
-         "      |                 ^^^^^^\n"                                                                },
+         "      |                 ^^^^^^\n"                                          },
         {"[{status_to: 100}]",
          "t.yaml:1:14: [0].status_to: 100 is out of range, expected 200 to 599\n"
          "    1 | [{status_to: 100}]\n"
-         "      |              ^^^\n"},
+         "      |              ^^^\n"                                                },
         {"[{headers: {set: {host: a}}}]",
          "t.yaml:1:19: [0].headers.set: host: the host is changed by `rewrite: {host: ...}` of a "
          "route\n"
          "    1 | [{headers: {set: {host: a}}}]\n"
-         "      |                   ^^^^\n"                                                     },
+         "      |                   ^^^^\n"                                          },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         replies_of(rows[i].text, rows[i].report);

@@ -226,14 +226,14 @@ static void too_many_wait(void **state)
 static void mistakes(void **state)
 {
     static const struct mistake rows[] = {
-        {"[basic_auth]", "t.yaml:1:11: filters[0].basic_auth: needs either \"users\", a list of "
-         "name:hash, or \"users_file\"\n"
+        {"[basic_auth]",                                                        "t.yaml:1:11: filters[0].basic_auth: needs either \"users\", a list of "
+                         "name:hash, or \"users_file\"\n"
                          "    1 | filters: [basic_auth]\n"
-                         "      |           ^^^^^^^^^^\n"},
+                         "      |           ^^^^^^^^^^\n"                },
         {"[{basic_auth: {users: []}}]",
          "t.yaml:1:32: filters[0].basic_auth.users: the list must not be empty\n"
          "    1 | filters: [{basic_auth: {users: []}}]\n"
-         "      |                                ^\n"},
+         "      |                                ^\n"                                            },
         {"[{basic_auth: {users: [\"a:" BOB "\", \"b:x\"], realm: a\"b}}]",
          "t.yaml:1:87: filters[0].basic_auth.realm: expected a text without quotes and "
          "backslashes\n"
@@ -244,20 +244,20 @@ static void mistakes(void **state)
          "t.yaml:1:62: filters[0].basic_auth.forward_username_header: expected the name of a "
          "header that is not for the connection alone\n"
          "    1 | filters: [{basic_auth: {users: \"a\", forward_username_header: connection}}]\n"
-         "      |                                                              ^^^^^^^^^^\n"},
+         "      |                                                              ^^^^^^^^^^\n"     },
         {"[{basic_auth: {users: \"a\"}}]",
          "t.yaml:1:32: filters[0].basic_auth.users: expected \"name:hash\"\n"
          "    1 | filters: [{basic_auth: {users: \"a\"}}]\n"
-         "      |                                ^^^\n"},
+         "      |                                ^^^\n"                                          },
         {"[{basic_auth: {users: \"a:" BOB "\\nb\"}}]",
          "t.yaml:1:32: filters[0].basic_auth.users: expected \"name:hash\"\n"
          "    1 | filters: [{basic_auth: {users: \"a:{SHA}DRIHHM4AV3Qz8RTwikQAPCo1Kw0=\\nb\"}}]\n"
-         "      |                                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"},
+         "      |                                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"     },
         {"[{basic_auth: {users_file: /nowhere}}]",
          "t.yaml:1:37: filters[0].basic_auth.users_file: cannot read /nowhere: No such file or "
          "directory\n"
          "    1 | filters: [{basic_auth: {users_file: /nowhere}}]\n"
-         "      |                                     ^^^^^^^^\n"},
+         "      |                                     ^^^^^^^^\n"                                },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_filters(rows[i].text, rows[i].report);
