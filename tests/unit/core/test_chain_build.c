@@ -479,9 +479,63 @@ static void test_expander(void **state)
     assert_ptr_equal(kit->a[6].self->next[NU_FWD]->type, &nu_deaf);
 }
 
+/* What b becomes: swallows DATA, and writes it down. */
+struct other {
+    struct nu_filter filter;
+    uint64_t zero;
+};
+
+static void other_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    nu_diary_add(&kit->diary, "other%llu:%zu", (unsigned long long)((struct other *)f)->zero,
+                 ev->u.data.len);
+    nu_ev_free(ev);
+}
+
+static void other_close(struct nu_filter *f)
+{
+    nu_diary_add(&kit->diary, "other:close");
+}
+
+static const struct nu_filter_type other_type = {
+    .name = "other",
+    .size = sizeof(struct other),
+    .face = NU_FACES(NU_SAME, NU_SAME),
+    .sees = {NU_SEES(NU_DATA), 0},
+    .event = other_event,
+    .close = other_close,
+};
+
+static void never(struct nu_filter *f)
+{
+    nu_diary_add(&kit->diary, "timer");
+}
+
+static void become_other(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    nu_timer_set(f, 3, 10, never);
+    nu_become(f, &other_type);
+    nu_forward(f, dir, ev);
+}
+
+/* The next event is the other's; of the first one nothing is left. */
+static void test_S5_become(void **state)
+{
+    kit->a[1].event = become_other;
+    kit_chain(3);
+    nu_say(kit->a[0].self, NU_FWD, "x");
+    nu_say(kit->a[0].self, NU_FWD, "yes");
+    nu_say(kit->a[2].self, NU_REV, "passes");
+    nu_loop_advance(&kit->loop, 20);
+    nu_chain_abort(kit->chain, NU_CAUSE_DRAIN);
+    nu_loop_settle(&kit->loop);
+    assert_diary("b>x c>x other0:3 a<passes closed a:close other:close c:close");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        KIT_TEST(test_S5_become),
         KIT_TEST(test_S0_open_all_then_start_all),
         KIT_TEST(test_S0_open_may_not_act),
         KIT_TEST(test_S0_pass),
