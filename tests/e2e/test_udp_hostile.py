@@ -200,7 +200,7 @@ def test_datagrams_leave_descriptors_for_others(nuncio, peer):
         with proxy.connect("tcp") as tcp:
             tcp.sendall(b"served")
             assert tcp_clients.recv_exactly(tcp, 6) == b"served"
-    assert proxy.stats()["udp.c.downstream_sess_active"] == 192
+    proxy.wait_stat("udp.c.downstream_sess_active", 192)
     for client in clients:
         client.close()
 
