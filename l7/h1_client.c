@@ -2,12 +2,12 @@
  *
  *   ~joint~ h1_client | [tls] | [proxy_protocol] | sock
  *
- * Faces: a joint to a router on the left, bytes on the right. Sees everything. Stores: bytes that
- * came behind a response's end (an error: the connection ends), and the head being read (capped).
- * END from the server ends the connection; what it means for the response is the parser's to say.
- * Holds nothing: the socket holds until it is connected, which the connect timer bounds; a router
- * that is slow to take holds through the joint. Its timers: connecting, and idle while it is kept.
- * `close` parts the joint, so that the router learns by END(result), and leaves the pool. */
+ * Faces: a joint to a router on the left, bytes on the right. Sees everything. Stores: bytes behind
+ * a response's end (an error, which ends the connection), and the head being read (capped). END
+ * from the server ends it; the parser says what that is for the response. Holds nothing: the socket
+ * holds until it is connected, which the connect timer bounds; a slow router holds through the
+ * joint. Its timers: connecting, and idle while kept. `close` parts the joint, and leaves the pool.
+ */
 #include "l7/h1_client.h"
 
 #include "core/assert.h"
