@@ -6,8 +6,7 @@
  * a response's end (an error, which ends the connection), and the head being read (capped). END
  * from the server ends it; the parser says what that is for the response. Holds nothing: the socket
  * holds until it is connected, which the connect timer bounds; a slow router holds through the
- * joint. Its timers: connecting, and idle while kept. `close` parts the joint, and leaves the pool.
- */
+ * joint. Timers: connecting, and idle while kept. `close` parts the joint, and leaves the pool. */
 #include "l7/h1_client.h"
 
 #include "core/assert.h"
