@@ -137,8 +137,7 @@ static void evict_strangers(struct nu_pool *pool)
     }
 }
 
-/* The worker has another set. */
-static void look_through(struct nu_cluster *cluster, unsigned shard)
+void nu_pool_look_through(struct nu_cluster *cluster, unsigned shard)
 {
     const struct nu_cluster_view *view = &cluster->view[shard];
     if (!view->pool || view->pool->count == 0 || cluster->found)
@@ -207,5 +206,5 @@ void nu_pool_register(void)
 {
     nu_schema_extend(&nu_cluster_schema, &nu_pool_of_cluster);
     nu_clusters_on_retire(retire);
-    nu_clusters_on_set(look_through);
+    nu_clusters_on_set(nu_pool_look_through);
 }

@@ -40,6 +40,8 @@ struct nu_pooled *nu_pool_take(struct nu_cluster *cluster, unsigned shard,
                                const struct nu_endpoint *endpoint);
 /* Takes one off the lists by itself: it is closing. */
 void nu_pool_drop(struct nu_cluster *cluster, unsigned shard, struct nu_pooled *pooled);
+/* The worker has another set of endpoints: those kept for others, or for failed ones, end. */
+void nu_pool_look_through(struct nu_cluster *cluster, unsigned shard);
 /* Before any config is read: pools end with their clusters. */
 void nu_pool_register(void);
 
