@@ -347,6 +347,8 @@ void nu_h2_server_begin(struct nu_filter *f, const struct nu_http_conf *conf, st
     m->since_ms = h2_now(m);
     nu_list_init(&m->streams);
     m->h2 = nu_h2_server_new(&conf->h2, &handler, m, nu_filter_loop(f)->blocks);
+    if (nu_chain_facts(f->chain)->tls)
+        nu_h2_gather(m->h2);
     h2_stat(m, NU_HTTP_CX_HTTP2_TOTAL, 1);
     h2_stat(m, NU_HTTP_CX_HTTP2_ACTIVE, 1);
     take(m, first);

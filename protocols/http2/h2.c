@@ -79,6 +79,11 @@ struct nu_h2 *nu_h2_server_new(const struct nu_h2_conf *conf, const struct nu_h2
     return h2;
 }
 
+void nu_h2_gather(struct nu_h2 *h2)
+{
+    h2->gather = true;
+}
+
 void nu_h2_free(struct nu_h2 *h2)
 {
     nghttp2_session_del(h2->session);

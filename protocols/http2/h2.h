@@ -103,6 +103,9 @@ struct nu_h2_handler {
 /* The server's side of a connection; says its SETTINGS. `conf` and the pool are borrowed. */
 struct nu_h2 *nu_h2_server_new(const struct nu_h2_conf *conf, const struct nu_h2_handler *handler,
                                void *ctx, struct nu_block_pool *pool);
+/* What is emitted comes in few large pieces from now on: for a receiver to whom each costs more
+ * than a copy, as TLS does, which makes records of them. */
+void nu_h2_gather(struct nu_h2 *h2);
 /* Streams still held by users go on without it; what they say is lost. */
 void nu_h2_free(struct nu_h2 *h2);
 

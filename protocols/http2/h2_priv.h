@@ -55,6 +55,7 @@ struct nu_h2 {
     uint32_t goaway_code;
     uint8_t continuations; /* of this block */
     uint8_t draining;      /* steps taken */
+    bool gather;           /* bodies are copied, too */
     bool calm;             /* the peer is too much: it ends with ENHANCE_YOUR_CALM */
     bool broken;           /* nothing more is written */
     bool dead;             /* nothing more is read */

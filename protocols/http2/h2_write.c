@@ -144,11 +144,19 @@ static void put_block(struct nu_h2 *h2)
     h2->out = NULL;
 }
 
+/* For a small answer a small one, as many connections wait for one flush. */
+static size_t block_for(const struct nu_h2 *h2, size_t len)
+{
+    if (len > NU_BLOCK_SMALL / 4)
+        return NU_BLOCK_MEDIUM;
+    return h2->emitted ? NU_BLOCK_SMALL : NU_BLOCK_TINY;
+}
+
 static void append(struct nu_h2 *h2, const uint8_t *bytes, size_t len)
 {
     while (len > 0) {
         if (!h2->out)
-            h2->out = nu_block_get(h2->pool, h2->emitted ? NU_BLOCK_SMALL : NU_BLOCK_TINY);
+            h2->out = nu_block_get(h2->pool, block_for(h2, len));
         size_t room = nu_block_room(h2->out) - h2->out_len, n = len < room ? len : room;
         memcpy(nu_block_tail(h2->out) + h2->out_len, bytes, n);
         h2->out_len += n;
@@ -347,7 +355,7 @@ static void submit_all(struct nu_h2 *h2)
 
 static void send_piece(struct nu_h2 *h2, struct nu_slice *from, size_t len)
 {
-    if (len <= COPY_MAX) {
+    if (len <= COPY_MAX || h2->gather) {
         append(h2, from->data, len);
         from->data += len;
         from->len -= len;
