@@ -23,8 +23,9 @@ const char *nu_node_kind_str(enum nu_node_kind kind);
 struct nu_node {
     enum nu_node_kind kind;
     bool quoted; /* scalar in quotes: never a null, a bool or a number by itself */
-    bool expanded; /* scalar that has something of a ${} in it: of the environment, secret perhaps */
-    bool broken; /* reported already; whoever parses it fails without a word */
+    bool
+        expanded; /* scalar that has something of a ${} in it: of the environment, secret perhaps */
+    bool broken;  /* reported already; whoever parses it fails without a word */
     uint32_t line,
         column; /* 1-based; columns count characters; of the value; 0 = not in the file */
     uint32_t key_line, key_column; /* of the key, where this is a map's value */
