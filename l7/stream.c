@@ -258,7 +258,7 @@ static struct nu_stream *start(struct nu_filter *codec, const struct nu_place *l
 {
     struct nu_facts_exchange exchange = {.stream = s};
     pin(s, codec);
-    facts->exchange = &exchange;
+    facts->exchange = &exchange; // cppcheck-suppress autoVariables ; the caller's facts end with it
     make_chain(s, nu_filter_loop(codec), left, s->route, facts);
     if (nu_chain_ended(s->chain))
         answer_refusal(s, nu_filter_loop(codec), left, facts);

@@ -49,7 +49,8 @@ struct nu_verify *nu_verify_start(struct nu_loop *loop, const char *hash, struct
     *v = (struct nu_verify){.done = done, .ctx = ctx};
     strcpy(v->hash, hash);
     memcpy(v->password, password.at, password.len);
-    return pending[pending_count++] = v;
+    pending[pending_count++] = v;
+    return v;
 }
 
 void nu_verify_cancel(struct nu_verify *verify)
