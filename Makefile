@@ -29,7 +29,7 @@ NU_CFLAGS   := $(OPT) -g -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prot
                -Wpointer-arith -Wno-unused-parameter -fno-strict-aliasing -fno-common -fstack-protector-strong \
                -fvisibility=hidden -pthread
 NU_LDFLAGS  := -Wl,-z,relro,-z,now
-LDLIBS      += $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread
+LDLIBS      += $(shell pkg-config --libs $(LIBS) 2>/dev/null) -pthread -lm
 ifneq ($(SAN),)
 # Instrumented code confuses the compiler's flow warnings; the plain builds judge those.
 NU_CFLAGS   += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -w

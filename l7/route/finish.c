@@ -88,9 +88,8 @@ static enum nu_err pin_clusters(const struct reader *rd, struct route *r)
                       "all weights are 0: nobody gets a request");
         return NU_ERR_CONFIG;
     }
-    for (size_t i = 0; i < r->clusters.count; i++) {
+    for (size_t i = 0; i < r->clusters.count; i++)
         shares[i].cluster = nu_cluster_hold(rd->gen->clusters, shares[i].name, rd->arena);
-    }
     r->route.shares = shares;
     r->route.share_count = (unsigned)r->clusters.count;
     return NU_OK;

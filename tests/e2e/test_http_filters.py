@@ -133,7 +133,7 @@ def test_logins_hold_up_nobody(proxy):
     child.wait_stat("http.ingress.basic_auth.overflow", statuses.count(503))
 
 
-def test_the_example(nuncio, peer, monkeypatch):
+def test_example_http_filters(nuncio, peer, monkeypatch):
     shop = peer(Mirror)
     monkeypatch.setenv("SHOP", shop.address)
     monkeypatch.setenv("EDGE_PORT", "0")

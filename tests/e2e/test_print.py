@@ -27,7 +27,7 @@ def round_trip(folder, text):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples(path, example_certs, tmp_path, monkeypatch):
     monkeypatch.setenv("CERTS", str(example_certs))
-    for beside in path.parent.glob("*.txt"):
+    for beside in (*path.parent.glob("*.txt"), *path.parent.glob("*.htpasswd")):
         (tmp_path / beside.name).write_text(beside.read_text())
     round_trip(tmp_path, path.read_text())
 

@@ -204,7 +204,7 @@ def test_neither_side_ends_behind_a_close(tight, peer):
     assert last_request(nuncio)["details"] == "via_upstream"
 
 
-def test_example(nuncio, peer, monkeypatch):
+def test_example_websocket(nuncio, peer, monkeypatch):
     server = peer(WsServer)
     for key, value in {"CHAT_PORT": 0, "CHAT": server.address}.items():
         monkeypatch.setenv(key, str(value))

@@ -334,8 +334,8 @@ static void an_answer_to_another_handshake(void **state)
     static const char *const answers[] = {
         "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
         "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: foo\r\n" ACCEPT "\r\n",
-        "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOoA\r\n\r\n",
+        ("HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+         "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOoA\r\n\r\n"),
     };
     for (unsigned i = 0; i < sizeof answers / sizeof *answers; i++) {
         client_says(UPGRADE);
