@@ -222,8 +222,8 @@ def test_a_client_that_takes_nothing(tight, peer):
     size = scale(4 << 20)
     body = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
     whole = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + bytes(100)
-    answer = {"/big": body, "/whole": whole}
-    nuncio = tight(edge(peer(Origin, lambda r: answer.get(r.start.split()[1], OK)), stream_idle_timeout="400ms"))
+    answers = {"/big": body, "/whole": whole}
+    nuncio = tight(edge(peer(Origin, lambda r: answers.get(r.start.split()[1], OK)), stream_idle_timeout="400ms"))
     with connect(nuncio) as client:
         client.send(settings((4, 10)))
         client.send(headers(1, [*GET[:2], (":path", "/big"), GET[3]]), headers(3, GET))

@@ -135,6 +135,7 @@ def test_drain_says_goodbye_to_each(nuncio, peer):
     child = nuncio(looked_at(server) + "drain_timeout: 1s\n")
     clients = [WsClient(child) for _ in range(10)]
     child.signal(signal.SIGTERM)
+    stat(child, "drain_close", lambda count: count >= 1)
     for client in clients:
         assert client.close_code() == 1001
         client.say(CLOSE, close_payload(1001))
