@@ -5,18 +5,6 @@
 
 #include <stdlib.h>
 
-/* A sanitizer sees use after free only where it is freed. */
-#if defined(__SANITIZE_ADDRESS__)
-#define KEEP 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define KEEP 0
-#endif
-#endif
-#ifndef KEEP
-#define KEEP 64 /* of each size: a busy turn's, not the peak */
-#endif
-
 static size_t size_of(size_t bytes)
 {
     return (bytes - 1) / NU_SPARE_STEP;
@@ -39,7 +27,7 @@ void *nu_spare_get(struct nu_spares *spares, size_t bytes)
 void nu_spare_put(struct nu_spares *spares, void *p, size_t bytes)
 {
     size_t k = size_of(bytes);
-    if (k >= NU_SPARE_SIZES || spares->kept[k] >= KEEP) {
+    if (k >= NU_SPARE_SIZES || spares->kept[k] >= NU_SPARE_KEEP) {
         free(p);
         return;
     }

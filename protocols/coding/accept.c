@@ -30,13 +30,19 @@ static struct nu_text trim(struct nu_text t)
     return t;
 }
 
-/* Takes what is before the first `stop` off the text. */
+/* Takes what is before the first `stop` off the text; what is quoted is not looked at. */
 static struct nu_text cut(struct nu_text *rest, char stop)
 {
-    const char *at = rest->len > 0 ? memchr(rest->at, stop, rest->len) : NULL;
-    size_t len = at ? (size_t)(at - rest->at) : rest->len;
+    bool quoted = false;
+    size_t len = 0;
+    for (; len < rest->len && (quoted || rest->at[len] != stop); len++) {
+        if (rest->at[len] == '"')
+            quoted = !quoted;
+        else if (quoted && rest->at[len] == '\\' && len + 1 < rest->len)
+            len++;
+    }
     struct nu_text before = nu_text(rest->at, len);
-    size_t gone = len + (at != NULL);
+    size_t gone = len + (len < rest->len);
     *rest = nu_text(rest->at + gone, rest->len - gone);
     return trim(before);
 }

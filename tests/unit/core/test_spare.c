@@ -12,6 +12,8 @@
  */
 static void test_same_size_again(void **state)
 {
+    if (NU_SPARE_KEEP == 0)
+        return; /* what is freed is freed */
     struct nu_spares spares = {0};
     void *a = nu_spare_get(&spares, 300), *b = nu_spare_get(&spares, 300);
     memset(a, 1, 300);
@@ -46,7 +48,7 @@ static void test_kept_no_more_than_a_turn_needs(void **state)
         p[i] = nu_spare_get(&spares, 64);
     for (int i = 0; i < MANY; i++)
         nu_spare_put(&spares, p[i], 64);
-    assert_in_range(spares.kept[0], 0, 64);
+    assert_in_range(spares.kept[0], 0, NU_SPARE_KEEP);
     nu_spares_free(&spares);
     assert_int_equal(spares.kept[0], 0);
 }
