@@ -60,7 +60,11 @@ REPLAY_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/corpus/%,$(FUZZ_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 
 .DELETE_ON_ERROR:
-.PHONY: all run deps docs fmt clean FORCE
+.PHONY: default all run deps docs fmt clean FORCE
+# On all CPUs, unless -j says how many.
+default:
+	+$(Q)$(BUILD_ALL) all
+
 all: $(if $(NU_SRC),$(BUILD)/nuncio $(BUILD)/nuncio-mask) $(UNIT_BIN) $(REPLAY_BIN)
 
 # Once per build folder and package list: a missing package is named before the compiler stumbles over it.
