@@ -51,12 +51,7 @@ def get(proxy, name="in"):
 def answer(text):
     """A server of that answer to every request."""
     def serve(conn):
-        got = b""
-        while b"\r\n\r\n" not in got:
-            data = conn.recv(4096)
-            if not data:
-                return
-            got += data
+        clients.recv_head(conn)
         conn.sendall(text)
     return serve
 
@@ -405,8 +400,13 @@ def test_what_check_prints_checks_again(tmp_path):
     assert "no_traffic_interval" not in first and "expected:" in first
 
 
+def pong(conn):
+    if clients.recv_exactly(conn, 6) == b"PING\r\n":
+        conn.sendall(b"+PONG\r\n")
+
+
 def test_example_health_checks(nuncio, web, peer, tmp_path, monkeypatch):
-    server, cache = web("one", "two", "spare"), peer(Script, lambda conn: conn.recv(6) == b"PING\r\n" and conn.sendall(b"+PONG\r\n"))
+    server, cache = web("one", "two", "spare"), peer(Script, pong)
     env = {name.upper(): f"127.0.0.1:{port}" for name, port in server.ports.items()}
     env |= {"ADMIN": f"unix:{tmp_path}/a", "WEB": "127.0.0.1:0", "CACHE_BIND": "127.0.0.1:0", "CACHE": cache.address}
     for name, value in env.items():

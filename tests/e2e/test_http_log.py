@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from lib.clients import reset
+from lib import clients
 from lib.config import cluster, config, listener
 from lib.mirror import Mirror, curl
 from lib.http import Reader
@@ -158,15 +158,15 @@ def test_a_client_that_left_is_known_to_the_end(nuncio, peer, ca):
             client.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
             child.wait_stat("cluster.c.upstream_rq_active", 1)
             if turn == 2:
-                reset(client)
+                clients.reset(client)
         assert re.fullmatch(r"DC a\.test CN=me\.test [0-9a-f]{64}", child.file_lines("who.log", turn)[-1])
 
 
 def test_trailers(nuncio, peer):
     def serve(conn):
-        conn.recv(4096)
+        clients.recv_head(conn)
         conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 9\r\n\r\n")
-        conn.recv(1)
+        clients.how_it_ends(conn)
     log = {"path": "own.log", "format": "%TRAILER(X-SUM)% %TRAILER(X-NONE?X-SUM)% %BYTES_SENT%"}
     child = nuncio(config(listeners=[listener({"http": {"routes": [{"cluster": "c"}], "access_log": log}})], clusters=[cluster(peer(Script, serve))]))
     assert curl(f"http://{child.address('in')}").body.split() == ["okX-Sum:", "9"]  # as curl -i shows them

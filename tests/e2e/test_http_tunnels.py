@@ -15,15 +15,11 @@ ACCEPTED = (b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade
 
 def switching(conn):
     """Grants the upgrade with bytes right behind it, then echoes and closes half for half."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += conn.recv(4096)
-    rest = head.partition(b"\r\n\r\n")[2]
+    rest = clients.recv_head(conn)[1]
     conn.sendall(ACCEPTED + b"hello" + rest)
     while data := conn.recv(65536):
         conn.sendall(data)
     conn.shutdown(socket.SHUT_WR)
-    conn.recv(1)
 
 
 def test_an_upgrade_opens_a_tunnel(tight, peer):
@@ -44,7 +40,7 @@ def test_an_upgrade_opens_a_tunnel(tight, peer):
 
 def test_a_server_may_end_its_half_of_a_tunnel_first(tight, peer):
     def serve(conn):
-        conn.recv(4096)
+        clients.recv_head(conn)
         conn.sendall(ACCEPTED + b"bye")
         conn.shutdown(socket.SHUT_WR)
         got.append(clients.recv_all(conn))

@@ -184,7 +184,7 @@ def test_curl_is_told_of_a_cut(nuncio, peer, root, one, cut):
         if not cut:
             end.shutdown()
         conn.shutdown(socket.SHUT_WR)
-        conn.recv(100)
+        clients.how_it_ends(conn)
 
     proxy = nuncio(front(one, "tls-tls", peer(Script, answer), root=root))
     port = proxy.port("in")
@@ -215,7 +215,7 @@ def test_a_server_that_has_said_all_with_its_handshake(nuncio, peer, root, one, 
         conn.setsockopt(socket.IPPROTO_TCP, TCP_CORK, 1)
         conn.sendall(wire_out.read())
         conn.shutdown(socket.SHUT_WR)
-        conn.recv(1 << 16)
+        clients.how_it_ends(conn)
 
     never = peer(Script, lambda conn: pytest.fail("the first endpoint was there"))
     proxy = nuncio(front(one, "plain-tls", peer(Script, serve), never, root=root, connect_attempts=2))

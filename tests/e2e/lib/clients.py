@@ -33,6 +33,18 @@ def recv_exactly(sock, count):
     return bytes(got)
 
 
+def recv_head(sock):
+    """The head of an HTTP message with its blank line, and what came behind it, however many pieces they came in."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        data = sock.recv(65536)
+        if not data:
+            raise ConnectionError(f"end within a head: {got}")
+        got += data
+    head, end, rest = got.partition(b"\r\n\r\n")
+    return head + end, rest
+
+
 def recv_all(sock):
     """Everything up to the other side's FIN."""
     got = bytearray()
