@@ -27,8 +27,12 @@
  * whoever forges senders leaves the others enough to work with. */
 #define FDS_SHARE(fds) ((fds) / 4 * 3)
 
-static _Atomic int64_t all_sessions;
-static int64_t most_sessions = INT32_MAX; /* written before there are threads */
+/* The same for sessions that were evicted in this turn: until it ends they have their sockets
+ * beside the ones that took their place. */
+#define FDS_LEAVING(fds) ((fds) / 8)
+
+static _Atomic int64_t all_sessions, all_leaving;
+static int64_t most_sessions = INT32_MAX, most_leaving = INT32_MAX; /* set before threads start */
 
 struct front {
     struct nu_filter filter;
@@ -130,22 +134,33 @@ const struct nu_filter_type nu_udp_front = {
 void nu_udp_sessions_init(void)
 {
     struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < INT32_MAX)
-        most_sessions = FDS_SHARE((int64_t)files.rlim_max);
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max >= INT32_MAX)
+        return;
+    most_sessions = FDS_SHARE((int64_t)files.rlim_max);
+    most_leaving = FDS_LEAVING((int64_t)files.rlim_max);
 }
 
-static void give_share(void)
+static void give(_Atomic int64_t *count)
 {
-    atomic_fetch_sub_explicit(&all_sessions, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
+}
+
+static bool take(_Atomic int64_t *count, int64_t most)
+{
+    if (atomic_fetch_add_explicit(count, 1, memory_order_relaxed) < most)
+        return true;
+    give(count);
+    return false;
 }
 
 /* False: the listener has no room for one more, or we have none. */
 static bool take_room(struct listener *l)
 {
-    int64_t before = atomic_fetch_add_explicit(&all_sessions, 1, memory_order_relaxed);
-    if (before < most_sessions && nu_tally_take(l->tally, l->udp.max_sessions))
+    if (!take(&all_sessions, most_sessions))
+        return false;
+    if (nu_tally_take(l->tally, l->udp.max_sessions))
         return true;
-    give_share();
+    give(&all_sessions);
     return false;
 }
 
@@ -180,8 +195,7 @@ static void closed(struct nu_chain *chain, void *ctx)
     struct nu_facts_exchange *exchange = nu_chain_facts_exchange(chain);
     exchange->bytes_in = s->rx_bytes;
     exchange->bytes_out = s->tx_bytes;
-    if (!s->conn.uncounted)
-        give_share();
+    give(s->conn.uncounted ? &all_leaving : &all_sessions);
     nu_conn_closed(&s->conn, chain);
     nu_timer_disarm(&loop_of(s)->timers, &s->timer);
     unlink_session(s);
@@ -257,11 +271,12 @@ static bool evict(struct nu_udp_point *point)
     if (first == &point->strangers)
         return false;
     struct nu_udp_session *s = nu_container(first, struct nu_udp_session, link);
-    if (point->loop->now_ms - nu_chain_last_activity(s->chain) < STRANGER_MS)
+    if (point->loop->now_ms - nu_chain_last_activity(s->chain) < STRANGER_MS ||
+        !take(&all_leaving, most_leaving))
         return false;
     unlink_session(s);
     nu_tally_give(nu_conn_tally(&s->conn));
-    give_share();
+    give(&all_sessions);
     s->conn.uncounted = true;
     nu_udp_point_count(point, NU_UDP_EVICTED, 1);
     nu_chain_abort(s->chain, NU_CAUSE_LIMIT);

@@ -165,42 +165,53 @@ def test_no_descriptors_left(nuncio, peer):
     """More clients than descriptors: who has a session keeps it, who has none is told apart, and later there is room again."""
     proxy = nuncio(relay(peer(udp.Server), peer(udp.Server), proxy={"idle_timeout": "500ms"}), workers=1, under=("prlimit", "--nofile=64:64"))
     clients = [udp.client(proxy.address("in")) for _ in range(100)]
-    for client in clients:
-        client.send(b"x")
-    rows = eventually(lambda: [row for row in logs.closed(proxy) if row["cause"] == "no_descriptors"])
-    assert {row["flags"] for row in rows} == {"UF"}
+    with proxy.frozen():  # all at once, however long it takes to send them
+        for client in clients:
+            client.send(b"x")
 
     def served():
         return sum(not udp.silent(client, 0) for client in clients)
     eventually(lambda: served() > 10)
-    assert served() < 64
     proxy.wait_stat("udp.c.downstream_sess_active", 0)
+    assert served() < 64
+
+    def told():
+        rows = [row for row in logs.closed(proxy) if row["cause"] == "no_descriptors"]
+        return rows and len(rows) == proxy.stats()["cluster.c.upstream_cx_connect_fail"] and rows  # another server would not have helped
+    assert {row["flags"] for row in eventually(told)} == {"UF"}
     assert udp.answered(clients[-1], b"again")
-    fails = proxy.stats()["cluster.c.upstream_cx_connect_fail"]
-    assert fails == sum(row["cause"] == "no_descriptors" for row in logs.closed(proxy))  # another server would not have helped
     for client in clients:
         client.close()
 
 
-def test_datagrams_leave_descriptors_for_others(nuncio, peer):
+@pytest.mark.parametrize("before", [0, 192], ids=["at_once", "later"])
+def test_datagrams_leave_descriptors_for_others(nuncio, peer, before):
     """Where max_sessions is more than the descriptors there are, TCP clients of the same process are served all the same."""
     proxy = nuncio(config(listeners=[listener({"udp_proxy": "c"}), listener({"udp_proxy": "c"}, name="too"),
                                      {"name": "tcp", "bind": "127.0.0.1:0", "filters": ["echo"]}],
                           clusters=[cluster(peer(udp.Server, lambda data, _peer: None))], drain_timeout="20ms"),
-                   under=("prlimit", "--nofile=256:256"))
+                   workers=1, under=("prlimit", "--nofile=256:256"))
     clients = [udp.client(proxy.address(name)) for _ in range(200) for name in ("in", "too")]
-    for client in clients:
+    for client in clients[:before]:
         client.send(b"x")
+    proxy.wait_stat("udp.c.downstream_sess_active", before)
+    assert udp.silent(clients[0], 0.05)  # now they have been there for long enough to make room
+    with proxy.frozen():
+        for client in clients[before:]:
+            client.send(b"x")
 
-    def turned_away():
+    def without_room():
+        """Who was turned away, or made room."""
         stats = proxy.stats()
-        return sum(stats[f"listener.{name}.downstream_cx_overflow"] for name in ("in", "too"))
-    eventually(lambda: turned_away() > 100)  # of which of both depends on whose datagrams were read first
+        return sum(stats[f"listener.{name}.{which}"] for name in ("in", "too")
+                   for which in ("downstream_cx_overflow", "udp.downstream_sess_evicted"))
+    eventually(lambda: without_room() == len(clients) - 192)  # of which of both depends on whose datagrams were read first
     for _ in range(20):
         with proxy.connect("tcp") as tcp:
             tcp.sendall(b"served")
             assert tcp_clients.recv_exactly(tcp, 6) == b"served"
-    proxy.wait_stat("udp.c.downstream_sess_active", 192)
+    stats = proxy.wait_stat("udp.c.downstream_sess_active", 192)
+    assert stats["cluster.c.upstream_cx_connect_fail"] == 0
     for client in clients:
         client.close()
 

@@ -1,10 +1,12 @@
 """A child process with its output at hand. Only this child is ever signalled, by its own handle."""
+import contextlib
 import re
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
-from lib.poll import SLOW
+from lib.poll import SLOW, eventually
 
 TEXT = dict(encoding="utf-8", errors="replace")
 
@@ -69,6 +71,17 @@ class Child:
     def signal(self, number):
         if self.running():
             self.popen.send_signal(number)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Its threads stand still meanwhile: what comes then meets it all at once."""
+        self.signal(signal.SIGSTOP)
+        try:
+            eventually(lambda: all(re.search(r"^State:\tT", task.read_text(), re.M)
+                                   for task in Path(f"/proc/{self.pid}/task").glob("*/status")))
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
     def wait(self, timeout=10):
         """Exit code, all output read."""
