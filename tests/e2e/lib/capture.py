@@ -87,7 +87,7 @@ class Tap:
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.thread.join(10)
+        self.thread.join(30)
 
 
 def tshark(path, *fields, keylog=None, where=None, **options):

@@ -3,10 +3,12 @@ import socket
 import ssl
 import struct
 
+from lib.poll import PATIENCE, SLOW
+
 LINGER_RESET = struct.pack("ii", 1, 0)
 
 
-def connect(address, timeout=10):
+def connect(address, timeout=PATIENCE * SLOW):
     """A socket to "HOST:PORT", "[HOST]:PORT" or "unix:PATH"."""
     if address.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX)
@@ -88,6 +90,6 @@ def client_hello(sni=None, alpn=()):
     return wire_out.read()
 
 
-def tls_connect(address, sni=None, alpn=(), ca=None, timeout=10):
+def tls_connect(address, sni=None, alpn=(), ca=None, timeout=PATIENCE * SLOW):
     """A TLS client socket with the handshake done."""
     return tls_context(alpn, ca).wrap_socket(connect(address, timeout), server_hostname=sni)

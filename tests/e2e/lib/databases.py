@@ -53,7 +53,7 @@ def psql(address, *queries, sslmode="require", timeout=30, **options):
     """psql's CompletedProcess for the queries over one connection; `options` are libpq's (sslrootcert, host, ...)."""
     host, _, port = address.rpartition(":")
     words = {"hostaddr": host, "host": "localhost", "port": port, "user": "me", "dbname": "postgres", "sslmode": sslmode,
-             "gssencmode": "disable", "connect_timeout": 10, **options}
+             "gssencmode": "disable", "connect_timeout": 30, **options}
     asked = [word for query in queries for word in ("-c", query)]
     return command("psql", "-X", "-q", "-A", "-t", " ".join(f"{key}={value}" for key, value in words.items()), *asked, timeout=timeout)
 

@@ -56,7 +56,7 @@ def send_until_stuck(client, data, quiet=0.05):
             sent += client.send(view[sent:])
         except BlockingIOError:
             continue
-    client.settimeout(10 * SLOW)
+    client.settimeout(30 * SLOW)
     return sent
 
 

@@ -98,7 +98,7 @@ class Inflater:
 class H2Client:
     """A connection. `first` is what it says before anything else; None: preface and empty SETTINGS."""
 
-    def __init__(self, sock, first=None, timeout=10):
+    def __init__(self, sock, first=None, timeout=30):
         self.sock, self.buffer, self.inflater = sock, b"", Inflater()
         sock.settimeout(timeout)
         self.send(PREFACE + settings() if first is None else first)
@@ -179,7 +179,7 @@ class H2Client:
             return "END", None
         return last[-1].type, last[-1].code
 
-    def closed(self, timeout=10):
+    def closed(self, timeout=30):
         """Reads to the connection's end."""
         end = time.monotonic() + timeout
         while self.next() is not None:

@@ -18,7 +18,7 @@ def sockets(child):
     return count
 
 
-def wait_sockets(child, count, timeout=10):
+def wait_sockets(child, count, timeout=30):
     """Waits until it holds that many sockets."""
     eventually(lambda: sockets(child) == count, timeout, f"{count} sockets, has {sockets(child)}")
 

@@ -50,7 +50,7 @@ class Mirror:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 
-    def wait(self, count, timeout=10):
+    def wait(self, count, timeout=30):
         """The requests, once there are so many."""
         with self.server.change:
             assert self.server.change.wait_for(lambda: len(self.server.requests) >= count, timeout), self.server.requests

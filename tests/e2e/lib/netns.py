@@ -42,7 +42,7 @@ def run_in(name, fn):
 
     thread = threading.Thread(target=inside)
     thread.start()
-    thread.join(10)
+    thread.join()
     if errors:
         raise errors[0]
     return results[0]
@@ -225,14 +225,14 @@ def web(space, folder, *listens):
     (place / "nginx.conf").write_text(servers.NGINX_MAIN.format(modules="", connections=2000) + http)
     child = Child(*space.words, "nginx", "-p", place, "-e", "stderr", "-c", place / "nginx.conf")
     plain = listens[0].split()[0]
-    eventually(lambda: space.command("curl", "-s", "-m", 1, f"http://{plain}/").returncode in (0, 52), 10, "nginx answers")
+    eventually(lambda: space.command("curl", "-s", "-m", 1, f"http://{plain}/").returncode in (0, 52), what="nginx answers")
     return child
 
 
-def connect(host, port, timeout=5):
+def connect(host, port, timeout=30):
     return socket.create_connection((host, port), timeout)
 
 
-def fetch(space, url, *options, seconds=5):
+def fetch(space, url, *options, seconds=20):
     """What curl gets there, "" where it gets nothing."""
     return space.command("curl", "-s", "-k", "-m", seconds, *options, url).stdout.strip()

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from lib.poll import eventually
+from lib.poll import PATIENCE, SLOW, eventually
 from lib.process import Child, command
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,7 +72,7 @@ class Nuncio(Child):
     def write(self, text):
         self.path.write_text(with_defaults(text, workers=self.workers))
 
-    def wait_ready(self, timeout=10):
+    def wait_ready(self, timeout=PATIENCE):
         """(listeners, workers) as it reports them."""
         found = self.wait_line(r"^ready: (\d+) listeners?, (\d+) workers?", timeout)
         return int(found[1]), int(found[2])
@@ -105,12 +105,12 @@ class Nuncio(Child):
         """All stats by name."""
         return remember(self.ctl("stats"))
 
-    def wait_stat(self, name, value, timeout=10):
+    def wait_stat(self, name, value, timeout=PATIENCE):
         """Waits until the stat has the value; `value` may be a function of what it is."""
         fits = value if callable(value) else lambda now: now == value
         return eventually(lambda: fits(self.stats().get(name)) and self.stats(), timeout, f"{name} == {value}")
 
-    def file_lines(self, name, least=1, timeout=10):
+    def file_lines(self, name, least=1, timeout=PATIENCE):
         """Lines of a file beside the config (a log) once it has at least `least` of them."""
         def look():
             lines = (self.dir / name).read_text().splitlines()
@@ -119,7 +119,7 @@ class Nuncio(Child):
 
     # --- what it does
 
-    def reload(self, text=None, by="hup", good=True, timeout=10):
+    def reload(self, text=None, by="hup", good=True, timeout=PATIENCE):
         """Writes the config if given, reloads by signal or ctl, and waits for the outcome, which must be as `good` says.
 
         Returns the log line, or ctl's answer. The listeners' new addresses are printed by then.
@@ -136,7 +136,7 @@ class Nuncio(Child):
         assert (outcome[1] == "done") == good, self.output()
         return outcome[0]
 
-    def connect(self, name, timeout=10):
+    def connect(self, name, timeout=PATIENCE * SLOW):
         """A client socket to the listener."""
         address = self.address(name)
         if address.startswith("unix:"):
@@ -170,7 +170,7 @@ class Nuncio(Child):
                 ended = self.wait(5)
             except subprocess.TimeoutExpired:
                 self.signal(signal.SIGTERM)
-                ended = self.wait(5)
+                ended = self.wait()
         except subprocess.TimeoutExpired:
             self.signal(signal.SIGKILL)
             self.wait()

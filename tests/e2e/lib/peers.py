@@ -56,7 +56,7 @@ class Server:
             except OSError:
                 pass
         for thread in self.threads:
-            thread.join(10)
+            thread.join(30)
             assert not thread.is_alive(), f"{self} does not end"
         for sock in [self.listener, *self.conns]:
             sock.close()

@@ -4,9 +4,10 @@ import time
 
 # Sanitizer builds are slower: every deadline is stretched by this.
 SLOW = float(os.environ.get("NUNCIO_SLOW", "1"))
+PATIENCE = 30  # seconds, where a test has no reason for others: only what fails ever takes so long, and machines do stand still
 
 
-def eventually(look, timeout=10, what=None):
+def eventually(look, timeout=PATIENCE, what=None):
     """The first true value that look() gives. An AssertionError or OSError it raises counts as "not yet".
 
     Fails with the last value or error once `timeout` seconds (times NUNCIO_SLOW) have passed.

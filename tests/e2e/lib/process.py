@@ -6,12 +6,12 @@ import subprocess
 import threading
 from pathlib import Path
 
-from lib.poll import SLOW, eventually
+from lib.poll import PATIENCE, SLOW, eventually
 
 TEXT = dict(encoding="utf-8", errors="replace")
 
 
-def command(*words, timeout=30, check=False, **more):
+def command(*words, timeout=60, check=False, **more):
     """Runs a program to its end and returns its CompletedProcess, output as text. stdin is empty unless given."""
     if "input" not in more:
         more.setdefault("stdin", subprocess.DEVNULL)
@@ -51,7 +51,7 @@ class Child:
     def output(self):
         return "\n".join(self.lines)
 
-    def wait_line(self, pattern, timeout=10, since=0):
+    def wait_line(self, pattern, timeout=PATIENCE, since=0):
         """The match of the first line from index `since` on that has `pattern`; fails when the child ends without it."""
         found = None
 
@@ -83,7 +83,7 @@ class Child:
         finally:
             self.signal(signal.SIGCONT)
 
-    def wait(self, timeout=10):
+    def wait(self, timeout=PATIENCE):
         """Exit code, all output read."""
         code = self.popen.wait(timeout * SLOW)
         for reader in self._readers:

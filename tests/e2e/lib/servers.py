@@ -42,7 +42,7 @@ def launch(names, start):
         child = start(ports)
         try:
             for port in ports.values():
-                eventually(lambda: not child.running() or listens(child.pid, port), 10, f"{child.words[0]} on port {port}")
+                eventually(lambda: not child.running() or listens(child.pid, port), what=f"{child.words[0]} on port {port}")
             assert child.running(), f"{child.words} ended:\n{child.output()}"
         except AssertionError:
             child.end()

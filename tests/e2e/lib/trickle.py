@@ -15,7 +15,7 @@ def unread(sock):
     return count[0]
 
 
-def wait_read(sock, timeout=10):
+def wait_read(sock, timeout=30):
     """Until everything sent on the UNIX socket was read. Spins: it takes microseconds."""
     end = time.monotonic() + timeout * SLOW
     while unread(sock):

@@ -19,7 +19,7 @@ def client(address, source=None):
     """A socket that speaks to this address only."""
     family, where = resolve(address)
     sock = socket.socket(family, socket.SOCK_DGRAM)
-    sock.settimeout(5 * SLOW)
+    sock.settimeout(20 * SLOW)
     if source:
         sock.bind((source, 0))
     sock.connect(where)
