@@ -45,6 +45,7 @@ LINK    = $(CC) $(NU_CFLAGS) $(CFLAGS) $(NU_LDFLAGS) $(LDFLAGS)
 LAYERS   := core protocols tls l4 l7
 LIB_SRC  := $(sort $(shell find $(LAYERS) -name '*.c' 2>/dev/null))
 NU_SRC   := $(sort $(wildcard tools/nuncio/*.c))
+TAP_SRC  := $(sort $(wildcard tools/tap/*.c))
 FILT_SRC := $(sort $(wildcard tests/filters/*.c))
 UNIT_SRC := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 # Programs that compare with libhttp-parser exist where its package is; `make test` installs it first.
@@ -55,6 +56,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB      := $(BUILD)/libnuncio.a
 TOOL_LIB := $(BUILD)/libnuncio-tool.a
+TAP_LIB  := $(BUILD)/libnuncio-tap.a
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 REPLAY_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/corpus/%,$(FUZZ_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
@@ -65,7 +67,7 @@ FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 default:
 	+$(Q)$(BUILD_ALL) all
 
-all: $(if $(NU_SRC),$(BUILD)/nuncio $(BUILD)/nuncio-mask) $(UNIT_BIN) $(REPLAY_BIN)
+all: $(if $(NU_SRC),$(BUILD)/nuncio $(BUILD)/nuncio-mask $(BUILD)/nuncio-tap) $(UNIT_BIN) $(REPLAY_BIN)
 
 # Once per build folder and package list: a missing package is named before the compiler stumbles over it.
 $(BUILD)/packages-present: .ci/packages
@@ -88,6 +90,15 @@ $(TOOL_LIB): $(call obj,$(filter-out %/main.c,$(NU_SRC)))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
+$(TAP_LIB): $(call obj,$(filter-out %/main.c,$(TAP_SRC)))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# The only one that captures.
+$(BUILD)/nuncio-tap: $(call obj,tools/tap/main.c) $(TAP_LIB) $(TOOL_LIB) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $^ $(LDLIBS) -lpcap
+
 # Other FILTERS than last time make another program.
 PROGRAM := $(call obj,$(NU_SRC)) $(if $(PARANOID),$(call obj,$(FILT_SRC))) $(LIB)
 $(BUILD)/filters-of-own: FORCE
@@ -107,6 +118,8 @@ $(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FILT_SRC
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS) -lcmocka
+
+$(filter $(BUILD)/tests/tools/tap/%,$(UNIT_BIN)) $(BUILD)/tests/corpus/fuzz_tap $(BUILD)/fuzzers/fuzz_tap: $(TAP_LIB) $(TOOL_LIB)
 
 $(REPLAY_BIN): $(BUILD)/tests/corpus/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(call obj,$(FILT_SRC)) $(LIB)
 	$(call say,LD,$@)

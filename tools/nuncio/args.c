@@ -1,5 +1,5 @@
-/* Arguments of sub-commands: getopt_long behind a table, with guesses for typos; and the help text
- * of that table. Main thread. */
+/* Arguments of sub-commands, and of programs that have none: getopt_long behind a table, with
+ * guesses for typos; and the help text of that table. Main thread. */
 #include "tools/nuncio/command.h"
 
 #include "core/assert.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_OPTIONS 16 /* of one sub-command, --help included */
+#define MAX_OPTIONS 32 /* of one sub-command, --help included */
 #define ID_HELP     'h'
 
 static const struct nu_option help_option = {"help", NULL, ID_HELP, "this text"};
@@ -54,9 +54,10 @@ static void put_options(const struct nu_command *command, FILE *out)
 static void put_usage(const struct nu_command *command, FILE *out)
 {
     const char *line = command->usage, *head = "usage: ";
+    const char *program = command->program ? command->program : "nuncio";
     while (*line) {
         size_t len = strcspn(line, "\n");
-        fprintf(out, "%snuncio %.*s\n", head, (int)len, line);
+        fprintf(out, "%s%s %.*s\n", head, program, (int)len, line);
         head = "       ";
         line += len + (line[len] == '\n');
     }
@@ -80,7 +81,10 @@ void nu_command_help(const struct nu_command *command, FILE *out)
 enum nu_exit nu_usage_error(const struct nu_args *args, const char *fmt, ...)
 {
     va_list ap;
-    fprintf(stderr, "nuncio %s: ", args->command->name);
+    if (args->command->program)
+        fprintf(stderr, "%s: ", args->command->program);
+    else
+        fprintf(stderr, "nuncio %s: ", args->command->name);
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);

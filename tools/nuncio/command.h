@@ -24,9 +24,10 @@ struct nu_option {
 struct nu_args;
 
 struct nu_command {
+    const char *program; /* NULL: a sub-command of nuncio; else a program of its own */
     const char *name;
     const char *summary;     /* a line of `nuncio --help` */
-    const char *usage;       /* behind "nuncio"; a line each */
+    const char *usage;       /* behind the program's name; a line each */
     void (*more)(FILE *out); /* below the options: lines of a table of its own, or NULL */
     const char *help;        /* at the end: paragraphs, or NULL */
     const struct nu_option *options;

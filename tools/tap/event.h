@@ -68,8 +68,8 @@ struct tap_exchange {
 int64_t tap_ttfb_ns(const struct tap_exchange *x);
 int64_t tap_total_ns(const struct tap_exchange *x);
 
-/* A connection's TLS, told once: when the handshake is over and it is known whether what follows is
- * read, at the end at the latest. Texts "" or NULL = unknown. */
+/* A connection's TLS, told once: with the first of its data that is read; if none is, at the end,
+ * when both directions' bytes are counted. Texts "" or NULL = unknown. */
 struct tap_tls {
     struct tap_conn *conn;
     int64_t time_ns; /* of the ClientHello */
@@ -119,10 +119,15 @@ struct tap_sink {
     void (*ws)(void *ctx, const struct tap_ws *message);
     void (*proxy)(void *ctx, const struct tap_proxy *proxy);
     void (*conn)(void *ctx, struct tap_conn *conn);
-    /* Bytes as the innermost layers read them, out of TLS and behind a PROXY header. */
+    /* Bytes that no layer understands, out of TLS and behind a PROXY header. */
     void (*plain)(void *ctx, struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
-    /* At the end, and where somebody asks (Ctrl-C with --stats). */
+    /* Nothing more comes. */
     void (*finish)(void *ctx);
+};
+
+/* Of a connection or exchange as ids have it, "17.3" or "17": number 0 is the connection itself. */
+struct tap_id {
+    uint64_t flow, number;
 };
 
 /* To all sinks. tap_tell_exchange adds to the note what conn->flow counted since `before`. */
@@ -131,5 +136,6 @@ void tap_tell_tls(const struct tap_tls *tls);
 void tap_tell_ws(const struct tap_ws *message);
 /* Sets conn->source, too. */
 void tap_tell_proxy(const struct tap_proxy *proxy);
+void tap_tell_plain(struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
 
 #endif

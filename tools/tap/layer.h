@@ -14,8 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TAP_GUESS_MAX 4096 /* bytes of a direction that recognizers see; whoever needs more is no  \
-                            */
+#define TAP_GUESS_MAX                                                                              \
+    4096 /* bytes of a direction that recognizers see; whoever needs more is no                    \
+          */
 /* Layers, one in the other: PROXY, TLS, HTTP/1 CONNECT, TLS, HTTP/1 to ws is honest. */
 #define TAP_DEPTH_MAX 8
 

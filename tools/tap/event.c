@@ -1,0 +1,106 @@
+/* What is told, to whom; see event.h. */
+#include "tools/tap/event.h"
+
+#include "tools/tap/tap_priv.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *tap_proto_str(enum tap_proto proto)
+{
+    static const char *const names[] = {"h1", "h2", "grpc"};
+    return (unsigned)proto < sizeof names / sizeof *names ? names[proto] : "?";
+}
+
+struct tap_trouble tap_trouble_now(const struct tap_conn *conn)
+{
+    struct tap_trouble now = {.zero_windows = conn->flow->zero_windows};
+    for (int dir = 0; dir < 2; dir++) {
+        now.repeated[dir] = nu_flow_half(conn->flow, dir)->repeated;
+        now.missing[dir] = conn->missing[dir];
+    }
+    return now;
+}
+
+void tap_note_add(struct tap_note *note, const char *fmt, ...)
+{
+    size_t at = strlen(note->text);
+    if (at && at + 3 < sizeof note->text)
+        at += (size_t)snprintf(note->text + at, sizeof note->text - at, "; ");
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(note->text + at, sizeof note->text - at, fmt, ap);
+    va_end(ap);
+}
+
+int64_t tap_ttfb_ns(const struct tap_exchange *x)
+{
+    bool known = x->message[0].first_ns && x->message[1].first_ns;
+    return known ? x->message[1].first_ns - x->message[0].first_ns : -1;
+}
+
+int64_t tap_total_ns(const struct tap_exchange *x)
+{
+    bool known = x->message[0].first_ns && x->message[1].last_ns && x->message[1].complete;
+    return known ? x->message[1].last_ns - x->message[0].first_ns : -1;
+}
+
+/* Of the connection while the exchange went on: what slowed others on it has slowed this one. */
+static void note_trouble(struct tap_exchange *x)
+{
+    static const char *const by[] = {"client", "server"};
+    struct tap_trouble now = tap_trouble_now(x->conn);
+    for (int dir = 0; dir < 2; dir++) {
+        uint64_t repeated = now.repeated[dir] - x->before.repeated[dir];
+        if (repeated)
+            tap_note_add(&x->note, "%" PRIu64 " retransmission%s by the %s", repeated,
+                         repeated == 1 ? "" : "s", by[dir]);
+    }
+    uint64_t zero = now.zero_windows - x->before.zero_windows;
+    if (zero)
+        tap_note_add(&x->note, "%" PRIu64 " zero window%s", zero, zero == 1 ? "" : "s");
+}
+
+#define TELL(tap, what, ...)                                                                       \
+    for (unsigned i = 0; i < (tap)->sinks && !(tap)->quiet; i++)                                   \
+        if ((tap)->sink[i].sink->what)                                                             \
+    (tap)->sink[i].sink->what((tap)->sink[i].ctx, __VA_ARGS__)
+
+void tap_tell_exchange(struct tap_exchange *x)
+{
+    struct tap *t = x->conn->tap;
+    t->figures.exchanges++;
+    t->figures.incomplete += !x->complete;
+    x->conn->told = true;
+    note_trouble(x);
+    TELL(t, exchange, x);
+}
+
+void tap_tell_tls(const struct tap_tls *tls)
+{
+    struct tap *t = tls->conn->tap;
+    tls->conn->told = true;
+    TELL(t, tls, tls);
+}
+
+void tap_tell_ws(const struct tap_ws *message)
+{
+    struct tap *t = message->conn->tap;
+    message->conn->told = true;
+    TELL(t, ws, message);
+}
+
+void tap_tell_proxy(const struct tap_proxy *proxy)
+{
+    struct tap *t = proxy->conn->tap;
+    proxy->conn->source = proxy->source;
+    TELL(t, proxy, proxy);
+}
+
+void tap_tell_plain(struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns)
+{
+    struct tap *t = conn->tap;
+    TELL(t, plain, conn, dir, bytes, ns);
+}

@@ -1,0 +1,213 @@
+/* nuncio-tap: options, a source, the tap, its outputs, and a word about what was lost. */
+#include "tools/tap/bpf.h"
+#include "tools/tap/file.h"
+#include "tools/tap/guard.h"
+#include "tools/tap/json.h"
+#include "tools/tap/line.h"
+#include "tools/tap/live.h"
+#include "tools/tap/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pcap/pcap.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OUT_BYTES (64 * 1024) /* that one write takes, where nobody waits for lines */
+
+struct program {
+    struct tap_options options;
+    struct tap *tap;
+    struct tap_bpf *bpf;
+    struct tap_live *live;
+    int file; /* descriptor, -1 = live */
+    struct tap_lines lines;
+    struct tap_json json;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+    stop = 1;
+}
+
+/* --- sources --- */
+
+static bool open_file(struct program *p)
+{
+    const struct tap_options *o = &p->options;
+    const char *error;
+    p->file = tap_file_open(o->file);
+    if (p->file < 0) {
+        fprintf(stderr, "nuncio-tap: %s: %s\n", o->file, strerror(errno));
+        return false;
+    }
+    if (!*o->expression)
+        return true;
+    p->bpf = tap_bpf_new(o->expression, &error);
+    if (!p->bpf)
+        fprintf(stderr, "nuncio-tap: \"%s\": %s\n", o->expression, error);
+    return p->bpf != NULL;
+}
+
+static bool open_source(struct program *p)
+{
+    const struct tap_options *o = &p->options;
+    p->file = -1;
+    if (o->file)
+        return open_file(p);
+    p->live = tap_live_open(o->interface, o->expression, o->snaplen);
+    return p->live != NULL;
+}
+
+/* --- outputs --- */
+
+static void add_outputs(struct program *p)
+{
+    const struct tap_options *o = &p->options;
+    struct tap_out out = {.file = stdout, .color = o->color, .show_secrets = o->show_secrets};
+    p->lines = (struct tap_lines){.out = out, .verbose = o->verbose};
+    p->json = (struct tap_json){.out = out};
+    if (o->json)
+        tap_add_sink(p->tap, &tap_json_sink, &p->json);
+    else
+        tap_add_sink(p->tap, &tap_line_sink, &p->lines);
+    if (!o->json && o->verbose > 1)
+        tap_want_bodies(p->tap, TAP_BODY_SHOWN, 0);
+}
+
+/* Who looks on sees each line at once. */
+static void set_buffers(const struct program *p)
+{
+    static char buffer[OUT_BYTES];
+    if (p->file >= 0 && !isatty(STDOUT_FILENO))
+        setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+    else
+        setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+/* --- running --- */
+
+static void on_idle(void *ctx)
+{
+    struct program *p = ctx;
+    if (p->live || ferror(stdout))
+        fflush(stdout);
+    if (ferror(stdout))
+        stop = 1; /* whoever read it has gone */
+}
+
+static bool run_file(struct program *p)
+{
+    const struct tap_options *o = &p->options;
+    struct stat st;
+    bool regular = fstat(p->file, &st) == 0 && S_ISREG(st.st_mode);
+    struct tap_file_job job = {
+        .path = o->file,
+        .fd = p->file,
+        .bpf = p->bpf,
+        .snaplen = o->snaplen,
+        .progress = regular && isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO),
+        .stop = &stop,
+        .idle = on_idle,
+        .idle_ctx = p,
+    };
+    tap_expect_secrets(p->tap, !regular);
+    if (regular)
+        tap_file_secrets(&job, p->tap);
+    return tap_file_run(&job, p->tap);
+}
+
+static bool run_live(struct program *p)
+{
+    struct tap_live_job job = {.stop = &stop, .idle = on_idle, .idle_ctx = p};
+    fprintf(stderr, "nuncio-tap: listens on %s\n", p->options.interface);
+    tap_expect_secrets(p->tap, true);
+    return tap_live_run(p->live, &job, p->tap);
+}
+
+/* --- what was lost --- */
+
+static void put_figure(bool *begun, uint64_t n, const char *what)
+{
+    if (!n)
+        return;
+    fprintf(stderr, "%s%" PRIu64 " %s", *begun ? ", " : "nuncio-tap: ", n, what);
+    *begun = true;
+}
+
+static void put_summary(const struct program *p)
+{
+    struct tap_figures f = tap_figures(p->tap);
+    bool begun = false;
+    if (p->live) {
+        struct tap_live_figures live = tap_live_figures(p->live);
+        fprintf(stderr,
+                "nuncio-tap: %" PRIu64 " packets, %" PRIu64 " dropped by the kernel, %" PRIu64
+                " by the interface; %" PRIu64 " connections\n",
+                live.received, live.dropped_kernel, live.dropped_interface, f.flows.flows);
+    }
+    put_figure(&begun, f.flows.broken, "packets broken or cut");
+    put_figure(&begun, f.flows.fragments_lost, "datagrams without all fragments");
+    put_figure(&begun, f.flows.evicted, "connections forgotten");
+    put_figure(&begun, f.given_up, "connections given up, for memory (--max-memory)");
+    if (begun)
+        fputc('\n', stderr);
+}
+
+static enum nu_exit flushed(bool fine)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return fine ? NU_EXIT_OK : NU_EXIT_FAILED;
+    if (errno != EPIPE)
+        fprintf(stderr, "nuncio-tap: cannot write to the standard output: %s\n", strerror(errno));
+    return NU_EXIT_FAILED;
+}
+
+static enum nu_exit run(struct program *p)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    if (!open_source(p))
+        return NU_EXIT_FAILED;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    set_buffers(p);
+    p->tap = tap_new(p->options.memory_max);
+    add_outputs(p);
+    if (tap_guard())
+        return NU_EXIT_FAILED;
+    bool fine = p->live ? run_live(p) : run_file(p);
+    tap_finish(p->tap);
+    enum nu_exit code = flushed(fine);
+    put_summary(p);
+    return code;
+}
+
+static void put_version(void)
+{
+    printf("nuncio-tap %s\n%s\n", NU_VERSION, pcap_lib_version());
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program;
+    struct program *p = &program;
+    bool leave;
+    enum nu_exit code = tap_options_read(&p->options, argc, argv, &leave);
+    if (code || leave)
+        return (int)code;
+    if (p->options.version) {
+        put_version();
+        return (int)flushed(true);
+    }
+    code = run(p);
+    tap_free(p->tap);
+    tap_bpf_free(p->bpf);
+    tap_live_free(p->live);
+    tap_out_free(&p->lines.out);
+    tap_out_free(&p->json.out);
+    return (int)code;
+}

@@ -1,0 +1,203 @@
+/* Connections and what they hold; see tap.h. */
+#include "tools/tap/tap_priv.h"
+
+#include "core/assert.h"
+
+#include <stdlib.h>
+
+/* A connection that holds no more than this is not worth giving up: its struct, its layers. */
+#define WORTH_IT 4096
+
+/* --- the handler of flows --- */
+
+static void on_open(void *ctx, struct nu_flow *flow)
+{
+    struct tap *t = ctx;
+    struct tap_conn *conn = calloc(1, sizeof *conn);
+    nu_assert(conn != NULL);
+    conn->tap = t;
+    conn->flow = flow;
+    flow->user = conn;
+    nu_list_add_tail(&t->conns, &conn->all);
+    tap_hold(conn, sizeof *conn);
+    conn->top = tap_guess_new(conn, 0, NULL);
+}
+
+static void heard(struct tap_conn *conn)
+{
+    nu_list_del(&conn->all);
+    nu_list_add_tail(&conn->tap->conns, &conn->all);
+}
+
+static void on_data(void *ctx, struct nu_flow *flow, int dir, struct nu_piece bytes, int64_t ns)
+{
+    struct tap_conn *conn = flow->user;
+    conn->bytes[dir] += bytes.len;
+    heard(conn);
+    tap_feed(conn->top, dir, bytes, ns);
+}
+
+static void on_gap(void *ctx, struct nu_flow *flow, int dir, uint64_t bytes, int64_t ns)
+{
+    struct tap_conn *conn = flow->user;
+    conn->missing[dir] += bytes;
+    heard(conn);
+    tap_gap(conn->top, dir, bytes, ns);
+}
+
+static void on_end(void *ctx, struct nu_flow *flow, int dir, enum nu_flow_end how, int64_t ns)
+{
+    struct tap_conn *conn = flow->user;
+    tap_end(conn->top, dir, how, ns);
+}
+
+/* Directions that have not ended by themselves. */
+static void end_all(struct tap_conn *conn)
+{
+    struct nu_flow *flow = conn->flow;
+    for (int dir = 0; dir < 2; dir++)
+        if (!flow->ended[dir ^ flow->turned])
+            tap_end(conn->top, dir, NU_FLOW_OPEN, flow->last_ns);
+}
+
+static void on_close(void *ctx, struct nu_flow *flow)
+{
+    struct tap_conn *conn = flow->user;
+    struct tap *t = conn->tap;
+    end_all(conn);
+    for (unsigned i = 0; i < t->sinks && !t->quiet; i++)
+        if (t->sink[i].sink->conn)
+            t->sink[i].sink->conn(t->sink[i].ctx, conn);
+    tap_layer_free(conn->top);
+    nu_list_del(&conn->all);
+    t->held -= conn->held;
+    free(conn);
+}
+
+static const struct nu_flow_handler handler = {on_open, on_data, on_gap, on_end, on_close};
+
+/* --- memory --- */
+
+void tap_hold(struct tap_conn *conn, int64_t bytes)
+{
+    nu_assert(bytes >= 0 || conn->held >= (size_t)-bytes);
+    conn->held += (size_t)bytes;
+    conn->tap->held += (size_t)bytes;
+}
+
+/* From here on it is only counted. */
+static void give_up(struct tap_conn *conn)
+{
+    end_all(conn);
+    tap_layer_free(conn->top);
+    conn->top = tap_is_raw.open(conn, 0);
+    conn->tap->figures.given_up++;
+}
+
+/* A quarter at once, so that it need not be done at every packet. */
+static void make_room(struct tap *t)
+{
+    size_t goal = t->held_max / 4 * 3;
+    nu_list_each (node, &t->conns) {
+        if (t->held <= goal)
+            return;
+        struct tap_conn *conn = nu_container(node, struct tap_conn, all);
+        size_t before = conn->held;
+        tap_shrink(conn->top);
+        t->figures.shrunk += conn->held < before;
+        if (conn->held > WORTH_IT)
+            give_up(conn);
+    }
+}
+
+size_t tap_body_room(const struct tap_conn *conn)
+{
+    const struct tap *t = conn->tap;
+    return t->body_flow && t->body_flow != conn->flow->number ? 0 : t->body_room;
+}
+
+size_t tap_memory(const struct tap *t)
+{
+    return t->held + nu_flows_memory(t->flows);
+}
+
+/* --- secrets --- */
+
+struct nu_secrets *tap_secrets(const struct tap_conn *conn)
+{
+    return conn->tap->secrets;
+}
+
+bool tap_secrets_may_come(const struct tap_conn *conn)
+{
+    return conn->tap->secrets_may_come;
+}
+
+void tap_expect_secrets(struct tap *t, bool may_come)
+{
+    t->secrets_may_come = may_come;
+}
+
+void tap_add_secrets(struct tap *t, struct nu_piece text)
+{
+    nu_list_each (node, &t->conns)
+        tap_wake(nu_container(node, struct tap_conn, all)->top, t->now_ns);
+}
+
+/* --- the tap --- */
+
+struct tap *tap_new(size_t memory_max)
+{
+    struct tap *t = calloc(1, sizeof *t);
+    nu_assert(t != NULL);
+    nu_list_init(&t->conns);
+    /* A quarter each to the program and what is not in order yet, the rest to what layers hold. */
+    t->held_max = memory_max / 2;
+    t->flows = nu_flows_new(&handler, t, memory_max / 4);
+    return t;
+}
+
+void tap_free(struct tap *t)
+{
+    if (!t)
+        return;
+    t->quiet = true;
+    nu_flows_free(t->flows);
+    free(t);
+}
+
+void tap_add_sink(struct tap *t, const struct tap_sink *sink, void *ctx)
+{
+    nu_assert(t->sinks < TAP_SINKS_MAX);
+    t->sink[t->sinks].sink = sink;
+    t->sink[t->sinks++].ctx = ctx;
+}
+
+void tap_want_bodies(struct tap *t, size_t room, uint64_t flow)
+{
+    t->body_room = room;
+    t->body_flow = flow;
+}
+
+void tap_frame(struct tap *t, uint32_t link, struct nu_piece frame, int64_t ns)
+{
+    t->now_ns = ns;
+    nu_flows_frame(t->flows, link, frame, ns);
+    if (t->held > t->held_max)
+        make_room(t);
+}
+
+void tap_finish(struct tap *t)
+{
+    nu_flows_finish(t->flows);
+    for (unsigned i = 0; i < t->sinks; i++)
+        if (t->sink[i].sink->finish)
+            t->sink[i].sink->finish(t->sink[i].ctx);
+}
+
+struct tap_figures tap_figures(const struct tap *t)
+{
+    struct tap_figures figures = t->figures;
+    figures.flows = nu_flows_figures(t->flows);
+    return figures;
+}

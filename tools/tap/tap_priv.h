@@ -1,0 +1,25 @@
+/* The inside of the tap, for tap.c and event.c. */
+#ifndef NU_TOOLS_TAP_TAP_PRIV_H
+#define NU_TOOLS_TAP_TAP_PRIV_H
+
+#include "tools/tap/tap.h"
+
+struct tap {
+    struct nu_flows *flows;
+    struct nu_list conns; /* silent longest first */
+    size_t held, held_max;
+    struct {
+        const struct tap_sink *sink;
+        void *ctx;
+    } sink[TAP_SINKS_MAX];
+    unsigned sinks;
+    size_t body_room;
+    uint64_t body_flow;
+    struct nu_secrets *secrets;
+    bool secrets_may_come;
+    bool quiet; /* being freed: nobody listens */
+    struct tap_figures figures;
+    int64_t now_ns; /* of the last packet */
+};
+
+#endif
