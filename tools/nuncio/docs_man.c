@@ -4,38 +4,15 @@
 #include "tools/nuncio/docs_pages.h"
 #include "tools/nuncio/mdoc.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NAME_MAX_BYTES 64 /* of a page: "nuncio-COMMAND.1" */
 #define MAX_COMMANDS   32
 #define CONFIG_PAGE    "nuncio.yaml"
 
 /* --- the parts that all pages have --- */
-
-/* The day of the release where the build names one, so that builds can be repeated. */
-static time_t page_time(void)
-{
-    const char *epoch = getenv("SOURCE_DATE_EPOCH");
-    return epoch ? (time_t)strtoll(epoch, NULL, 10) : time(NULL);
-}
-
-static void put_head(FILE *out, const char *name, int section, const char *summary)
-{
-    char day[32];
-    struct tm tm;
-    time_t now = page_time();
-    gmtime_r(&now, &tm);
-    strftime(day, sizeof day, "%B %d, %Y", &tm);
-    fprintf(out, ".Dd %s\n.Dt ", day);
-    for (const char *c = name; *c; c++)
-        fputc(toupper((unsigned char)*c), out);
-    fprintf(out, " %d\n.Os nuncio %s\n.Sh NAME\n.Nm %s\n.Nd %s\n", section, NU_VERSION, name,
-            summary);
-}
 
 static int by_text(const void *a, const void *b)
 {
@@ -58,13 +35,6 @@ static void put_see_also(FILE *out, const char *self)
     for (size_t i = 0; i < count; i++)
         fprintf(out, ".Xr nuncio-%s 1 ,\n", names[i]);
     fputs(".Xr " CONFIG_PAGE " 5\n", out);
-}
-
-static void put_exit_status(FILE *out)
-{
-    fputs(".Sh EXIT STATUS\n"
-          "0 fine, 1 the config or the run failed, 2 wrong usage.\n",
-          out);
 }
 
 /* --- sections of docs/cli.md --- */
@@ -125,7 +95,7 @@ static void put_common_sections(FILE *out, const char *cli)
 static void put_main(FILE *out, const char *cli)
 {
     const struct nu_command *command;
-    put_head(out, "nuncio", 1, "a proxy made of one chain of filters");
+    nu_man_head(out, "nuncio", 1, "a proxy made of one chain of filters");
     fputs(".Sh SYNOPSIS\n.Nm\n.Ar COMMAND\n.Op Ar OPTIONS\n.Nm\n.Fl \\-help | Fl \\-version\n"
           ".Sh DESCRIPTION\n.Nm\n"
           "carries TCP, UDP and TLS from listeners to servers through chains of filters, as a\n"
@@ -141,52 +111,11 @@ static void put_main(FILE *out, const char *cli)
     }
     fputs(".El\n", out);
     put_common_sections(out, cli);
-    put_exit_status(out);
+    nu_man_exit_status(out);
     put_see_also(out, "");
 }
 
 /* --- nuncio-COMMAND(1) --- */
-
-static void put_synopsis(FILE *out, const struct nu_command *command)
-{
-    fputs(".Sh SYNOPSIS\n", out);
-    for (const char *line = command->usage; *line;) {
-        size_t len = strcspn(line, "\n");
-        fputs(".Nm nuncio\n", out);
-        nu_mdoc_plain(out, line, len);
-        fputc('\n', out);
-        line += len + (line[len] == '\n');
-    }
-}
-
-static void put_option(FILE *out, const struct nu_option *o)
-{
-    fputs(".It ", out);
-    if (o->id < 256)
-        fprintf(out, "Fl %c , ", o->id);
-    fputs("Fl \\-", out);
-    nu_mdoc_plain(out, o->name, strlen(o->name));
-    if (o->value)
-        fprintf(out, " Ar %s", o->value);
-    fputc('\n', out);
-    for (const char *line = o->help; *line;) {
-        size_t len = strcspn(line, "\n");
-        nu_mdoc_text(out, line, len);
-        fputc('\n', out);
-        line += len + (line[len] == '\n');
-    }
-}
-
-static void put_options(FILE *out, const struct nu_command *command)
-{
-    static const struct nu_option help = {"help", NULL, 'h', "Shows a short form of this page."};
-    fputs(".Sh OPTIONS\n.Bl -tag -width Ds\n", out);
-    for (const struct nu_option *o = command->options; o && o->name; o++)
-        if (o->help)
-            put_option(out, o);
-    put_option(out, &help);
-    fputs(".El\n", out);
-}
 
 static void put_command(FILE *out, const struct nu_command *command, const char *cli)
 {
@@ -194,16 +123,16 @@ static void put_command(FILE *out, const struct nu_command *command, const char 
     size_t len;
     const char *body = section_of(cli, command->name, &len);
     snprintf(name, sizeof name, "nuncio-%s", command->name);
-    put_head(out, name, 1, command->summary);
-    put_synopsis(out, command);
+    nu_man_head(out, name, 1, command->summary);
+    nu_man_synopsis(out, command);
     fputs(".Sh DESCRIPTION\n", out);
     if (body) {
         const char *words = behind_usage(body, body + len);
         nu_mdoc_markdown(out, words, (size_t)(body + len - words));
     } else
         fprintf(out, "See\n.Nm nuncio\n%s \\-\\-help.\n", command->name);
-    put_options(out, command);
-    put_exit_status(out);
+    nu_man_options(out, command);
+    nu_man_exit_status(out);
     put_see_also(out, command->name);
 }
 
@@ -211,7 +140,7 @@ static void put_command(FILE *out, const struct nu_command *command, const char 
 
 static void put_config(FILE *out, const char *reference)
 {
-    put_head(out, CONFIG_PAGE, 5, "config files of nuncio");
+    nu_man_head(out, CONFIG_PAGE, 5, "config files of nuncio");
     fputs(".Sh DESCRIPTION\nWhat\n.Xr nuncio-run 1\nreads.\nA small one:\n"
           ".Bd -literal -offset indent\n"
           "listeners:\n"

@@ -15,4 +15,11 @@ enum nu_err nu_man_page(FILE *out, const char *name, const char *cli, const char
 /* For bash. */
 void nu_completion_bash(FILE *out);
 
+/* Parts of a page of section `section`; a command's as its table has them. */
+struct nu_command;
+void nu_man_head(FILE *out, const char *name, int section, const char *summary);
+void nu_man_synopsis(FILE *out, const struct nu_command *command);
+void nu_man_options(FILE *out, const struct nu_command *command);
+void nu_man_exit_status(FILE *out);
+
 #endif

@@ -17,12 +17,14 @@ PACKAGING  := tools/packaging
 .PHONY: pages
 pages: $(BUILD)/pages/done
 all: pages
-$(BUILD)/pages/done: $(BUILD)/nuncio docs/cli.md
+$(BUILD)/pages/done: $(BUILD)/nuncio $(BUILD)/nuncio-tap docs/cli.md docs/tap.md
 	$(call say,PAGES,$(@D))
 	$(Q)rm -rf $(@D) && mkdir -p $(@D)/man
 	$(Q)for page in $$($(BUILD)/nuncio docs man-list); do \
 	  $(BUILD)/nuncio docs $$page <docs/cli.md >$(@D)/man/$$page || exit 1; done
 	$(Q)$(BUILD)/nuncio docs completion.bash >$(@D)/nuncio.bash
+	$(Q)$(BUILD)/nuncio-tap --docs man <docs/tap.md >$(@D)/man/nuncio-tap.1
+	$(Q)$(BUILD)/nuncio-tap --docs completion >$(@D)/nuncio-tap.bash
 	$(Q)touch $@
 
 at_places = sed -e 's|@BINDIR@|$(PREFIX)/bin|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g'
@@ -30,11 +32,13 @@ put  = install -D -m 644 $(1) $(DESTDIR)$(2)
 SHARE = $(PREFIX)/share
 
 .PHONY: install uninstall
-install: $(BUILD)/nuncio $(BUILD)/pages/done
-	$(Q)install -D -m 755 $(BUILD)/nuncio $(DESTDIR)$(PREFIX)/bin/nuncio
+install: $(BUILD)/nuncio $(BUILD)/nuncio-tap $(BUILD)/pages/done
+	$(Q)for program in nuncio nuncio-tap; do \
+	  install -D -m 755 $(BUILD)/$$program $(DESTDIR)$(PREFIX)/bin/$$program || exit 1; done
 	$(Q)for page in $(BUILD)/pages/man/*; do \
 	  $(call put,$$page,$(SHARE)/man/man$${page##*.}/$${page##*/}) || exit 1; done
-	$(Q)$(call put,$(BUILD)/pages/nuncio.bash,$(SHARE)/bash-completion/completions/nuncio)
+	$(Q)for program in nuncio nuncio-tap; do \
+	  $(call put,$(BUILD)/pages/$$program.bash,$(SHARE)/bash-completion/completions/$$program) || exit 1; done
 	$(Q)$(at_places) $(PACKAGING)/nuncio.service.in | $(call put,/dev/stdin,$(UNITDIR)/nuncio.service)
 	$(Q)$(call put,$(PACKAGING)/sysusers.conf,$(PREFIX)/lib/sysusers.d/nuncio.conf)
 	$(Q)[ -e $(DESTDIR)$(SYSCONFDIR)/nuncio/nuncio.yaml ] || \
@@ -47,7 +51,8 @@ install: $(BUILD)/nuncio $(BUILD)/pages/done
 
 # All that install puts, but the config.
 uninstall:
-	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/nuncio $(DESTDIR)$(SHARE)/bash-completion/completions/nuncio \
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/nuncio $(DESTDIR)$(PREFIX)/bin/nuncio-tap \
+	  $(DESTDIR)$(SHARE)/bash-completion/completions/nuncio $(DESTDIR)$(SHARE)/bash-completion/completions/nuncio-tap \
 	  $(DESTDIR)$(UNITDIR)/nuncio.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/nuncio.conf \
 	  $(DESTDIR)$(SHARE)/man/man[15]/nuncio.1 $(DESTDIR)$(SHARE)/man/man[15]/nuncio[-.]*.[15]
 	$(Q)rm -rf $(DESTDIR)$(SHARE)/doc/nuncio

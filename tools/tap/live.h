@@ -7,9 +7,10 @@
 
 #include <signal.h>
 
-#define TAP_LIVE_BUFFER (8 << 20) /* bytes of the kernel's ring: a burst of that size is no drop   \
-                                   */
-#define TAP_LIVE_MS 100           /* between two looks at signals and key logs, at most */
+#define TAP_LIVE_BUFFER                                                                            \
+    (8 << 20)           /* bytes of the kernel's ring: a burst of that size is no drop             \
+                         */
+#define TAP_LIVE_MS 100 /* between two looks at signals and key logs, at most */
 
 struct tap_live;
 

@@ -1,11 +1,14 @@
 /* nuncio-tap: options, a source, the tap, its outputs, and a word about what was lost. */
 #include "tools/tap/bpf.h"
+#include "tools/tap/curl.h"
+#include "tools/tap/docs.h"
 #include "tools/tap/file.h"
 #include "tools/tap/guard.h"
 #include "tools/tap/json.h"
 #include "tools/tap/line.h"
 #include "tools/tap/live.h"
 #include "tools/tap/options.h"
+#include "tools/tap/stats.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +27,8 @@ struct program {
     int file; /* descriptor, -1 = live */
     struct tap_lines lines;
     struct tap_json json;
+    struct tap_stats stats;
+    struct tap_curl curl;
 };
 
 static volatile sig_atomic_t stop;
@@ -64,18 +69,36 @@ static bool open_source(struct program *p)
 
 /* --- outputs --- */
 
-static void add_outputs(struct program *p)
+#define FOLLOWED_BODY (4u << 20) /* bytes of each body of what is followed */
+
+static void add_lines(struct program *p)
+{
+    const struct tap_options *o = &p->options;
+    bool follows = o->follow.flow > 0;
+    p->lines.verbose = follows ? 2 : o->verbose;
+    p->lines.only = o->follow;
+    tap_add_sink(p->tap, &tap_line_sink, &p->lines);
+    if (follows)
+        tap_want_bodies(p->tap, FOLLOWED_BODY, o->follow.flow);
+    else if (o->verbose > 1)
+        tap_want_bodies(p->tap, TAP_BODY_SHOWN, 0);
+}
+
+static void add_output(struct program *p)
 {
     const struct tap_options *o = &p->options;
     struct tap_out out = {.file = stdout, .color = o->color, .show_secrets = o->show_secrets};
-    p->lines = (struct tap_lines){.out = out, .verbose = o->verbose};
-    p->json = (struct tap_json){.out = out};
+    p->lines.out = p->json.out = p->stats.out = p->curl.out = out;
     if (o->json)
         tap_add_sink(p->tap, &tap_json_sink, &p->json);
-    else
-        tap_add_sink(p->tap, &tap_line_sink, &p->lines);
-    if (!o->json && o->verbose > 1)
-        tap_want_bodies(p->tap, TAP_BODY_SHOWN, 0);
+    else if (o->stats)
+        tap_add_sink(p->tap, &tap_stats_sink, &p->stats);
+    else if (o->curl.flow) {
+        p->curl.id = o->curl;
+        tap_add_sink(p->tap, &tap_curl_sink, &p->curl);
+        tap_want_bodies(p->tap, TAP_CURL_BODY, o->curl.flow);
+    } else
+        add_lines(p);
 }
 
 /* Who looks on sees each line at once. */
@@ -176,13 +199,17 @@ static enum nu_exit run(struct program *p)
     signal(SIGPIPE, SIG_IGN);
     set_buffers(p);
     p->tap = tap_new(p->options.memory_max);
-    add_outputs(p);
+    add_output(p);
     if (tap_guard())
         return NU_EXIT_FAILED;
     bool fine = p->live ? run_live(p) : run_file(p);
     tap_finish(p->tap);
     enum nu_exit code = flushed(fine);
     put_summary(p);
+    if (p->options.curl.flow && !p->curl.found) {
+        fprintf(stderr, "nuncio-tap: there is no request with this id\n");
+        return NU_EXIT_FAILED;
+    }
     return code;
 }
 
@@ -203,11 +230,15 @@ int main(int argc, char **argv)
         put_version();
         return (int)flushed(true);
     }
+    if (p->options.docs)
+        return tap_docs(p->options.docs) ? (int)flushed(true) : NU_EXIT_USAGE;
     code = run(p);
     tap_free(p->tap);
     tap_bpf_free(p->bpf);
     tap_live_free(p->live);
     tap_out_free(&p->lines.out);
     tap_out_free(&p->json.out);
+    tap_out_free(&p->curl.out);
+    tap_stats_free(&p->stats);
     return (int)code;
 }

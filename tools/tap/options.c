@@ -19,6 +19,7 @@ enum {
     OPT_COLOR,
     OPT_MEMORY,
     OPT_SECRETS,
+    OPT_DOCS,
 };
 
 static const struct nu_option options[] = {
@@ -37,6 +38,7 @@ static const struct nu_option options[] = {
     {"color",        "WHEN",  OPT_COLOR,   "auto, always or never"                                 },
     {"max-memory",   "SIZE",  OPT_MEMORY,  "64MiB; what does not fit is given up and counted"      },
     {"version",      NULL,    'V',         "version, and those of the libraries"                   },
+    {"docs",         "PAGE",  OPT_DOCS,    NULL                                                    },
     {NULL,           NULL,    0,           NULL                                                    },
 };
 
@@ -197,6 +199,9 @@ static enum nu_exit take(const struct nu_args *args, struct tap_options *o, int 
         return take_id(args, &o->curl, "--curl");
     case OPT_COLOR:
         return take_color(args, o);
+    case OPT_DOCS:
+        o->docs = args->value;
+        return NU_EXIT_OK;
     case OPT_MEMORY:
         return take_memory(args, o);
     default:
@@ -207,7 +212,7 @@ static enum nu_exit take(const struct nu_args *args, struct tap_options *o, int 
 /* What does not go together. */
 static enum nu_exit judge(const struct nu_args *args, const struct tap_options *o)
 {
-    if (o->version || o->fields)
+    if (o->version || o->fields || o->docs)
         return NU_EXIT_OK;
     if (!o->interface == !o->file)
         return nu_usage_error(args, "what to look at? -i INTERFACE or -r FILE");

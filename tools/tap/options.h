@@ -16,6 +16,7 @@ struct tap_options {
     const char *keylog[TAP_KEYLOGS_MAX];
     unsigned keylogs;
     const char *where;
+    const char *docs;           /* a page that is made when the program is built */
     struct tap_id follow, curl; /* flow 0 = not asked for */
     size_t memory_max;
     unsigned snaplen; /* bytes of a packet that are looked at */
