@@ -63,7 +63,7 @@ def test_ipv4_and_ipv6_wildcards_share_a_port(nuncio):
     proxy = echo_on(nuncio, f"0.0.0.0:{port}", f"[::]:{port}", workers=2)
     for host in ("127.0.0.1", "127.0.0.9", "[::1]"):
         assert says(f"{host}:{port}"), host
-    assert proxy.stats()["listener.edge.downstream_cx_total"] == 3
+    proxy.wait_stat("listener.edge.downstream_cx_total", 3)
 
 
 def test_an_ipv6_wildcard_is_for_ipv6(nuncio):
@@ -81,9 +81,8 @@ def test_without_a_name_the_address_is_one(nuncio):
 
 def test_the_same_port_again_at_once(nuncio):
     """Connections that the first one closed keep the port in TIME_WAIT; that is nobody's obstacle."""
-    first = echo_on(nuncio, "127.0.0.1:0")
+    first = nuncio(ECHO.format(bind='"127.0.0.1:0"').replace("[echo]", "[{echo: {idle_timeout: 20ms}}]"))
     with first.connect("edge") as client:
-        client.shutdown(socket.SHUT_WR)
         assert clients.recv_all(client) == b""
     address = first.address("edge")
     first.stop()
@@ -146,7 +145,7 @@ def test_max_connections_holds_over_all_workers(nuncio, peer, workers):
         for _ in range(20):
             with proxy.connect("edge") as refused:
                 assert taker(refused) in ("fin", "rst")
-        assert proxy.stats()["listener.edge.downstream_cx_overflow"] == 20
+        proxy.wait_stat("listener.edge.downstream_cx_overflow", 20)
         held.pop().close()
 
         def taken():

@@ -67,7 +67,7 @@ def computer(tmp_path, closing):
 
 def dpkg(machine, *words):
     """Without triggers: man-db would index all pages of this machine each time."""
-    return machine.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--no-triggers", *words, timeout=60)
+    return machine.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--no-triggers", *words, timeout=120)
 
 
 def says(machine, word):
@@ -184,11 +184,11 @@ def test_systemd_starts_it_upgrades_it_and_forgets_it(computer, package, newer):
 
 
 def test_systemd_ends_one_that_hangs_and_starts_another(computer, package):
-    computer.put("/etc/systemd/system/nuncio.service.d/soon.conf", "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
+    computer.put("/etc/systemd/system/nuncio.service.d/soon.conf", "[Service]\nWatchdogSec=4s\nTimeoutAbortSec=1s\n")
     dpkg(computer, "-i", computer.copy(package))
     first = main_of(computer)
     computer.run("kill", "-STOP", first)
-    eventually(lambda: int(computer.shown("NRestarts")) > 0 and computer.shown("ActiveState") == "active", 20)
+    eventually(lambda: int(computer.shown("NRestarts")) > 0 and computer.shown("ActiveState") == "active", 60)
     assert computer.shown("MainPID") != first
 
 

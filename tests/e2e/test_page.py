@@ -63,4 +63,4 @@ def test_the_page(nuncio, peer, closing, tmp_path):
     # When nuncio is gone, the page says so.
     proxy.stop()
     page.run("look()")
-    assert "No answer from nuncio" in page.run(TEXT)
+    page.until(f"{TEXT}.includes('No answer from nuncio')")

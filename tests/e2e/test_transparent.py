@@ -37,7 +37,7 @@ def gateway(row, web, nuncio):
 
 def kept(bind, server, **more):
     return config(listeners=[listener({"tcp_proxy": "c"}, bind=bind)],
-                  clusters=[cluster(server, transparent=True, connect_timeout="1s")], **more)
+                  clusters=[cluster(server, transparent=True, connect_timeout="20s")], **more)
 
 
 @pytest.mark.parametrize("near, server, client", [(Row.NEAR, Row.SERVER, Row.CLIENT),
@@ -61,7 +61,7 @@ def test_servers_of_datagrams_see_the_client(row, gateway):
 
     def ask():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(0.5)
+            sock.settimeout(1)
             sock.sendto(b"who am I?", (Row.NEAR, 9))
             return sock.recv(100).decode().strip()
 
@@ -119,7 +119,7 @@ def test_a_right_that_is_missing_is_named(row, tmp_path, text, key):
     path.write_text(text)
     assert run_nuncio("check", "-c", path).returncode == 0
     none = ("setpriv", "--bounding-set=-net_admin,-net_raw", "--inh-caps=-net_admin,-net_raw")
-    done = row.client.command(*none, BINARY, "run", "-c", path, timeout=10)
+    done = row.client.command(*none, BINARY, "run", "-c", path)
     assert done.returncode == 1
     assert f"{key}: operation not permitted" in done.stderr and "CAP_NET_ADMIN" in done.stderr, done.stderr
     assert "t.yaml:" in done.stderr
@@ -130,6 +130,6 @@ def test_a_foreign_address_to_listen_on(row, gateway):
     gateway(config(listeners=[listener("echo", bind="198.51.100.77:7", freebind=True)]))
     row.gateway.ip("addr", "add", "198.51.100.77/32", "dev", "toc")
     try:
-        assert fetch(row.client, "--http0.9", "http://198.51.100.77:7/x", seconds=1).startswith("GET /x")
+        assert row.client.run(lambda: netns.echo("198.51.100.77", 7))
     finally:
         row.gateway.ip("addr", "del", "198.51.100.77/32", "dev", "toc")

@@ -8,7 +8,7 @@ from collections import Counter
 
 from lib.peers import Server
 from lib.poll import eventually
-from lib.ports import free_port
+from lib.ports import free_udp_port
 from lib.process import Child
 from lib.servers import launch
 
@@ -36,7 +36,7 @@ class Collectd(Child):
     """Receives statsd's datagrams and writes what it makes of them as CSV."""
 
     def __init__(self, folder):
-        self.dir, self.port = folder, free_port()
+        self.dir, self.port = folder, free_udp_port()
         (folder / "collectd.conf").write_text(COLLECTD.format(dir=folder, port=self.port))
         super().__init__("/usr/sbin/collectd", "-f", "-C", folder / "collectd.conf")
         wanted = f"{self.port:04X}"
@@ -86,8 +86,8 @@ class StatsdServer(Server):
 
 
 def prometheus(folder, target, **more):
-    """A prometheus that scrapes the target, "host:port", ten times a second; more keys go to its scrape config."""
-    job = {"job_name": "nuncio", "metrics_path": "/stats/prometheus", "scrape_interval": "100ms", "scrape_timeout": "100ms",
+    """A prometheus that scrapes the target, "host:port", four times a second; more keys go to its scrape config."""
+    job = {"job_name": "nuncio", "metrics_path": "/stats/prometheus", "scrape_interval": "250ms", "scrape_timeout": "250ms",
            "static_configs": [{"targets": [target]}], **more}
     (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": [job]}))
     return launch(["prometheus"], lambda ports: Child(

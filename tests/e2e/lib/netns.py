@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lib import servers
+from lib.clients import recv_exactly
 from lib.poll import eventually
 from lib.process import Child, command
 
@@ -231,6 +232,13 @@ def web(space, folder, *listens):
 
 def connect(host, port, timeout=30):
     return socket.create_connection((host, port), timeout)
+
+
+def echo(host, port, word=b"hello"):
+    """Whether the word comes back."""
+    with connect(host, port) as conn:
+        conn.sendall(word)
+        return recv_exactly(conn, len(word)) == word
 
 
 def fetch(space, url, *options, seconds=20):

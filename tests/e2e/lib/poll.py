@@ -7,6 +7,19 @@ SLOW = float(os.environ.get("NUNCIO_SLOW", "1"))
 PATIENCE = 30  # seconds, where a test has no reason for others: only what fails ever takes so long, and machines do stand still
 
 
+def patiently(attempt):
+    """attempt(factor): what a test sees only where nobody stands still for longer than its times, which it stretches by the factor.
+
+    Once it failed it has another try with longer times, and yet another; what is wrong is so with the longest, too.
+    """
+    for factor in (1, 4):
+        try:
+            return attempt(factor)
+        except (AssertionError, EOFError, OSError):
+            continue
+    return attempt(20)
+
+
 def eventually(look, timeout=PATIENCE, what=None):
     """The first true value that look() gives. An AssertionError or OSError it raises counts as "not yet".
 

@@ -1,6 +1,7 @@
 """Ports for programs that cannot be told to take a free one themselves, and ports that refuse."""
 import itertools
 import os
+import random
 import socket
 
 LISTEN = "0A"  # state of a socket in /proc/net/tcp
@@ -21,6 +22,21 @@ def free_port(host="127.0.0.1"):
             listener.accept()[0].close()
             client.recv(1)
             return listener.getsockname()[1]
+
+
+def free_udp_port():
+    """A UDP port that is free now, of those that the kernel gives nobody by itself: only who chooses here as well could take it."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first = int(file.read().split()[0])
+    while True:
+        port = random.randrange(first // 2, first)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            try:
+                udp.bind(("", port))
+                tcp.bind(("", port))
+                return port
+            except OSError:
+                continue
 
 
 def listening(table):
