@@ -114,14 +114,12 @@ $(BUILD)/nuncio-mask: $(MASK) $(PROGRAM)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
 $(BUILD)/tests/examples/test_mask: $(MASK)
 
-$(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FILT_SRC)) $(TOOL_LIB) $(LIB)
+$(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FILT_SRC)) $(TAP_LIB) $(TOOL_LIB) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 
-$(filter $(BUILD)/tests/tools/tap/%,$(UNIT_BIN)) $(BUILD)/tests/corpus/fuzz_tap $(BUILD)/fuzzers/fuzz_tap: $(TAP_LIB) $(TOOL_LIB)
-
-$(REPLAY_BIN): $(BUILD)/tests/corpus/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(call obj,$(FILT_SRC)) $(LIB)
+$(REPLAY_BIN): $(BUILD)/tests/corpus/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(call obj,$(FILT_SRC)) $(TAP_LIB) $(TOOL_LIB) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
@@ -129,7 +127,7 @@ $(REPLAY_BIN): $(BUILD)/tests/corpus/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj
 $(BUILD)/tests/protocols/http/test_h1_others: LDLIBS += -lhttp_parser
 
 # Only in the folder of `make fuzz`: clang, everything built with -fsanitize=fuzzer-no-link.
-$(FUZZ_BIN): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,$(FILT_SRC)) $(LIB)
+$(FUZZ_BIN): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,$(FILT_SRC)) $(TAP_LIB) $(TOOL_LIB) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)

@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 10
 FUZZ_SEED    ?= 1
 SOAK_SECONDS ?= 60
 
-.PHONY: test test-parts test-unit soak test-corpus test-e2e test-examples check-paranoid asan tsan fuzz coverage mutants bench
+.PHONY: test test-parts test-unit soak test-corpus test-e2e test-pcaps test-examples check-paranoid asan tsan fuzz coverage mutants bench
 
 test:
 	$(Q).ci/deps build test
@@ -43,10 +43,15 @@ test-corpus: $(REPLAY_BIN)
 # E2E holds more arguments for pytest, e.g. E2E='-k reload'. Only a whole run, of chains as users have them, is looked
 # back upon: which stats were raised.
 RUN_E2E = NUNCIO=$(abspath $(BUILD)/nuncio) NUNCIO_RAISED=$(abspath $(BUILD)/raised) $(PYTEST)
-test-e2e: $(if $(NU_SRC),$(BUILD)/nuncio $(BUILD)/nuncio-mask)
+test-e2e: $(if $(NU_SRC),$(BUILD)/nuncio $(BUILD)/nuncio-mask $(BUILD)/nuncio-tap)
 	$(Q)rm -f $(BUILD)/raised
 	$(Q)$(RUN_E2E) -n $(E2E_JOBS) --dist loadfile tests/e2e $(E2E)
 	$(if $(E2E)$(PARANOID),,$(Q)$(RUN_E2E) -m last tests/e2e/test_stats_raised.py)
+
+# Captures with known content, in the folder PCAPS; those of the project's own tests are made by them.
+test-pcaps: $(BUILD)/nuncio-tap
+	$(if $(PCAPS),,$(error PCAPS=FOLDER: where are captures with truth?))
+	$(Q)$(PYTHON) tests/pcaps/run.py --tap $(abspath $(BUILD)/nuncio-tap) $(PCAPS)
 
 test-examples: $(if $(NU_SRC),$(BUILD)/nuncio)
 	$(Q)tests/examples $(BUILD)/nuncio

@@ -1,0 +1,96 @@
+/* The whole tap over a capture file: all layers, and all outputs, whose lines must be fit for a
+ * terminal whatever the file holds. The input is the file. */
+#include "core/assert.h"
+#include "protocols/capture/capture.h"
+#include "tools/tap/curl.h"
+#include "tools/tap/json.h"
+#include "tools/tap/line.h"
+#include "tools/tap/stats.h"
+#include "tools/tap/tap.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+#define BODIES 4096 /* bytes kept of each */
+
+/* Lines and their ends only: nothing that a terminal obeys. */
+static ssize_t judge(void *cookie, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        nu_assert((uint8_t)bytes[i] >= ' ' || bytes[i] == '\n');
+    return (ssize_t)len;
+}
+
+static FILE *judging(void)
+{
+    FILE *file = fopencookie(NULL, "w", (cookie_io_functions_t){.write = judge});
+    nu_assert(file != NULL);
+    return file;
+}
+
+struct outputs {
+    struct tap_lines lines, followed;
+    struct tap_json json;
+    struct tap_stats stats;
+    FILE *file;
+};
+
+static void add(struct tap *tap, struct outputs *o)
+{
+    o->file = judging();
+    struct tap_out out = {.file = o->file};
+    *o = (struct outputs){
+        .lines = {.out = out,    .verbose = 2},
+        .followed = {.out = out,             .verbose = 2, .only = {.flow = 1}},
+        .json = {.out = out},
+        .stats = {.out = out            },
+        .file = o->file
+    };
+    tap_add_sink(tap, &tap_line_sink, &o->lines);
+    tap_add_sink(tap, &tap_line_sink, &o->followed);
+    tap_add_sink(tap, &tap_json_sink, &o->json);
+    tap_add_sink(tap, &tap_stats_sink, &o->stats);
+    tap_want_bodies(tap, BODIES, 0);
+}
+
+static void drop(struct outputs *o)
+{
+    fclose(o->file);
+    tap_out_free(&o->lines.out);
+    tap_out_free(&o->followed.out);
+    tap_out_free(&o->json.out);
+    tap_stats_free(&o->stats);
+}
+
+static void read_file(struct tap *tap, const uint8_t *data, size_t len)
+{
+    struct nu_capture *c = nu_capture_new();
+    struct nu_capture_event ev;
+    size_t used;
+    for (; !nu_capture_next(c, data, len, &used, &ev); data += used, len -= used) {
+        struct nu_piece bytes = {ev.data, ev.len};
+        if (ev.kind == NU_CAPTURE_PACKET)
+            tap_frame(tap, ev.link, bytes, ev.time_ns);
+        else
+            tap_add_secrets(tap, bytes);
+    }
+    nu_capture_free(c);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct outputs *o = calloc(1, sizeof *o);
+    struct tap *tap = tap_new(TAP_MEMORY_LEAST);
+    nu_assert(o != NULL);
+    add(tap, o);
+    tap_expect_secrets(tap, len & 1);
+    read_file(tap, data, len);
+    tap_finish(tap);
+    struct tap_figures figures = tap_figures(tap);
+    nu_assert(figures.incomplete <= figures.exchanges);
+    tap_free(tap);
+    drop(o);
+    free(o);
+    return 0;
+}

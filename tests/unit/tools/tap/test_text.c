@@ -1,0 +1,172 @@
+/* Lines for people: times, sizes, texts of the wire that no terminal obeys, secrets hidden. */
+#include "tools/tap/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct tap_out out;
+
+static const char *taken(void)
+{
+    static char text[4096];
+    size_t len = out.buf.len < sizeof text - 1 ? out.buf.len : sizeof text - 1;
+    memcpy(text, out.buf.data ? out.buf.data : "", len);
+    text[len] = 0;
+    nu_logbuf_reset(&out.buf);
+    return text;
+}
+
+static struct nu_text text_of(const char *text)
+{
+    return nu_text(text, strlen(text));
+}
+
+static void sizes(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } rows[] = {
+        {0,          "0B"  },
+        {43,         "43B" },
+        {999,        "999B"},
+        {1000,       "1.0k"},
+        {1234,       "1.2k"},
+        {9949,       "9.9k"},
+        {9950,       "10k" },
+        {48000,      "48k" },
+        {999499,     "999k"},
+        {999500,     "1.0M"},
+        {5500000,    "5.5M"},
+        {UINT64_MAX, "18E" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tap_put_size(&out, rows[i].bytes);
+        assert_string_equal(taken(), rows[i].text);
+    }
+}
+
+static void durations(void **state)
+{
+    static const struct {
+        int64_t us;
+        const char *text;
+    } rows[] = {
+        {0,       "0.0ms" },
+        {8100,    "8.1ms" },
+        {99940,   "99.9ms"},
+        {99960,   "100ms" },
+        {241300,  "241ms" },
+        {999600,  "1.00s" },
+        {1240000, "1.24s" }
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tap_put_duration(&out, rows[i].us * 1000);
+        assert_string_equal(taken(), rows[i].text);
+    }
+}
+
+static void clocks(void **state)
+{
+    setenv("TZ", "UTC", 1);
+    tap_put_clock(&out, INT64_C(1700000000412999999));
+    assert_string_equal(taken(), "22:13:20.412");
+    tap_put_clock(&out, INT64_C(1700000001000000000));
+    assert_string_equal(taken(), "22:13:21.000");
+    tap_put_clock(&out, -1);
+    assert_string_equal(taken(), "23:59:59.999");
+}
+
+static void no_terminal_obeys(void **state)
+{
+    static const struct {
+        const char *in, *shown;
+    } rows[] = {
+        {"plain \"text\" {1}", "plain \"text\" {1}"  },
+        {"a\nb\r\tc",          "a\\nb\\r\\tc"        },
+        {"\033[31mred",        "\\x1b[31mred"        },
+        {"back\\slash",        "back\\\\slash"       },
+        {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"  },
+        {"c1 \xc2\x9b",        "c1 \\xc2\\x9b"       }, /* CSI in one character */
+        {"turn \xe2\x80\xae",  "turn \\xe2\\x80\\xae"}, /* right-to-left override */
+        {"broken \xff\xc3",    "broken \\xff\\xc3"   },
+        {"\x7f",               "\\x7f"               },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tap_put_safe(&out, text_of(rows[i].in), 0);
+        assert_string_equal(taken(), rows[i].shown);
+    }
+    tap_put_safe(&out, NU_TEXT("0123456789"), 4);
+    assert_string_equal(taken(), "0123...");
+}
+
+static void secrets_are_hidden(void **state)
+{
+    static const struct {
+        const char *name, *value, *shown;
+    } rows[] = {
+        {"Authorization",       "Bearer abc.def",            "Bearer ***"               },
+        {"authorization",       "Basic dTpw",                "Basic ***"                },
+        {"proxy-authorization", "opaque",                    "***"                      },
+        {"cookie",              "a=1; b=2",                  "a=***; b=***"             },
+        {"Cookie",              "a=1;b",                     "a=***; ***"               },
+        {"set-cookie",          "sid=xyz; Path=/; HttpOnly", "sid=***; Path=/; HttpOnly"},
+        {"x-api-key",           "k",                         "***"                      },
+        {"accept",              "*/*",                       "*/*"                      },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tap_put_value(&out, text_of(rows[i].name), text_of(rows[i].value));
+        assert_string_equal(taken(), rows[i].shown);
+    }
+    out.show_secrets = true;
+    tap_put_value(&out, NU_TEXT("cookie"), NU_TEXT("a=1"));
+    assert_string_equal(taken(), "a=1");
+    out.show_secrets = false;
+}
+
+static void bodies(void **state)
+{
+    static const uint8_t text[] = "one\r\ntwo\x1b", bytes[] = {0, 1, 'A', 255};
+    tap_put_body(&out, "| ", text, 8);
+    assert_string_equal(taken(), "| one\n| two\n");
+    tap_put_body(&out, "| ", bytes, sizeof bytes);
+    assert_string_equal(taken(),
+                        "| 000000  00 01 41 ff                                      ..A.\n");
+    assert_true(tap_is_text(text, 8));
+    assert_false(tap_is_text(text, 9));
+    assert_true(tap_is_text((const uint8_t *)"ab\xe2\x82", 4)); /* cut within a letter */
+}
+
+static void colors_are_asked_for(void **state)
+{
+    tap_put_color(&out, TAP_BAD);
+    assert_string_equal(taken(), "");
+    out.color = true;
+    tap_put_color(&out, TAP_BAD);
+    assert_string_equal(taken(), "\033[31m");
+    out.color = false;
+}
+
+static int clean(void **state)
+{
+    tap_out_free(&out);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(clocks),
+        cmocka_unit_test(no_terminal_obeys),
+        cmocka_unit_test(secrets_are_hidden),
+        cmocka_unit_test(bodies),
+        cmocka_unit_test(colors_are_asked_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, clean);
+}
