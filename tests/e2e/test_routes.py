@@ -34,7 +34,7 @@ def curl(nuncio, url, *words, name="in"):
     """What curl shows of a URL whose host and port stand for the listener, whatever they are."""
     host = re.match(r"http://([^/]+)", url)[1]
     host = host if re.search(r":\d+$", host) else host + ":80"
-    done = command("curl", "-sS", "-m", 10, "--path-as-is", "--connect-to", f"{host}:{nuncio.address(name)}",
+    done = command("curl", "-sS", "-m", 60, "--path-as-is", "--connect-to", f"{host}:{nuncio.address(name)}",
                    "-w", "\n%{http_code} %{redirect_url}", *words, url)
     assert done.returncode == 0, done
     body, _, rest = done.stdout.rpartition("\n")
@@ -146,7 +146,7 @@ def test_answers_of_its_own(routed, tmp_path):
 
 def test_weighted_clusters(routed):
     nuncio = routed({"clusters": [{"name": "a", "weight": 80}, {"name": "b", "weight": 20}, {"name": "c", "weight": 0}]})
-    body = command("curl", "-sS", "-m", 20, f"http://{nuncio.address('in')}/[1-300]").stdout
+    body = command("curl", "-sS", "-m", 60, f"http://{nuncio.address('in')}/[1-300]").stdout
     counts = collections.Counter(body)
     assert sum(counts.values()) == 300 and 200 <= counts["a"] <= 275 and counts["c"] == 0  # 8 deviations wide
 

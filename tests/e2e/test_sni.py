@@ -11,6 +11,7 @@ from lib import clients, servers
 from lib.fork import LOG, chain, config, echoed, fork, rows, taker
 from lib.hello import (ALPN, GROUPS, PADDING, alpn, extension, hello, message, message_of, number, record, records, server_name,
                        vector)
+from lib.poll import patiently
 from lib.process import command
 from lib.tools import socat, thread_seconds
 from lib.trickle import send_apart, send_bytes
@@ -279,7 +280,7 @@ def test_socat_greets_first(nuncio, peer):
 
 
 def test_many_that_wait_hold_up_nobody(nuncio, peer, workers):
-    proxy, begun = fork(nuncio, peer, {"a": {"sni": "a.test"}, "rest": None}, workers), hello("a.test")
+    proxy, begun = fork(nuncio, peer, {"a": {"sni": "a.test"}, "rest": None}, workers, sniff_timeout="10m"), hello("a.test")
     with contextlib.ExitStack() as stack:
         waiting = [stack.enter_context(proxy.connect("edge")) for _ in range(100)]
         for client in waiting[:50]:
@@ -291,7 +292,7 @@ def test_many_that_wait_hold_up_nobody(nuncio, peer, workers):
         for at, client in enumerate(waiting):
             client.sendall(begun[30:] if at < 50 else begun)
         assert {taker(client) for client in waiting} == {"a"}
-        assert proxy.stats()["listener.edge.downstream_pre_cx_active"] == 0
+        proxy.wait_stat("listener.edge.downstream_pre_cx_active", 0)
 
 
 @pytest.mark.parametrize("said", [b"", hello("a.test")[:40], b"\x16"], ids=["nothing", "half", "one"])
@@ -320,16 +321,18 @@ def test_after_sniff_timeout_nobody_takes_it(nuncio, peer, said):
 
 def test_a_hello_in_time_ends_the_waiting(nuncio, peer):
     """Who said its name before lives on when the time of one that came later is over."""
-    proxy = fork(nuncio, peer, {"a": {"sni": "a.test"}}, sniff_timeout="500ms")
-    with proxy.connect("edge") as named:
-        named.sendall(hello("a.test"))
-        assert taker(named) == "a"
-        with proxy.connect("edge") as silent:
-            assert taker(silent) in ("fin", "rst")
-        assert echoed(named, hello("a.test"))
-        named.sendall(b"more")
-        assert echoed(named, b"more")
-    assert proxy.stats()["listener.edge.downstream_pre_cx_timeout"] == 1
+    def outlives(factor):
+        proxy = fork(nuncio, peer, {"a": {"sni": "a.test"}}, sniff_timeout=f"{500 * factor}ms")
+        with proxy.connect("edge") as named:
+            named.sendall(hello("a.test"))
+            assert taker(named) == "a"
+            with proxy.connect("edge") as silent:
+                assert taker(silent) in ("fin", "rst")
+            assert echoed(named, hello("a.test"))
+            named.sendall(b"more")
+            assert echoed(named, b"more")
+        assert proxy.stats()["listener.edge.downstream_pre_cx_timeout"] == 1
+    patiently(outlives)
 
 
 def test_no_chain_fits(nuncio, peer):
@@ -409,4 +412,4 @@ def test_10_000_names_cost_what_ten_do(nuncio):
     few, many = many_names(nuncio, 10), many_names(nuncio, 10000)
     cpu_of(few, 10), cpu_of(many, 10000)
     ratios = sorted(cpu_of(many, 10000) / cpu_of(few, 10) for _ in range(ROUNDS))
-    assert ratios[ROUNDS // 2] < 1.3, ratios
+    assert ratios[ROUNDS // 2] < 2, ratios  # a list that is walked would be a thousand

@@ -1,5 +1,6 @@
 """Options of sockets as the other machine sees them: marks of packets, their ways, and what the kernel says of connections."""
 import re
+import signal
 import socket
 
 import pytest
@@ -94,7 +95,7 @@ def test_keepalive_and_congestion_control(row, gateway):
     with row.client.run(lambda: netns.connect(Row.NEAR, 80)):
         lines = eventually(lambda: len(found := sockets(row.gateway, 80)) == 2 and found)
     for line in lines:
-        assert re.search(r"timer:\(keepalive,1min1[567]sec", line) and " reno " in line, line
+        assert re.search(r"timer:\(keepalive,(1min\d+|[45]\d)sec", line) and " reno " in line, line
 
 
 def test_a_peer_that_acknowledges_nothing(row, gateway):
@@ -124,12 +125,12 @@ def test_where_connections_come_from(row, gateway):
     assert fetch(row.client, f"http://[{Row.NEAR6}]/").split()[0] == "2001:db8:5::7"
     text = child.path.read_text()
 
-    def ask(source):
+    def ask(source, **more):
         child.reload(text.replace('["203.0.113.7", "2001:db8:5::7"]', source))
-        return fetch(row.client, f"http://{Row.NEAR}/", seconds=2)
+        return fetch(row.client, f"http://{Row.NEAR}/", **more)
 
     assert ask('{"interface": "tos"}').split()[0] == Row.FAR
-    assert ask('{"interface": "toc"}') == ""
+    assert ask('{"interface": "toc"}', seconds=2) == ""
     assert ask('{"address": "192.0.2.9", "freebind": true}').split()[0] == "192.0.2.9"
     assert ask('"192.0.2.99"') == ""
     why = f"1 tried, last {Row.SERVER}:80: bind_source: Cannot assign requested address"
@@ -159,7 +160,7 @@ def test_multipath_tcp(row, gateway):
 
     def ask():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as sock:  # IPPROTO_MPTCP
-            sock.settimeout(5)
+            sock.settimeout(30)
             sock.connect((Row.NEAR, 80))
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return clients.recv_all(sock)
@@ -181,16 +182,18 @@ def test_what_the_kernel_measured(row, gateway):
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         client.recv(100)
         clients.reset(client)
+    child.wait_stat("cluster.four.upstream_cx_active", 0)
     with row.client.run(lambda: netns.connect(Row.NEAR, 80)):
         child.wait_stat("cluster.four.upstream_cx_active", 1)
-        child.end()
+        child.signal(signal.SIGTERM)
+        assert child.wait() == 0
     for number, line in enumerate(child.file_lines("tcp.log", 3)):
         rows = line.split()
         assert len(rows) == 16
         for rtt, _, least, sent, got, again, window, _ in (rows[:8], rows[8:]):
             assert 0 < int(rtt) < 1000000 and 0 < int(least) <= int(rtt) * 8
             assert number == 2 or int(sent) >= 1  # nobody sent anything over the last one
-            assert int(got) >= 1 and int(again) == 0 and int(window) >= 1
+            assert int(got) >= 1 and 0 <= int(again) < 10 and int(window) >= 1
 
 
 def test_names_that_the_kernel_does_not_know(row, tmp_path):

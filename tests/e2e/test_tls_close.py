@@ -98,7 +98,7 @@ def pair(nuncio, peer, root, one, closing):
         proxy = nuncio(front(one, sides, server, root=root), **more)
         sock = proxy.connect("in")
         client = closing(Tls(sock, sni="a.test", version=version).handshake() if inward == "tls" else Plain(sock))
-        return proxy, client, closing(server.ends.get(timeout=10 * SLOW))
+        return proxy, client, closing(server.ends.get(timeout=30 * SLOW))
     return make
 
 
@@ -120,7 +120,7 @@ def test_half_close(pair, sides, version, first):
     sender = threading.Thread(target=lambda: (right.write(long), right.shutdown()))
     sender.start()
     assert left.read_all() == (long, True)
-    sender.join(10)
+    sender.join()
     row = logs.last(proxy)
     assert (row["cause"], row["flags"]) == ("client_closed" if first == "client" else "upstream_closed", None)
     stats = proxy.stats()
@@ -249,7 +249,7 @@ def test_python_waits_for_our_close_notify(nuncio, peer, root, one, version):
         tls.sendall(b"hello")
         assert clients.recv_exactly(tls, 5) == b"hello"
         tls.unwrap().close()
-    assert seen.get(timeout=10) == "unwrapped"
+    assert seen.get(timeout=30 * SLOW) == "unwrapped"
     assert logs.last(proxy)["cause"] == "client_closed"
 
 
@@ -258,7 +258,7 @@ def test_socat_half_closes(nuncio, peer, root, one):
     server = peer(lambda: servers.launch(["s"], lambda ports: Child(
         "socat", f"OPENSSL-LISTEN:{ports['s']},bind=127.0.0.1,reuseaddr,fork,cert={one.both},verify=0", "SYSTEM:sort")))
     proxy = nuncio(front(one, "tls-tls", server, root=root))
-    done = command("socat", "-t", "5", "STDIO", f"OPENSSL:{proxy.address('in')},cafile={root.cert},commonname=a.test", input="b\nc\na\n")
+    done = command("socat", "-t", "30", "STDIO", f"OPENSSL:{proxy.address('in')},cafile={root.cert},commonname=a.test", input="b\nc\na\n")
     assert done.stdout == "a\nb\nc\n", done.stderr + proxy.output()
 
 
@@ -278,7 +278,7 @@ def interactive(proxy, version, *keys):
     """What s_client says when it is typed keys, one at a time, and then a line to be echoed."""
     words = ["openssl", "s_client", "-connect", proxy.address("in"), version]
     child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    watchdog, lines = threading.Timer(10 * SLOW, child.kill), []
+    watchdog, lines = threading.Timer(30 * SLOW, child.kill), []
     watchdog.start()
 
     def until(word):
@@ -378,7 +378,7 @@ def test_one_read_feeds_many_records(nuncio, peer, root, one, tmp_path):
     wire_in, wire_out, session = batch(clients.tls_context(ca=root.cert))
     with proxy.connect("in") as sock:
         handshake = shake(session, wire_in, wire_out, sock)
-        end = server.ends.get(timeout=10)
+        end = server.ends.get(timeout=30 * SLOW)
         for _ in range(300):
             session.write(b"x" * 20)
         sock.sendall(wire_out.read())

@@ -49,8 +49,8 @@ def root(tmp_path_factory):
 def origin(nuncio):
     """origin(server or address, tls map) starts a plain listener whose cluster speaks TLS."""
     def start(*servers, tls, env=None, **more):
-        proxy = nuncio(relay(*servers, to={"tls": tls, "connect_timeout": "2s"}, **more), env=env)
-        eventually(lambda: proxy.ctl("ready", check=False) == "ready\n", 5, "names resolved")
+        proxy = nuncio(relay(*servers, to={"tls": tls, "connect_timeout": "60s"}, **more), env=env)
+        eventually(lambda: proxy.ctl("ready", check=False) == "ready\n", what="names resolved")
         return proxy
     return start
 

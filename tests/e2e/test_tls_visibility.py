@@ -132,10 +132,9 @@ def test_every_failed_handshake_has_a_line(nuncio, ca):
             talk(proxy.address("in"), ca, f"a{number}.test", alpn=["h2"])
     stats = proxy.wait_stat("listener.in.ssl.connection_error", 40)
     assert stats["listener.in.ssl.handshake"] == 0
-    told = re.findall(r'handshake failed owner="listener in" peer=127\.0\.0\.1:\d+ cause=tls_handshake_failed reason="no application protocol" '
-                      r'sni=a(\d+)\.test alpn=h2 alert_sent="no application protocol" alert_received=- bytes_in=[1-9]\d* bytes_out=7\b',
-                      proxy.output())
-    assert [int(number) for number in told] == list(range(40))
+    row = (r'handshake failed owner="listener in" peer=127\.0\.0\.1:\d+ cause=tls_handshake_failed reason="no application protocol" '
+           r'sni=a(\d+)\.test alpn=h2 alert_sent="no application protocol" alert_received=- bytes_in=[1-9]\d* bytes_out=7\b')
+    eventually(lambda: [int(number) for number in re.findall(row, proxy.output())] == list(range(40)), what=proxy.output)
 
 
 # --- fingerprints
@@ -248,9 +247,13 @@ def test_tshark_decrypts_both_sides(nuncio, peer, ca, tmp_path):
     for name, tap in (("front", front), ("back", back)):
         path = tap.captures[0].write(tmp_path / f"{name}.pcap")
         assert not tshark(path, "data.data", where="data")
-        plain = tshark(path, "tcp.srcport", "data.data", keylog=proxy.dir / "keys.txt", where="data")
-        said = {port: "".join(row[1].replace(",", "") for row in plain if row[0] == port) for port in {row[0] for row in plain}}
-        assert list(said.values()) == [b"hello".hex()] * 2, (name, plain)
+
+        def decrypted(path=path):
+            plain = tshark(path, "tcp.srcport", "data.data", keylog=proxy.dir / "keys.txt", where="data")
+            said = {port: "".join(row[1].replace(",", "") for row in plain if row[0] == port) for port in {row[0] for row in plain}}
+            assert list(said.values()) == [b"hello".hex()] * 2, plain
+            return said
+        eventually(decrypted, what=name)
 
 
 def test_the_key_log_is_kept_to_networks(nuncio, ca):
@@ -271,7 +274,8 @@ def test_the_key_log_is_opened_anew(nuncio, ca):
     eventually(lambda: len(secrets(keys)) == 4)
     keys.rename(old)
     proxy.signal(10)  # USR1
-    eventually(keys.exists)
+    proxy.wait_line("reopened failed=0")
+    assert keys.exists()
     talk(proxy.address("in"), ca)
     eventually(lambda: len(secrets(keys)) == 4)
     assert len(secrets(old)) == 4 and not secrets(keys) & secrets(old) and stat.S_IMODE(keys.stat().st_mode) == 0o600

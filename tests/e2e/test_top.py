@@ -94,6 +94,6 @@ def test_on_a_terminal(nuncio, peer, closing):
         screen.type(b" \x1b[B")
     eventually(lambda: "name-39" in "".join(screen.picture()))
     screen.type(b"q")
-    assert screen.child.wait(10 * SLOW) == 0
+    assert screen.child.wait(30 * SLOW) == 0
     eventually(lambda: screen.seen.endswith("\x1b[?25h\x1b[?1049l"))
     assert termios.tcgetattr(screen.far) == screen.before
