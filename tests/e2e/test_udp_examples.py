@@ -7,7 +7,7 @@ from lib import udp
 from lib.dns import Dns
 from lib.nuncio import ROOT
 from lib.poll import eventually
-from lib.ports import free_port
+from lib.ports import free_udp_port
 from lib.process import command
 
 FOLDER = ROOT / "docs/examples"
@@ -24,21 +24,21 @@ def example(nuncio, monkeypatch):
 
 
 def dig(port, *options):
-    done = command("dig", "@127.0.0.1", "-p", str(port), "+tries=1", "+timeout=2", "+short", "a.test", *options)
+    done = command("dig", "@127.0.0.1", "-p", str(port), "+tries=1", "+timeout=30", "+short", "a.test", *options)
     return done.stdout.split()
 
 
 def test_example_dns_balancing(example, closing, tmp_path):
     """One of two servers, then both, then the other: nobody who asks notices. TCP goes beside it."""
     one, two = closing(Dns({"a.test": ["192.0.2.1"]})), Dns({"a.test": ["192.0.2.2"]})
-    port = free_port()
+    port = free_udp_port()
     proxy = example("dns-balancing", BIND=f"127.0.0.1:{port}", ADMIN=f"unix:{tmp_path}/a", ONE=one.child.address, TWO=two.child.address)
     assert {*dig(port), *dig(port), *dig(port)} == {"192.0.2.1", "192.0.2.2"}
     assert dig(port, "+tcp") in (["192.0.2.1"], ["192.0.2.2"])
     two.close()
     assert [dig(port) for _ in range(6)] == [["192.0.2.1"]] * 6
     proxy.wait_line(rf"^dns 127\.0\.0\.1:\d+ {one.child.address} 1 \d+ms session_complete$")
-    assert proxy.stats()["udp.name-servers.downstream_sess_active"] == 0
+    proxy.wait_stat("udp.name-servers.downstream_sess_active", 0)
 
 
 def test_example_game_udp(example, closing, tmp_path):

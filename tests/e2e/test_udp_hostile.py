@@ -15,9 +15,6 @@ from lib.netns import Row
 from lib.poll import SLOW, eventually
 
 
-SO_RCVBUFFORCE = 33
-
-
 def listener(*filters, name="in", **keys):
     return {"name": name, "bind": "udp://127.0.0.1:0", "access_log": [{"path": "access.json", "format": "json"}],
             **({"filters": list(filters)} if filters else {}), **keys}
@@ -59,7 +56,7 @@ def test_forged_senders_that_nobody_can_answer(nuncio, peer):
     with udp.client(proxy.address("in")) as client:
         assert udp.ask(client, b"x") == b"x"
     proxy.wait_stat("listener.in.udp.downstream_tx_datagram_dropped", 2)
-    assert proxy.stats()["listener.in.downstream_cx_total"] == 2
+    proxy.wait_stat("listener.in.downstream_cx_total", 2)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1"])
@@ -85,7 +82,7 @@ def test_clients_on_the_link(row, nuncio):
 
         def ask(port=port):
             with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(2 * SLOW)
+                sock.settimeout(20 * SLOW)
                 sock.sendto(b"neighbour", (ours, port, 0, socket.if_nametoindex("tog")))
                 return sock.recvfrom(100)
         data, where = row.client.run(ask)
@@ -146,7 +143,7 @@ def test_a_slow_way_to_the_client(row, nuncio):
     try:
         proxy = nuncio(relay(server.address, at={"bind": f"udp://{Row.NEAR}:0"}), workers=1, under=row.gateway.words)
         sock = row.client.run(lambda: udp.client(proxy.address("in")))
-        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+        udp.make_room(sock)
         for turn in range(1, 5):  # all on their way at once: more than the socket's buffer has room for
             sock.send(b"x")
             proxy.wait_stat("cluster.c.udp.sess_rx_datagrams", 80 * turn)
@@ -223,7 +220,7 @@ def test_a_storm_of_clients_over_reloads(nuncio, peer, workers):
     """Clients that come and go while the config changes under them, and TERM in the middle: each is answered until then."""
     chance = random.Random(int(os.environ.get("NU_SEED", "1")))
     servers = [peer(udp.Server), peer(udp.Server)]
-    texts = [relay(server, proxy={"responses": n, "idle_timeout": "300ms"}, at={"udp": {"max_sessions": 500 + n}})
+    texts = [relay(server, proxy={"responses": n, "idle_timeout": "5s"}, at={"udp": {"max_sessions": 500 + n}})
              for server in servers for n in (0, 1)]
     proxy = nuncio(texts[0], workers=workers)
     address, asked = proxy.address("in"), 0
@@ -234,7 +231,7 @@ def test_a_storm_of_clients_over_reloads(nuncio, peer, workers):
             if chance.random() < 0.1:
                 proxy.reload(chance.choice(texts))
         for number, client in enumerate(clients):
-            assert select.select([client], [], [], 5 * SLOW)[0], f"{number} of this round, and {asked} before"
+            assert select.select([client], [], [], 30 * SLOW)[0], f"{number} of this round, and {asked} before"
             assert client.recv(100) == b"%d" % number
             client.close()
         asked += len(clients)

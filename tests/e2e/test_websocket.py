@@ -5,7 +5,7 @@ import signal
 from lib.config import cluster
 from lib.http import Client, Origin, front, http, last_request
 from lib.nuncio import ROOT
-from lib.poll import eventually
+from lib.poll import eventually, patiently
 from lib.scale import PARANOID
 from lib.websocket import (BINARY, CLOSE, CONTINUATION, HANDSHAKE, PING, PONG, TEXT, WsClient, WsServer, client_frame, close_payload,
                            frame)
@@ -42,7 +42,7 @@ def test_frames_pass_as_they_come(tight, peer):
         stat(nuncio, name, value)
 
 
-LIMITS = {"max_message": "1000", "max_frame": "600", "messages_per_second": 20, "close_timeout": "1s"}
+LIMITS = {"max_message": "1000", "max_frame": "600", "messages_per_second": 20, "close_timeout": "20s"}
 BAD = {
     "reserved_bits": (client_frame(TEXT, b"x", rsv=4), 1002),
     "reserved_opcode": (client_frame(3, b"x"), 1002),
@@ -62,6 +62,11 @@ BAD = {
 }
 
 
+def closes(server):
+    """The Close frames that it got."""
+    return [said for said in server.said if not isinstance(said, Exception) and said[0] == CLOSE]
+
+
 def test_what_breaks_a_rule_is_closed_on_both_sides(tight, peer):
     server = peer(WsServer)
     nuncio = tight(looked_at(server, **LIMITS))
@@ -74,8 +79,8 @@ def test_what_breaks_a_rule_is_closed_on_both_sides(tight, peer):
             assert client.rest() == b"", name
         if PARANOID and name == "text":  # byte by byte it has gone on in part: test_a_frame_that_has_gone_on_in_part_is_cut
             continue
-        eventually(lambda: any(said[0] == CLOSE for said in server.said), 10, name)
-        assert next(said for said in server.said if said[0] == CLOSE)[1][:2] == close_payload(code), name
+        eventually(lambda: closes(server), what=name)
+        assert closes(server)[0][1][:2] == close_payload(code), name
     rows = [row.split() for row in nuncio.file_lines("ws.log", len(BAD))]
     assert [[*row[:3], *row[5:]] for row in rows] == [
         ["101", "RL" if code == 1008 else "DPE", f"websocket_{name}", str(code), "local"] for name, (_, code) in BAD.items()]
@@ -95,7 +100,7 @@ def test_a_server_that_breaks_a_rule(tight, peer):
         assert client.frame() == (TEXT, b"fine", True, False)
         assert client.close_code() == 1009
         assert client.rest() == b""
-    eventually(lambda: codes == [1009], 10, "the server's Close")
+    eventually(lambda: codes == [1009], what="the server's Close")
     assert nuncio.file_lines("ws.log", 1) == ["101 UPE websocket_frame_too_large 0 1 1009 local"]
 
 
@@ -109,40 +114,44 @@ def test_a_frame_that_has_gone_on_in_part_is_cut(tight, peer):
         stat(nuncio, "rx_bytes", 992)
         client.send(whole[1000:])
         assert client.close_code() == 1007
-    eventually(lambda: server.said and isinstance(server.said[-1], (EOFError, OSError)) or server.conns[0].fileno() < 0, 10, "the cut")
+    eventually(lambda: server.said and isinstance(server.said[-1], (EOFError, OSError)) or server.conns[0].fileno() < 0, what="the cut")
     assert all(said[0] != TEXT for said in server.said if not isinstance(said, Exception))
 
 
 def test_quiet_clients_are_asked_and_dead_ones_closed(tight, peer):
-    server = peer(WsServer)
-    nuncio = tight(looked_at(server, ping_interval="100ms", close_timeout="200ms"))
-    with WsClient(nuncio) as client:
-        for _ in range(2):
-            opcode, payload, *_ = client.frame()
-            assert opcode == PING and len(payload) == 8
-            client.say(PONG, payload)
-        client.say(PONG, b"of my own")
-        eventually(lambda: [said[:2] for said in server.said] == [(PONG, b"of my own")], 10, "ours stay here, others pass")
-        assert client.close_code() == 1001
-    eventually(lambda: server.said[-1][:2] == (CLOSE, close_payload(1001, b"no answer to a ping")), 10, "the server's Close")
-    assert nuncio.file_lines("ws.log", 1)[0].split()[2] == "websocket_ping_timeout"
-    stat(nuncio, "ping_timeout", 1)
+    def story(factor):
+        server = peer(WsServer)
+        nuncio = tight(looked_at(server, ping_interval=f"{100 * factor}ms", close_timeout=f"{200 * factor}ms"))
+        with WsClient(nuncio) as client:
+            for _ in range(2):
+                opcode, payload, *_ = client.frame()
+                assert opcode == PING and len(payload) == 8
+                client.say(PONG, payload)
+            client.say(PONG, b"of my own")
+            eventually(lambda: [said[:2] for said in server.said[:1]] == [(PONG, b"of my own")], what="ours stay here, others pass")
+            assert client.close_code() == 1001
+        eventually(lambda: [said[:2] for said in closes(server)] == [(CLOSE, close_payload(1001, b"no answer to a ping"))], what="the server's Close")
+        assert nuncio.file_lines("ws.log", 1)[0].split()[2] == "websocket_ping_timeout"
+        stat(nuncio, "ping_timeout", 1)
+    patiently(story)
 
 
 def test_drain_says_goodbye_to_each(nuncio, peer):
     """TERM: each gets its Close within the window, and what is answered ends before drain_timeout."""
-    server = peer(WsServer)
-    child = nuncio(looked_at(server) + "drain_timeout: 1s\n")
-    clients = [WsClient(child) for _ in range(10)]
-    child.signal(signal.SIGTERM)
-    stat(child, "drain_close", lambda count: count >= 1)
-    for client in clients:
-        assert client.close_code() == 1001
-        client.say(CLOSE, close_payload(1001))
-        assert client.rest() == b""
-    assert child.wait() == 0
-    assert [json.loads(row)["details"] for row in child.file_lines("http.json", 10)] == ["websocket_drain"] * 10
-    assert all(said[1][:2] == close_payload(1001) for said in server.said)
+    def story(factor):
+        server = peer(WsServer)
+        child = nuncio(looked_at(server) + f"drain_timeout: {factor}s\n")
+        clients = [WsClient(child) for _ in range(10)]
+        child.signal(signal.SIGTERM)
+        stat(child, "drain_close", lambda count: count >= 1)
+        for client in clients:
+            assert client.close_code() == 1001
+            client.say(CLOSE, close_payload(1001))
+            assert client.rest() == b""
+        assert child.wait() == 0
+        assert [json.loads(row)["details"] for row in child.file_lines("http.json", 10)] == ["websocket_drain"] * 10
+        assert all(said[1][:2] == close_payload(1001) for said in closes(server))
+    patiently(story)
 
 
 def test_messages_over_compression(tight, peer):
@@ -176,7 +185,7 @@ def test_where_nobody_checks(tight, peer):
 
 
 def test_how_each_ended_is_counted(tight, peer):
-    nuncio = tight(looked_at(peer(WsServer), close_timeout="1s"))
+    nuncio = tight(looked_at(peer(WsServer), close_timeout="20s"))
     said = {"1003": close_payload(1003), "1005": b"", "1011": close_payload(1011), "other": close_payload(4000), "1006": None}
     for payload in said.values():
         with WsClient(nuncio) as client:
@@ -197,12 +206,15 @@ def test_neither_side_ends_behind_a_close(tight, peer):
         frames.frame()
         conn.sendall(frame(CLOSE, close_payload(1000)))
         frames.rest()
-    nuncio = tight(looked_at(peer(WsServer, linger), close_timeout="100ms"))
-    with WsClient(nuncio) as client:
-        client.say(CLOSE, close_payload(1000))
-        assert client.close_code() == 1000
-        assert client.rest() == b""
-    assert last_request(nuncio)["details"] == "via_upstream"
+
+    def story(factor):
+        nuncio = tight(looked_at(peer(WsServer, linger), close_timeout=f"{100 * factor}ms"))
+        with WsClient(nuncio) as client:
+            client.say(CLOSE, close_payload(1000))
+            assert client.close_code() == 1000
+            assert client.rest() == b""
+        assert last_request(nuncio)["details"] == "via_upstream"
+    patiently(story)
 
 
 def test_example_websocket(nuncio, peer, monkeypatch):

@@ -74,7 +74,7 @@ def test_node_ws_over_tls_on_both_sides(tight, closing, certs):
                        "one", "two", "ping", "x" * 100000, "close 4321"):
         assert got == {"came": ["one", "two", "pong from the server", "x" * 100000], "code": 4321, "reason": "as asked",
                        "extensions": "permessage-deflate"}
-    eventually(lambda: server.lines.count("closed 4321 as asked") == 2, 10, "the server's word")
+    eventually(lambda: server.lines.count("closed 4321 as asked") == 2, what="the server's word")
 
 
 UPGRADED = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
@@ -118,7 +118,7 @@ def test_a_page_in_chromium(nuncio, closing, peer):
     try:
         closing(Child("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
                       f"--user-data-dir={home}", f"http://{child.address('in')}/", "--remote-debugging-port=0"))
-        eventually(lambda: told.requests, 30, "the page's word")
+        eventually(lambda: told.requests, 90, "the page's word")
     finally:
         shutil.rmtree(home, ignore_errors=True)
     assert told.requests[0].start.split()[1] == "/told?1000,seen,11,40000,80000,permessage-deflate"
