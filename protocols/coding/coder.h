@@ -50,6 +50,9 @@ struct nu_coder *nu_encoder_new(enum nu_coding coding, const struct nu_encoder_c
 /* `max_window` bytes: what a br stream may ask for, in memory that it takes at most twice, and
  * NU_DECODER_TABLES besides; gzip always has 32 KiB. Never NULL. */
 struct nu_coder *nu_decoder_new(enum nu_coding coding, size_t max_window);
+/* For "deflate", which nobody here says: zlib's format (RFC 9110 8.4.1.2) or, as many servers have
+ * it, bare deflate. Takes 44 KiB. Never NULL. */
+struct nu_coder *nu_deflate_decoder_new(void);
 /* NULL is fine. */
 void nu_coder_free(struct nu_coder *coder);
 
