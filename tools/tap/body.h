@@ -1,0 +1,40 @@
+/* A body on its way by: counted as sent and decoded, its first bytes kept for outputs that want
+ * them. A body that is no good of its coding counts as sent. One thread. */
+#ifndef NU_TOOLS_TAP_BODY_H
+#define NU_TOOLS_TAP_BODY_H
+
+#include "protocols/coding/coder.h"
+#include "tools/tap/event.h"
+
+#define TAP_DECODED_MAX (256u << 20) /* bytes that one body is decoded to: beyond it is a bomb */
+#define TAP_BR_WINDOW   (4u << 20)   /* bytes that a br stream may look back, at most */
+
+enum tap_coding { TAP_PLAIN, TAP_GZIP, TAP_BROTLI, TAP_DEFLATE, TAP_UNKNOWN };
+const char *tap_coding_str(enum tap_coding coding);
+
+struct tap_body {
+    struct tap_conn *conn;
+    struct nu_coder *coder; /* while it is being decoded */
+    uint64_t wire, decoded; /* bytes */
+    uint64_t missing;       /* in gaps */
+    uint8_t *kept;
+    uint32_t kept_len, room;
+    uint32_t held; /* as told to tap_hold */
+    uint8_t coding;
+    bool over_coding; /* nothing more is decoded: bad, a gap, a bomb */
+    bool bad;         /* it never was of its coding */
+    bool bomb;
+};
+
+/* Zeroed before. `coding` is Content-Encoding's value. */
+void tap_body_begin(struct tap_body *body, struct tap_conn *conn, struct nu_text coding);
+void tap_body_data(struct tap_body *body, struct nu_piece bytes);
+void tap_body_gap(struct tap_body *body, uint64_t bytes);
+/* No more comes. What there is to say of it is added to the note; `whole`: it is to be whole. */
+void tap_body_end(struct tap_body *body, bool whole, const char *whose, struct tap_note *note);
+/* Lets go of all but the counts. */
+void tap_body_shrink(struct tap_body *body);
+/* Decoded bytes, or those sent where it was not decoded. */
+uint64_t tap_body_len(const struct tap_body *body);
+
+#endif
