@@ -350,13 +350,17 @@ static void step_inner(struct h1 *h, int dir, struct nu_piece *in, int64_t ns)
     tap_feed(h->inner, dir, all, ns);
 }
 
-/* `in` is counted already. */
-static void feed_some(struct h1 *h, int dir, struct nu_piece in, int64_t ns)
+static void step_once(struct h1 *h, int dir, struct nu_piece *in, int64_t ns)
 {
     static step *const steps[H1_ATS] = {step_idle, step_within, step_search, step_wait, step_inner};
+    steps[h->side[dir].at](h, dir, in, ns);
+}
+
+static void feed_some(struct h1 *h, int dir, struct nu_piece in, int64_t ns)
+{
     h->side[dir].count += in.len;
     while (in.len)
-        steps[h->side[dir].at](h, dir, &in, ns);
+        step_once(h, dir, &in, ns);
     h->side[dir].begin = NULL;
 }
 
@@ -376,7 +380,16 @@ static void account(struct h1 *h)
 static void feed(struct tap_layer *layer, int dir, struct nu_piece bytes, int64_t ns)
 {
     struct h1 *h = (struct h1 *)layer;
-    feed_some(h, dir, bytes, ns);
+    h->side[dir].count += bytes.len;
+    while (bytes.len) {
+        struct nu_piece before = bytes;
+        bool ours = h->side[dir].at != H1_INNER;
+        step_once(h, dir, &bytes, ns);
+        if (ours)
+            tap_tell_plain(layer->conn, dir, (struct nu_piece){before.data, before.len - bytes.len},
+                           ns);
+    }
+    h->side[dir].begin = NULL;
     account(h);
 }
 

@@ -13,6 +13,9 @@
 
 /* First match wins: from what has an unmistakable beginning to what has none. */
 static const struct tap_recognizer *const rows[] = {
+    &tap_is_proxy,
+    &tap_is_h2,
+    &tap_is_h1,
     &tap_is_raw,
 };
 
