@@ -11,6 +11,7 @@
 struct nu_tcp_kept {
     struct nu_tcp_kept *next;
     uint32_t seq, len, wire_len;
+    int64_t time_ns; /* its packet's */
     uint8_t data[];
 };
 
@@ -111,13 +112,15 @@ static void finish(const struct run *r, bool reset)
     r->handler->end(r->ctx, reset, r->time_ns);
 }
 
-/* What was kept and is next now; then FIN, if that is reached. */
+/* What was kept and is next now, with the time that it came at; then FIN, if that is reached. */
 static void catch_up(const struct run *r)
 {
     struct nu_tcp_half *half = r->half;
     while (half->kept && after(half->kept->seq, half->next) <= 0) {
         struct nu_tcp_kept *k = half->kept;
-        tell_new(r, k->seq, k->data, k->len, k->wire_len);
+        struct run then = *r;
+        then.time_ns = k->time_ns;
+        tell_new(&then, k->seq, k->data, k->len, k->wire_len);
         drop_first(half);
     }
     if (half->has_fin && after(half->fin, half->next) <= 0)
@@ -169,7 +172,7 @@ static void keep(const struct run *r, const struct nu_tcp_segment *seg, uint32_t
         return;
     struct nu_tcp_kept *k = malloc(sizeof *k + len), **at = place_of(half, seq);
     nu_assert(k != NULL);
-    *k = (struct nu_tcp_kept){*at, seq, (uint32_t)len, seg->wire_len};
+    *k = (struct nu_tcp_kept){*at, seq, (uint32_t)len, seg->wire_len, r->time_ns};
     if (len)
         memcpy(k->data, seg->payload.data, len);
     if (!k->next)

@@ -5,13 +5,22 @@
 #include "protocols/ws/handshake.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <zlib.h>
 
 static const uint8_t tail[] = {0, 0, 0xff, 0xff}; /* what a sender leaves out (RFC 7692 7.2.2) */
 
+/* The same stream with other bytes before it. */
+struct second {
+    z_stream z;
+    bool ended;
+    uint8_t out[NU_WS_INFLATE_ROOM];
+};
+
 struct nu_ws_inflate {
     z_stream z;
-    bool fresh;  /* every message begins anew */
+    struct second *second; /* as if plain messages were context, too; NULL = none came */
+    bool fresh;            /* every message begins anew */
     bool ended;  /* a final block came: the rest of the message, if any, is a stream of its own */
     bool broken; /* no later message can be read */
     uint8_t tail_at;
@@ -96,12 +105,76 @@ struct nu_ws_inflate *nu_ws_inflate_new(const struct nu_ws_deflate *deflate, uns
     return w;
 }
 
+static void drop_second(struct nu_ws_inflate *w)
+{
+    if (!w->second)
+        return;
+    inflateEnd(&w->second->z);
+    free(w->second);
+    w->second = NULL;
+}
+
 void nu_ws_inflate_free(struct nu_ws_inflate *w)
 {
     if (!w)
         return;
+    drop_second(w);
     inflateEnd(&w->z);
     free(w);
+}
+
+void nu_ws_inflate_plain(struct nu_ws_inflate *w, const uint8_t *bytes, size_t len)
+{
+    if (w->fresh || w->broken || len == 0)
+        return;
+    if (!w->second) {
+        w->second = calloc(1, sizeof *w->second);
+        nu_assert(w->second != NULL);
+        int answer = inflateCopy(&w->second->z, &w->z);
+        nu_assert(answer == Z_OK);
+    }
+    for (size_t n; len; bytes += n, len -= n) {
+        n = len < 32768 ? len : 32768;
+        inflateSetDictionary(&w->second->z, bytes, (unsigned)n);
+    }
+}
+
+/* A final block, which hardly anybody sends, is followed by a stream of its own. */
+static int run(z_stream *z, bool *ended)
+{
+    int answer = Z_OK;
+    while (answer == Z_OK && z->avail_out && (z->avail_in || !*ended)) {
+        if (*ended)
+            inflateReset(z);
+        answer = inflate(z, Z_NO_FLUSH);
+        *ended = answer == Z_STREAM_END;
+        answer = *ended ? Z_OK : answer;
+    }
+    return answer == Z_BUF_ERROR ? Z_OK : answer;
+}
+
+/* Both make the same number of bytes of the same input, as long as they can. */
+static int run_second(struct nu_ws_inflate *w, const z_stream *before)
+{
+    struct second *s = w->second;
+    s->z.next_in = before->next_in;
+    s->z.avail_in = before->avail_in;
+    s->z.next_out = s->out;
+    s->z.avail_out = before->avail_out;
+    return run(&s->z, &s->ended);
+}
+
+/* The first one failed: the second's view was right all the time. */
+static void take_second(struct nu_ws_inflate *w, uint8_t *out, size_t room)
+{
+    struct second *s = w->second;
+    memcpy(out, s->out, room - s->z.avail_out);
+    inflateEnd(&w->z);
+    int answer = inflateCopy(&w->z, &s->z);
+    nu_assert(answer == Z_OK);
+    w->z.next_out = out + (room - s->z.avail_out);
+    w->ended = s->ended;
+    drop_second(w);
 }
 
 enum nu_err nu_ws_inflate(struct nu_ws_inflate *w, const uint8_t **in, size_t *in_len, uint8_t *out,
@@ -110,23 +183,24 @@ enum nu_err nu_ws_inflate(struct nu_ws_inflate *w, const uint8_t **in, size_t *i
     *len = 0;
     if (w->broken)
         return NU_ERR_SYNTAX;
+    room = room < NU_WS_INFLATE_ROOM ? room : NU_WS_INFLATE_ROOM;
     w->z.next_in = (Bytef *)*in; /* not written to */
     w->z.avail_in = *in_len < UINT32_MAX ? (unsigned)*in_len : UINT32_MAX;
     w->z.next_out = out;
-    w->z.avail_out = room < UINT32_MAX ? (unsigned)room : UINT32_MAX;
-    int answer = Z_OK;
-    while (answer == Z_OK && w->z.avail_out && (w->z.avail_in || !w->ended)) {
-        if (w->ended)
-            inflateReset(&w->z);
-        answer = inflate(&w->z, Z_NO_FLUSH);
-        w->ended = answer == Z_STREAM_END;
-        answer = w->ended ? Z_OK : answer;
+    w->z.avail_out = (unsigned)room;
+    z_stream before = w->z;
+    int answer = run(&w->z, &w->ended);
+    if (w->second && run_second(w, &before) != Z_OK)
+        drop_second(w);
+    if (answer != Z_OK && w->second) {
+        take_second(w, out, room);
+        answer = Z_OK;
     }
+    *in_len -= (size_t)(w->z.next_in - *in);
     *in = w->z.next_in;
-    *in_len = w->z.avail_in;
-    *len = (size_t)(w->z.next_out - out);
-    if (answer == Z_OK || answer == Z_BUF_ERROR)
-        return w->z.avail_out || *in_len ? (*in_len ? NU_MORE : NU_OK) : NU_MORE;
+    *len = room - w->z.avail_out;
+    if (answer == Z_OK)
+        return *in_len || !w->z.avail_out ? NU_MORE : NU_OK;
     w->broken = true;
     return NU_ERR_SYNTAX;
 }
@@ -149,6 +223,7 @@ enum nu_err nu_ws_inflate_end(struct nu_ws_inflate *w, uint8_t *out, size_t room
 bool nu_ws_inflate_skip(struct nu_ws_inflate *w)
 {
     w->tail_at = 0;
+    drop_second(w);
     w->broken = !w->fresh;
     w->ended = false;
     inflateReset(&w->z);

@@ -177,5 +177,5 @@ void tap_body_end(struct tap_body *b, bool whole, const char *whose, struct tap_
 uint64_t tap_body_len(const struct tap_body *b)
 {
     bool coded = b->coding != TAP_PLAIN && b->coding != TAP_UNKNOWN;
-    return coded && !b->bad ? b->decoded : b->wire;
+    return coded && !b->bad ? b->decoded : b->wire + b->missing;
 }

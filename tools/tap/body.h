@@ -34,7 +34,7 @@ void tap_body_gap(struct tap_body *body, uint64_t bytes);
 void tap_body_end(struct tap_body *body, bool whole, const char *whose, struct tap_note *note);
 /* Lets go of all but the counts. */
 void tap_body_shrink(struct tap_body *body);
-/* Decoded bytes, or those sent where it was not decoded. */
+/* Decoded bytes or, where it was not decoded, those sent: gaps within it are known bytes. */
 uint64_t tap_body_len(const struct tap_body *body);
 
 #endif

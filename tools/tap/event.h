@@ -39,7 +39,8 @@ struct tap_message {
     struct nu_text type;                 /* media type without parameters, "application/json" */
     struct nu_text coding;               /* "gzip", "gzip, br"; empty without */
     uint64_t body_wire;                  /* bytes as sent, framing aside; gaps aside */
-    uint64_t body;                       /* decoded; = body_wire where the coding is not known */
+    uint64_t body; /* decoded; where there is no coding, or none that is known, as sent, with the
+                    * bytes of gaps */
     const uint8_t *kept; /* the decoded body's first bytes, as tap_body_room asked */
     size_t kept_len;
     int64_t first_ns, last_ns; /* packets of its first and last byte; 0 = not seen */

@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TAP_GUESS_MAX                                                                              \
-    4096 /* bytes of a direction that recognizers see; whoever needs more is no                    \
-          */
+#define TAP_GUESS_MAX    4096 /* bytes of a direction that recognizers see; nobody needs more */
+#define TAP_GUESS_MIDDLE (40u * 1024) /* of one that was not seen to begin: two frames of HTTP/2   \
+                                       */
 /* Layers, one in the other: PROXY, TLS, HTTP/1 CONNECT, TLS, HTTP/1 to ws is honest. */
 #define TAP_DEPTH_MAX 8
 
@@ -120,7 +120,7 @@ enum tap_found { TAP_NO, TAP_MORE, TAP_YES, TAP_TURNED /* yes, and the client is
 /* What is known of a stream's beginning. A direction that begins with a gap, or in the middle, is
  * not `whole`: its first bytes can be anything. */
 struct tap_start {
-    struct nu_piece first[2]; /* up to TAP_GUESS_MAX of each */
+    struct nu_piece first[2]; /* up to TAP_GUESS_MAX of each, or TAP_GUESS_MIDDLE */
     bool whole[2];
     bool ended[2];
     bool may_turn;    /* nobody knows yet who is the client: TAP_TURNED is an answer */

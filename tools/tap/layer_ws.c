@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define WS_INFLATED_MAX (64u << 20) /* bytes of one message; what says more is a bomb */
-#define ROUND           (16 * 1024) /* bytes at once */
+#define ROUND           NU_WS_INFLATE_ROOM
 
 /* A message in progress, or a control frame. */
 struct message {
@@ -187,6 +187,8 @@ static void payload(struct ws *w, int dir, const uint8_t *at, size_t len)
         m->len += m->bomb ? 0 : len;
         if (!m->compressed)
             keep(m, at, len);
+        if (m == &s->data && !m->compressed && s->inflate)
+            nu_ws_inflate_plain(s->inflate, at, len);
     }
 }
 

@@ -133,10 +133,15 @@ static void settle(struct guess *g, const struct tap_recognizer *row)
     replay(g);
 }
 
+static size_t most_of(const struct side *side)
+{
+    return side->whole ? TAP_GUESS_MAX : TAP_GUESS_MIDDLE;
+}
+
 static struct nu_piece first_of(const struct guess *g, int dir)
 {
-    size_t len = g->side[dir].seen;
-    return (struct nu_piece){g->side[dir].kept, len < TAP_GUESS_MAX ? len : TAP_GUESS_MAX};
+    size_t len = g->side[dir].seen, most = most_of(&g->side[dir]);
+    return (struct nu_piece){g->side[dir].kept, len < most ? len : most};
 }
 
 static bool is_over(const struct side *side)
@@ -148,7 +153,7 @@ static bool is_over(const struct side *side)
 static bool must_decide(const struct guess *g)
 {
     const struct side *a = &g->side[0], *b = &g->side[1];
-    bool full = a->len >= TAP_GUESS_MAX || b->len >= TAP_GUESS_MAX;
+    bool full = a->len >= most_of(a) || b->len >= most_of(b);
     return full || (is_over(a) && is_over(b)) || g->steps >= STEPS_MAX;
 }
 
