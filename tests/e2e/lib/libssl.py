@@ -5,8 +5,11 @@ The library is loaded at run time; each call is named after the one of OpenSSL t
 import ctypes
 import socket
 import struct
+import time
 
-SSL_ERROR_SYSCALL, SSL_ERROR_ZERO_RETURN = 5, 6
+from lib.poll import PATIENCE, SLOW
+
+SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE, SSL_ERROR_SYSCALL, SSL_ERROR_ZERO_RETURN = 2, 3, 5, 6
 FILETYPE_PEM = 1
 CTRL_SET_MIN_VERSION, CTRL_SET_MAX_VERSION, CTRL_SET_HOST_NAME = 123, 124, 55
 VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
@@ -33,7 +36,7 @@ class Failed(Exception):
 
 
 class Tls:
-    """Client, or with an `identity` server. Owns the socket; blocking, at most 10 s a call."""
+    """Client, or with an `identity` server. Owns the socket; blocking, half a minute a call at most."""
 
     def __init__(self, sock, identity=None, sni=None, version=None, session=None):
         sock.settimeout(None)
@@ -69,10 +72,19 @@ class Tls:
             self.ssl = None
             self.sock.close()
 
-    def _must(self, answer):
-        if answer > 0:
-            return answer
-        error, code = _ssl.SSL_get_error(self.ssl, answer), _crypto.ERR_get_error()
+    def _must(self, call, *args):
+        """What it answers, if that is good. A call that the socket's timeout (or a debugger) has broken off is made again."""
+        end = time.monotonic() + PATIENCE * SLOW
+        while True:
+            answer = call(self.ssl, *args)
+            if answer > 0:
+                return answer
+            error = _ssl.SSL_get_error(self.ssl, answer)
+            if error not in (SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE) or time.monotonic() > end:
+                return self._fail(error)
+
+    def _fail(self, error):
+        code = _crypto.ERR_get_error()
         reason = (_crypto.ERR_reason_error_string(code) or b"").decode()
         _crypto.ERR_clear_error()
         if error == SSL_ERROR_ZERO_RETURN:
@@ -82,15 +94,15 @@ class Tls:
         raise Failed(reason)
 
     def handshake(self):
-        self._must(_ssl.SSL_do_handshake(self.ssl))
+        self._must(_ssl.SSL_do_handshake)
         return self
 
     def write(self, data):
-        self._must(_ssl.SSL_write(self.ssl, data, len(data)))
+        self._must(_ssl.SSL_write, data, len(data))
 
     def read(self, most=1 << 16):
         buffer = ctypes.create_string_buffer(most)
-        count = self._must(_ssl.SSL_read(self.ssl, buffer, most))
+        count = self._must(_ssl.SSL_read, buffer, most)
         return buffer.raw[:count]
 
     def read_all(self):
@@ -113,12 +125,12 @@ class Tls:
         _ssl.SSL_shutdown(self.ssl)
 
     def key_update(self, kind=KEY_UPDATE_REQUESTED):
-        self._must(_ssl.SSL_key_update(self.ssl, kind))
-        self._must(_ssl.SSL_do_handshake(self.ssl))
+        self._must(_ssl.SSL_key_update, kind)
+        self._must(_ssl.SSL_do_handshake)
 
     def renegotiate(self):
-        self._must(_ssl.SSL_renegotiate(self.ssl))
-        self._must(_ssl.SSL_do_handshake(self.ssl))
+        self._must(_ssl.SSL_renegotiate)
+        self._must(_ssl.SSL_do_handshake)
 
     # --- sessions
 
@@ -132,7 +144,7 @@ class Tls:
     def write_early(self, data):
         """Sends the data behind the ClientHello, as its session allows."""
         count = ctypes.c_size_t()
-        self._must(_ssl.SSL_write_early_data(self.ssl, data, len(data), ctypes.byref(count)))
+        self._must(_ssl.SSL_write_early_data, data, len(data), ctypes.byref(count))
 
     def early_status(self):
         """As the server answered: "not sent", "rejected" or "accepted"."""
