@@ -71,7 +71,7 @@ static void read_file(struct tap *tap, const uint8_t *data, size_t len)
     for (; !nu_capture_next(c, data, len, &used, &ev); data += used, len -= used) {
         struct nu_piece bytes = {ev.data, ev.len};
         if (ev.kind == NU_CAPTURE_PACKET)
-            tap_frame(tap, ev.link, bytes, ev.time_ns);
+            tap_frame(tap, ev.link, bytes, ev.wire_len, ev.time_ns);
         else
             tap_add_secrets(tap, bytes);
     }

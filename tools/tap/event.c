@@ -2,6 +2,7 @@
 #include "tools/tap/event.h"
 
 #include "tools/tap/tap_priv.h"
+#include "tools/tap/where.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -63,8 +64,14 @@ static void note_trouble(struct tap_exchange *x)
         tap_note_add(&x->note, "%" PRIu64 " zero window%s", zero, zero == 1 ? "" : "s");
 }
 
+/* Whether anybody wants to know. */
+static bool is_wanted(const struct tap *t, const struct tap_record *r)
+{
+    return !t->quiet && (!t->where || tap_where_passes(t->where, r));
+}
+
 #define TELL(tap, what, ...)                                                                       \
-    for (unsigned i = 0; i < (tap)->sinks && !(tap)->quiet; i++)                                   \
+    for (unsigned i = 0; i < (tap)->sinks; i++)                                                    \
         if ((tap)->sink[i].sink->what)                                                             \
     (tap)->sink[i].sink->what((tap)->sink[i].ctx, __VA_ARGS__)
 
@@ -75,32 +82,44 @@ void tap_tell_exchange(struct tap_exchange *x)
     t->figures.incomplete += !x->complete;
     x->conn->told = true;
     note_trouble(x);
-    TELL(t, exchange, x);
+    if (is_wanted(t, &(struct tap_record){.conn = x->conn, .exchange = x}))
+        TELL(t, exchange, x);
 }
 
 void tap_tell_tls(const struct tap_tls *tls)
 {
     struct tap *t = tls->conn->tap;
     tls->conn->told = true;
-    TELL(t, tls, tls);
+    if (is_wanted(t, &(struct tap_record){.conn = tls->conn, .tls = tls}))
+        TELL(t, tls, tls);
 }
 
 void tap_tell_ws(const struct tap_ws *message)
 {
     struct tap *t = message->conn->tap;
     message->conn->told = true;
-    TELL(t, ws, message);
+    if (is_wanted(t, &(struct tap_record){.conn = message->conn, .ws = message}))
+        TELL(t, ws, message);
 }
 
 void tap_tell_proxy(const struct tap_proxy *proxy)
 {
     struct tap *t = proxy->conn->tap;
     proxy->conn->source = proxy->source;
-    TELL(t, proxy, proxy);
+    if (is_wanted(t, &(struct tap_record){.conn = proxy->conn, .proxy = proxy}))
+        TELL(t, proxy, proxy);
+}
+
+void tap_tell_conn(struct tap_conn *conn)
+{
+    struct tap *t = conn->tap;
+    if (is_wanted(t, &(struct tap_record){.conn = conn, .is_conn = true}))
+        TELL(t, conn, conn);
 }
 
 void tap_tell_plain(struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns)
 {
     struct tap *t = conn->tap;
-    TELL(t, plain, conn, dir, bytes, ns);
+    if (!t->quiet)
+        TELL(t, plain, conn, dir, bytes, ns);
 }

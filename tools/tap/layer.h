@@ -23,7 +23,7 @@
 struct tap;
 struct tap_layer;
 struct tap_conn;
-struct nu_secrets; /* the key log, tls/secrets.h */
+struct nu_unseals; /* TLS connections and the key log, tls/unseal.h */
 
 /* `dir` is always 0 from client to server, 1 from server to client; times are ns since 1970. */
 struct tap_layer_type {
@@ -42,7 +42,10 @@ struct tap_layer_type {
     /* Memory is short: lets go of all that it can do without (bodies, what waits for keys, requests
      * that will not be answered) and says so in its facts. NULL: holds next to nothing. */
     void (*shrink)(struct tap_layer *layer);
-    /* After both ends. Frees the layers within, too. */
+    /* The connection is over and nothing will be waited for any more: what was not told yet is told
+     * now. Once, after both ends. NULL: all is told at the second end. */
+    void (*close)(struct tap_layer *layer, int64_t time_ns);
+    /* Last. Frees the layers within, too. */
     void (*free)(struct tap_layer *layer);
 };
 
@@ -74,6 +77,11 @@ static inline void tap_shrink(struct tap_layer *layer)
 {
     if (layer && layer->type->shrink)
         layer->type->shrink(layer);
+}
+static inline void tap_close(struct tap_layer *layer, int64_t ns)
+{
+    if (layer && layer->type->close)
+        layer->type->close(layer, ns);
 }
 /* NULL is fine. */
 static inline void tap_layer_free(struct tap_layer *layer)
@@ -107,8 +115,10 @@ void tap_hold(struct tap_conn *conn, int64_t bytes);
 /* Bytes of each body (decoded) and message that outputs want kept for them (-vv, --curl, --follow,
  * HAR); 0 mostly. Ask anew for each message. */
 size_t tap_body_room(const struct tap_conn *conn);
-/* The key log; never NULL, may be empty, may grow (see wake). */
-struct nu_secrets *tap_secrets(const struct tap_conn *conn);
+/* What all TLS connections share; never NULL. */
+struct nu_unseals *tap_unseals(const struct tap_conn *conn);
+/* Packets were cut by the capture: gaps are its doing, likely. */
+bool tap_is_cut(const struct tap_conn *conn);
 /* More secrets may still come: a live capture, a stream, a key log that grows. Else it is no use
  * to wait for them. */
 bool tap_secrets_may_come(const struct tap_conn *conn);

@@ -82,7 +82,7 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *head, const u_char
 {
     const struct tap_live *l = (const void *)user;
     int64_t ns = head->ts.tv_sec * INT64_C(1000000000) + head->ts.tv_usec * l->tick_ns;
-    tap_frame(l->tap, l->link, (struct nu_piece){bytes, head->caplen}, ns);
+    tap_frame(l->tap, l->link, (struct nu_piece){bytes, head->caplen}, head->len, ns);
 }
 
 bool tap_live_run(struct tap_live *l, const struct tap_live_job *job, struct tap *tap)

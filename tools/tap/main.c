@@ -5,14 +5,17 @@
 #include "tools/tap/file.h"
 #include "tools/tap/guard.h"
 #include "tools/tap/json.h"
+#include "tools/tap/keylog.h"
 #include "tools/tap/line.h"
 #include "tools/tap/live.h"
 #include "tools/tap/options.h"
 #include "tools/tap/stats.h"
+#include "tools/tap/where.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <pcap/pcap.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +27,8 @@ struct program {
     struct tap *tap;
     struct tap_bpf *bpf;
     struct tap_live *live;
+    struct tap_keylogs *keylogs;
+    struct tap_where *where;
     int file; /* descriptor, -1 = live */
     struct tap_lines lines;
     struct tap_json json;
@@ -61,10 +66,27 @@ static bool open_source(struct program *p)
 {
     const struct tap_options *o = &p->options;
     p->file = -1;
+    p->keylogs = tap_keylogs_new();
+    for (unsigned i = 0; i < o->keylogs; i++)
+        if (!tap_keylogs_open(p->keylogs, o->keylog[i]))
+            return false;
     if (o->file)
         return open_file(p);
     p->live = tap_live_open(o->interface, o->expression, o->snaplen);
     return p->live != NULL;
+}
+
+static enum nu_exit read_where(struct program *p)
+{
+    char *error = NULL;
+    if (!p->options.where)
+        return NU_EXIT_OK;
+    p->where = tap_where_new(p->options.where, &error);
+    if (p->where)
+        return NU_EXIT_OK;
+    fputs(error, stderr);
+    free(error);
+    return NU_EXIT_USAGE;
 }
 
 /* --- outputs --- */
@@ -116,6 +138,7 @@ static void set_buffers(const struct program *p)
 static void on_idle(void *ctx)
 {
     struct program *p = ctx;
+    tap_keylogs_read(p->keylogs, p->tap, false);
     if (p->live || ferror(stdout))
         fflush(stdout);
     if (ferror(stdout))
@@ -192,6 +215,9 @@ static enum nu_exit flushed(bool fine)
 static enum nu_exit run(struct program *p)
 {
     struct sigaction action = {.sa_handler = on_signal};
+    enum nu_exit wrong = read_where(p);
+    if (wrong)
+        return wrong;
     if (!open_source(p))
         return NU_EXIT_FAILED;
     sigaction(SIGINT, &action, NULL);
@@ -199,10 +225,13 @@ static enum nu_exit run(struct program *p)
     signal(SIGPIPE, SIG_IGN);
     set_buffers(p);
     p->tap = tap_new(p->options.memory_max);
+    tap_set_where(p->tap, p->where);
     add_output(p);
     if (tap_guard())
         return NU_EXIT_FAILED;
+    tap_keylogs_read(p->keylogs, p->tap, !p->live);
     bool fine = p->live ? run_live(p) : run_file(p);
+    tap_keylogs_read(p->keylogs, p->tap, true);
     tap_finish(p->tap);
     enum nu_exit code = flushed(fine);
     put_summary(p);
@@ -230,12 +259,18 @@ int main(int argc, char **argv)
         put_version();
         return (int)flushed(true);
     }
+    if (p->options.fields) {
+        tap_fields_print(stdout);
+        return (int)flushed(true);
+    }
     if (p->options.docs)
         return tap_docs(p->options.docs) ? (int)flushed(true) : NU_EXIT_USAGE;
     code = run(p);
     tap_free(p->tap);
     tap_bpf_free(p->bpf);
     tap_live_free(p->live);
+    tap_keylogs_free(p->keylogs);
+    tap_where_free(p->where);
     tap_out_free(&p->lines.out);
     tap_out_free(&p->json.out);
     tap_out_free(&p->curl.out);

@@ -23,23 +23,25 @@ enum {
 };
 
 static const struct nu_option options[] = {
-    {"interface",    "NAME",  'i',         "capture there (\"any\": everywhere); asks for rights"  },
-    {"read",         "FILE",  'r',         "read a pcap or pcapng file; \"-\": the standard input" },
-    {"snaplen",      "BYTES", 's',         "look at so many bytes of each packet"                  },
-    {"keylog",       "FILE",  OPT_KEYLOG,
+    {"interface",    "NAME",      'i',         "capture there (\"any\": everywhere); asks for rights"  },
+    {"read",         "FILE",      'r',         "read a pcap or pcapng file; \"-\": the standard input" },
+    {"snaplen",      "BYTES",     's',         "look at so many bytes of each packet"                  },
+    {"keylog",       "FILE",      OPT_KEYLOG,
      "secrets of TLS connections (SSLKEYLOGFILE), read on\n"
-     "while it grows; repeatable"                                                                  },
-    {"verbose",      NULL,    'v',         "also header fields; twice: also bodies"                },
-    {"json",         NULL,    OPT_JSON,    "an object a line"                                      },
-    {"stats",        NULL,    OPT_STATS,   "instead of lines a table at the end, and on Ctrl-C"    },
-    {"follow",       "ID",    OPT_FOLLOW,  "one connection (17) or exchange (17.3), with all of it"},
-    {"curl",         "ID",    OPT_CURL,    "a curl command that sends that request again"          },
-    {"show-secrets", NULL,    OPT_SECRETS, "credentials and cookies as they are, not ***"          },
-    {"color",        "WHEN",  OPT_COLOR,   "auto, always or never"                                 },
-    {"max-memory",   "SIZE",  OPT_MEMORY,  "64MiB; what does not fit is given up and counted"      },
-    {"version",      NULL,    'V',         "version, and those of the libraries"                   },
-    {"docs",         "PAGE",  OPT_DOCS,    NULL                                                    },
-    {NULL,           NULL,    0,           NULL                                                    },
+     "while it grows; repeatable"                                                                      },
+    {"verbose",      NULL,        'v',         "also header fields; twice: also bodies"                },
+    {"json",         NULL,        OPT_JSON,    "an object a line"                                      },
+    {"stats",        NULL,        OPT_STATS,   "instead of lines a table at the end, and on Ctrl-C"    },
+    {"follow",       "ID",        OPT_FOLLOW,  "one connection (17) or exchange (17.3), with all of it"},
+    {"curl",         "ID",        OPT_CURL,    "a curl command that sends that request again"          },
+    {"where",        "CONDITION", OPT_WHERE,   "only what fits: 'status >= 500 && total > 100ms'"      },
+    {"fields",       NULL,        OPT_FIELDS,  "what conditions can ask for"                           },
+    {"show-secrets", NULL,        OPT_SECRETS, "credentials and cookies as they are, not ***"          },
+    {"color",        "WHEN",      OPT_COLOR,   "auto, always or never"                                 },
+    {"max-memory",   "SIZE",      OPT_MEMORY,  "64MiB; what does not fit is given up and counted"      },
+    {"version",      NULL,        'V',         "version, and those of the libraries"                   },
+    {"docs",         "PAGE",      OPT_DOCS,    NULL                                                    },
+    {NULL,           NULL,        0,           NULL                                                    },
 };
 
 const struct nu_command tap_command = {

@@ -2,6 +2,8 @@
 #include "tools/tap/tap_priv.h"
 
 #include "core/assert.h"
+#include "tls/secrets.h"
+#include "tls/unseal.h"
 
 #include <stdlib.h>
 
@@ -65,9 +67,8 @@ static void on_close(void *ctx, struct nu_flow *flow)
     struct tap_conn *conn = flow->user;
     struct tap *t = conn->tap;
     end_all(conn);
-    for (unsigned i = 0; i < t->sinks && !t->quiet; i++)
-        if (t->sink[i].sink->conn)
-            t->sink[i].sink->conn(t->sink[i].ctx, conn);
+    tap_close(conn->top, flow->last_ns);
+    tap_tell_conn(conn);
     tap_layer_free(conn->top);
     nu_list_del(&conn->all);
     t->held -= conn->held;
@@ -89,9 +90,15 @@ void tap_hold(struct tap_conn *conn, int64_t bytes)
 static void give_up(struct tap_conn *conn)
 {
     end_all(conn);
+    tap_close(conn->top, conn->flow->last_ns);
     tap_layer_free(conn->top);
     conn->top = tap_is_raw.open(conn, 0);
     conn->tap->figures.given_up++;
+}
+
+static size_t held(const struct tap *t)
+{
+    return t->held + nu_unseals_memory(t->unseals);
 }
 
 /* A quarter at once, so that it need not be done at every packet. */
@@ -99,12 +106,12 @@ static void make_room(struct tap *t)
 {
     size_t goal = t->held_max / 4 * 3;
     nu_list_each (node, &t->conns) {
-        if (t->held <= goal)
+        if (held(t) <= goal)
             return;
         struct tap_conn *conn = nu_container(node, struct tap_conn, all);
-        size_t before = conn->held;
+        size_t before = held(t);
         tap_shrink(conn->top);
-        t->figures.shrunk += conn->held < before;
+        t->figures.shrunk += held(t) < before;
         if (conn->held > WORTH_IT)
             give_up(conn);
     }
@@ -118,14 +125,19 @@ size_t tap_body_room(const struct tap_conn *conn)
 
 size_t tap_memory(const struct tap *t)
 {
-    return t->held + nu_flows_memory(t->flows);
+    return held(t) + nu_flows_memory(t->flows) + nu_secrets_memory(t->secrets);
 }
 
 /* --- secrets --- */
 
-struct nu_secrets *tap_secrets(const struct tap_conn *conn)
+struct nu_unseals *tap_unseals(const struct tap_conn *conn)
 {
-    return conn->tap->secrets;
+    return conn->tap->unseals;
+}
+
+bool tap_is_cut(const struct tap_conn *conn)
+{
+    return conn->tap->cut;
 }
 
 bool tap_secrets_may_come(const struct tap_conn *conn)
@@ -140,19 +152,30 @@ void tap_expect_secrets(struct tap *t, bool may_come)
 
 void tap_add_secrets(struct tap *t, struct nu_piece text)
 {
+    nu_secrets_feed(t->secrets, text.data, text.len);
+    nu_secrets_end(t->secrets);
     nu_list_each (node, &t->conns)
         tap_wake(nu_container(node, struct tap_conn, all)->top, t->now_ns);
 }
 
 /* --- the tap --- */
 
+/* An eighth of the memory: 22 MiB are NU_SECRETS_MAX. */
+static size_t secrets_max(size_t memory_max)
+{
+    size_t max = memory_max / 8 / (22u * 1024 * 1024 / NU_SECRETS_MAX);
+    return max < NU_SECRETS_MAX ? max : NU_SECRETS_MAX;
+}
+
 struct tap *tap_new(size_t memory_max)
 {
     struct tap *t = calloc(1, sizeof *t);
     nu_assert(t != NULL);
     nu_list_init(&t->conns);
-    /* A quarter each to the program and what is not in order yet, the rest to what layers hold. */
+    /* The rest is the program's own: its buffers, its libraries. */
     t->held_max = memory_max / 2;
+    t->secrets = nu_secrets_new(secrets_max(memory_max));
+    t->unseals = nu_unseals_new(t->secrets, NU_UNSEAL_SEALED_MAX, memory_max / 8);
     t->flows = nu_flows_new(&handler, t, memory_max / 4);
     return t;
 }
@@ -163,6 +186,8 @@ void tap_free(struct tap *t)
         return;
     t->quiet = true;
     nu_flows_free(t->flows);
+    nu_unseals_free(t->unseals);
+    nu_secrets_free(t->secrets);
     free(t);
 }
 
@@ -173,17 +198,23 @@ void tap_add_sink(struct tap *t, const struct tap_sink *sink, void *ctx)
     t->sink[t->sinks++].ctx = ctx;
 }
 
+void tap_set_where(struct tap *t, const struct tap_where *where)
+{
+    t->where = where;
+}
+
 void tap_want_bodies(struct tap *t, size_t room, uint64_t flow)
 {
     t->body_room = room;
     t->body_flow = flow;
 }
 
-void tap_frame(struct tap *t, uint32_t link, struct nu_piece frame, int64_t ns)
+void tap_frame(struct tap *t, uint32_t link, struct nu_piece frame, size_t wire_len, int64_t ns)
 {
     t->now_ns = ns;
+    t->cut |= frame.len < wire_len;
     nu_flows_frame(t->flows, link, frame, ns);
-    if (t->held > t->held_max)
+    if (held(t) > t->held_max)
         make_room(t);
 }
 

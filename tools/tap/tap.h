@@ -23,16 +23,21 @@ struct tap *tap_new(size_t memory_max);
 void tap_free(struct tap *tap);
 /* Sinks are told in the order that they were added in; `ctx` must outlive the tap. */
 void tap_add_sink(struct tap *tap, const struct tap_sink *sink, void *ctx);
+/* Outputs are told only of what fits; borrowed. */
+struct tap_where;
+void tap_set_where(struct tap *tap, const struct tap_where *where);
 /* Outputs want so many bytes of bodies, of one connection or (0) of all. */
 void tap_want_bodies(struct tap *tap, size_t room, uint64_t flow);
 
-void tap_frame(struct tap *tap, uint32_t link, struct nu_piece frame, int64_t time_ns);
+/* `wire_len`: bytes that it had on the wire. */
+void tap_frame(struct tap *tap, uint32_t link, struct nu_piece frame, size_t wire_len,
+               int64_t time_ns);
 /* Tells all that is unfinished, then finishes the sinks. */
 void tap_finish(struct tap *tap);
 
 /* Whether more of them may come; layers wait for them then. */
 void tap_expect_secrets(struct tap *tap, bool may_come);
-/* Lines of a key log; layers that wait go on. */
+/* Whole lines of a key log; layers that wait go on. */
 void tap_add_secrets(struct tap *tap, struct nu_piece text);
 
 struct tap_figures tap_figures(const struct tap *tap);

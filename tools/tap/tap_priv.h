@@ -13,13 +13,19 @@ struct tap {
         void *ctx;
     } sink[TAP_SINKS_MAX];
     unsigned sinks;
+    const struct tap_where *where; /* or NULL */
     size_t body_room;
     uint64_t body_flow;
     struct nu_secrets *secrets;
+    struct nu_unseals *unseals;
+    bool cut; /* packets were, by the capture */
     bool secrets_may_come;
     bool quiet; /* being freed: nobody listens */
     struct tap_figures figures;
     int64_t now_ns; /* of the last packet */
 };
+
+/* To the sinks: a connection's end. */
+void tap_tell_conn(struct tap_conn *conn);
 
 #endif

@@ -1,0 +1,79 @@
+/* Key logs that grow; see keylog.h. A pipe is as good as a file: nothing here waits. */
+#include "tools/tap/keylog.h"
+
+#include "core/assert.h"
+#include "tools/tap/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROOM 65536 /* bytes read at once; a line is much shorter */
+
+struct log {
+    int fd;
+    size_t len; /* of a line whose end has not come */
+    char line[ROOM];
+};
+
+struct tap_keylogs {
+    struct log *log[TAP_KEYLOGS_MAX];
+    unsigned count;
+};
+
+struct tap_keylogs *tap_keylogs_new(void)
+{
+    struct tap_keylogs *logs = calloc(1, sizeof *logs);
+    nu_assert(logs != NULL);
+    return logs;
+}
+
+bool tap_keylogs_open(struct tap_keylogs *logs, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        fprintf(stderr, "nuncio-tap: %s: %s\n", path, strerror(errno));
+        return false;
+    }
+    struct log *log = calloc(1, sizeof *log);
+    nu_assert(log && logs->count < TAP_KEYLOGS_MAX);
+    log->fd = fd;
+    logs->log[logs->count++] = log;
+    return true;
+}
+
+/* Up to the last end of a line; the rest stays. */
+static void hand_on(struct log *log, struct tap *tap, bool all)
+{
+    const char *end = memrchr(log->line, '\n', log->len);
+    size_t len = all || log->len == ROOM ? log->len : end ? (size_t)(end + 1 - log->line) : 0;
+    if (!len)
+        return;
+    tap_add_secrets(tap, (struct nu_piece){(const uint8_t *)log->line, len});
+    memmove(log->line, log->line + len, log->len - len);
+    log->len -= len;
+}
+
+void tap_keylogs_read(struct tap_keylogs *logs, struct tap *tap, bool end)
+{
+    for (unsigned i = 0; i < logs->count; i++) {
+        struct log *log = logs->log[i];
+        ssize_t n;
+        while ((n = read(log->fd, log->line + log->len, ROOM - log->len)) > 0) {
+            log->len += (size_t)n;
+            hand_on(log, tap, false);
+        }
+        hand_on(log, tap, end);
+    }
+}
+
+void tap_keylogs_free(struct tap_keylogs *logs)
+{
+    for (unsigned i = 0; logs && i < logs->count; i++) {
+        close(logs->log[i]->fd);
+        free(logs->log[i]);
+    }
+    free(logs);
+}

@@ -1,0 +1,19 @@
+/* Key logs (--keylog): read whole at the start, then on while they grow. They are opened while the
+ * program still may. */
+#ifndef NU_TOOLS_TAP_KEYLOG_H
+#define NU_TOOLS_TAP_KEYLOG_H
+
+#include "tools/tap/tap.h"
+
+struct tap_keylogs;
+
+struct tap_keylogs *tap_keylogs_new(void);
+/* False: told on stderr. */
+bool tap_keylogs_open(struct tap_keylogs *logs, const char *path);
+/* What has come since the last time goes to the tap, in whole lines; with `end` also a last line
+ * that has no end. */
+void tap_keylogs_read(struct tap_keylogs *logs, struct tap *tap, bool end);
+/* NULL is fine. */
+void tap_keylogs_free(struct tap_keylogs *logs);
+
+#endif

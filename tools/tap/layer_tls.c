@@ -1,0 +1,223 @@
+/* TLS: the layer around tls/unseal.h. What it opens goes to a layer within; what stays closed is
+ * told with its facts and the reason. */
+#include "tools/tap/event.h"
+
+#include "core/assert.h"
+#include "tls/unseal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ALERT_MAX    64
+#define FATAL        2
+#define HANDSHAKE    22
+#define CLIENT_HELLO 1
+#define SERVER_HELLO 2
+#define RECORD_HEAD  5
+
+struct tls {
+    struct tap_layer layer;
+    struct nu_unseal *unseal;
+    struct tap_layer *inner; /* since the first plain byte */
+    int64_t first_ns;
+    enum nu_flow_end how[2];
+    bool ended[2];       /* as the capture has it */
+    bool inner_ended[2]; /* as the layer within was told */
+    bool told;
+};
+
+/* --- facts --- */
+
+/* "server: handshake_failure", of the side that gave up. */
+static const char *alert_text(const struct nu_unseal_facts *f, char text[static ALERT_MAX])
+{
+    static const char *const sides[] = {"client", "server"};
+    for (int dir = 0; dir < 2; dir++)
+        if (f->alert[dir] >> 8 == FATAL) {
+            snprintf(text, ALERT_MAX, "%s: %s", sides[dir],
+                     nu_tls_alert_str((uint8_t)f->alert[dir]));
+            return text;
+        }
+    return NULL;
+}
+
+static void tell(struct tls *t)
+{
+    char alert[ALERT_MAX];
+    const struct nu_unseal_facts *f = nu_unseal_facts(t->unseal);
+    if (t->told)
+        return;
+    t->told = true;
+    struct tap_tls tls = {
+        .conn = t->layer.conn,
+        .time_ns = t->first_ns,
+        .sni = f->sni,
+        .alpn_chosen = f->alpn_chosen,
+        .version = f->version ? nu_tls_version_str(f->version) : NULL,
+        .cipher = f->cipher_name,
+        .ja3 = f->ja3,
+        .ja4 = f->ja4,
+        .subject = f->server_subject,
+        .alert = alert_text(f, alert),
+        .resumed = f->resumed,
+        .decrypted = t->inner != NULL,
+        .reason = t->inner ? NULL : nu_unseal_reason_str(f->reason),
+    };
+    for (; tls.alpns < f->alpn_count && tls.alpns < TAP_ALPN_MAX; tls.alpns++)
+        tls.alpn[tls.alpns] = f->alpn[tls.alpns];
+    tap_tell_tls(&tls);
+}
+
+/* --- what it opens --- */
+
+static struct tap_layer *inner_of(struct tls *t)
+{
+    if (!t->inner) {
+        t->inner = tap_guess_new(t->layer.conn, t->layer.depth + 1,
+                                 nu_unseal_facts(t->unseal)->alpn_chosen);
+        tell(t);
+    }
+    return t->inner;
+}
+
+static void on_plain(void *ctx, int dir, const uint8_t *bytes, size_t len, int64_t ns)
+{
+    struct tls *t = ctx;
+    if (!t->inner_ended[dir] && len)
+        tap_feed(inner_of(t), dir, (struct nu_piece){bytes, len}, ns);
+}
+
+static void on_gap(void *ctx, int dir, uint64_t bytes, bool exact, int64_t ns)
+{
+    struct tls *t = ctx;
+    if (!t->inner_ended[dir] && bytes)
+        tap_gap(inner_of(t), dir, bytes, ns);
+}
+
+static void end_inner(struct tls *t, int dir, enum nu_flow_end how, int64_t ns)
+{
+    if (t->inner_ended[dir])
+        return;
+    t->inner_ended[dir] = true;
+    if (t->inner)
+        tap_end(t->inner, dir, how, ns);
+}
+
+static void on_end(void *ctx, int dir, int64_t ns)
+{
+    struct tls *t = ctx;
+    end_inner(t, dir, t->how[dir], ns);
+}
+
+static void on_closed(void *ctx, int dir, enum nu_unseal_reason reason, int64_t ns)
+{
+    end_inner(ctx, dir, NU_FLOW_OPEN, ns);
+}
+
+static const struct nu_unseal_handler handler = {on_plain, on_gap, on_end, on_closed};
+
+/* --- the layer --- */
+
+static void tls_feed(struct tap_layer *layer, int dir, struct nu_piece bytes, int64_t ns)
+{
+    struct tls *t = (struct tls *)layer;
+    t->first_ns = t->first_ns ? t->first_ns : ns;
+    nu_unseal_feed(t->unseal, dir, bytes.data, bytes.len, ns);
+}
+
+static void tls_gap(struct tap_layer *layer, int dir, uint64_t bytes, int64_t ns)
+{
+    struct tls *t = (struct tls *)layer;
+    enum nu_unseal_reason why = tap_is_cut(layer->conn) ? NU_UNSEAL_SNAP_LENGTH : NU_UNSEAL_GAP;
+    t->first_ns = t->first_ns ? t->first_ns : ns;
+    nu_unseal_gap(t->unseal, dir, bytes, why, ns);
+}
+
+/* Keys may still come for a little while, where more of them may come at all. */
+static void tls_end(struct tap_layer *layer, int dir, enum nu_flow_end how, int64_t ns)
+{
+    struct tls *t = (struct tls *)layer;
+    t->how[dir] = how;
+    t->ended[dir] = true;
+    nu_unseal_end(t->unseal, dir, ns);
+    if (t->ended[!dir] && !(nu_unseal_waits(t->unseal) && tap_secrets_may_come(layer->conn)))
+        layer->type->close(layer, ns);
+}
+
+static void tls_wake(struct tap_layer *layer, int64_t ns)
+{
+    tap_wake(((struct tls *)layer)->inner, ns);
+}
+
+static void tls_shrink(struct tap_layer *layer)
+{
+    struct tls *t = (struct tls *)layer;
+    nu_unseal_finish(t->unseal);
+    tap_shrink(t->inner);
+}
+
+static void tls_close(struct tap_layer *layer, int64_t ns)
+{
+    struct tls *t = (struct tls *)layer;
+    nu_unseal_finish(t->unseal);
+    for (int dir = 0; dir < 2; dir++)
+        end_inner(t, dir, t->how[dir], ns);
+    tap_close(t->inner, ns);
+    tell(t);
+}
+
+static void tls_free(struct tap_layer *layer)
+{
+    struct tls *t = (struct tls *)layer;
+    nu_unseal_free(t->unseal);
+    tap_layer_free(t->inner);
+    tap_hold(layer->conn, -(int64_t)sizeof *t);
+    free(t);
+}
+
+static const struct tap_layer_type tls_type = {
+    .name = "tls",
+    .feed = tls_feed,
+    .gap = tls_gap,
+    .end = tls_end,
+    .wake = tls_wake,
+    .shrink = tls_shrink,
+    .close = tls_close,
+    .free = tls_free,
+};
+
+static struct tap_layer *tls_open(struct tap_conn *conn, unsigned depth)
+{
+    struct tls *t = calloc(1, sizeof *t);
+    nu_assert(t != NULL);
+    t->layer = (struct tap_layer){.type = &tls_type, .conn = conn, .depth = depth};
+    t->unseal = nu_unseal_new(tap_unseals(conn), &handler, t);
+    conn->tls = true;
+    tap_hold(conn, sizeof *t);
+    return &t->layer;
+}
+
+/* --- recognition --- */
+
+static enum tap_found found_of(enum nu_err err)
+{
+    return err == NU_OK ? TAP_YES : err == NU_MORE ? TAP_MORE : TAP_NO;
+}
+
+/* A hello of that side. */
+static bool is_hello(struct nu_piece first, uint8_t type)
+{
+    return first.len > RECORD_HEAD && first.data[0] == HANDSHAKE && first.data[RECORD_HEAD] == type;
+}
+
+/* By the first side that has spoken: a client as a rule, in the middle of a connection either. */
+static enum tap_found tls_find(const struct tap_start *start)
+{
+    const struct nu_piece *first = start->first;
+    int dir = first[0].len ? 0 : 1;
+    enum tap_found found = found_of(nu_unseal_looks(first[dir].data, first[dir].len));
+    bool turned = is_hello(first[0], SERVER_HELLO) || is_hello(first[1], CLIENT_HELLO);
+    return found == TAP_YES && turned && start->may_turn ? TAP_TURNED : found;
+}
+
+const struct tap_recognizer tap_is_tls = {tls_find, tls_open};
