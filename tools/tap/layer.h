@@ -14,9 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TAP_GUESS_MAX    4096 /* bytes of a direction that recognizers see; nobody needs more */
-#define TAP_GUESS_MIDDLE (40u * 1024) /* of one that was not seen to begin: two frames of HTTP/2   \
-                                       */
+#define TAP_GUESS_MAX 4096 /* bytes of a direction that recognizers see; nobody needs more */
+#define TAP_GUESS_MIDDLE                                                                           \
+    (40u * 1024) /* of one that was not seen to begin: two frames of HTTP/2                        \
+                  */
 /* Layers, one in the other: PROXY, TLS, HTTP/1 CONNECT, TLS, HTTP/1 to ws is honest. */
 #define TAP_DEPTH_MAX 8
 
@@ -42,10 +43,7 @@ struct tap_layer_type {
     /* Memory is short: lets go of all that it can do without (bodies, what waits for keys, requests
      * that will not be answered) and says so in its facts. NULL: holds next to nothing. */
     void (*shrink)(struct tap_layer *layer);
-    /* The connection is over and nothing will be waited for any more: what was not told yet is told
-     * now. Once, after both ends. NULL: all is told at the second end. */
-    void (*close)(struct tap_layer *layer, int64_t time_ns);
-    /* Last. Frees the layers within, too. */
+    /* After both ends. Frees the layers within, too. */
     void (*free)(struct tap_layer *layer);
 };
 
@@ -78,17 +76,18 @@ static inline void tap_shrink(struct tap_layer *layer)
     if (layer && layer->type->shrink)
         layer->type->shrink(layer);
 }
-static inline void tap_close(struct tap_layer *layer, int64_t ns)
-{
-    if (layer && layer->type->close)
-        layer->type->close(layer, ns);
-}
 /* NULL is fine. */
 static inline void tap_layer_free(struct tap_layer *layer)
 {
     if (layer)
         layer->type->free(layer);
 }
+
+/* Who waits beyond both ends, for keys: told when the connection is over, once, if it is linked. */
+struct tap_late {
+    struct nu_list node;
+    void (*over)(struct tap_late *late, int64_t time_ns);
+};
 
 /* A connection of the capture, as the layers share it. */
 struct tap_conn {
@@ -102,6 +101,7 @@ struct tap_conn {
     struct nu_addr source; /* of the PROXY header; kind NU_ADDR_NONE without one */
     bool tls;              /* TLS was seen; what is told within is told as such */
     bool told;             /* something but counts was told of it */
+    struct nu_list late;   /* struct tap_late */
     size_t held;           /* bytes that its layers keep, see tap_hold */
     struct nu_list all;    /* of the tap; the one that was silent longest first */
 };

@@ -17,6 +17,7 @@
 
 struct tls {
     struct tap_layer layer;
+    struct tap_late late; /* linked: both ends have come, keys may */
     struct nu_unseal *unseal;
     struct tap_layer *inner; /* since the first plain byte */
     int64_t first_ns;
@@ -133,6 +134,19 @@ static void tls_gap(struct tap_layer *layer, int dir, uint64_t bytes, int64_t ns
     nu_unseal_gap(t->unseal, dir, bytes, why, ns);
 }
 
+static void be_done(struct tls *t, int64_t ns)
+{
+    nu_unseal_finish(t->unseal);
+    for (int dir = 0; dir < 2; dir++)
+        end_inner(t, dir, t->how[dir], ns);
+    tell(t);
+}
+
+static void on_over(struct tap_late *late, int64_t ns)
+{
+    be_done(nu_container(late, struct tls, late), ns);
+}
+
 /* Keys may still come for a little while, where more of them may come at all. */
 static void tls_end(struct tap_layer *layer, int dir, enum nu_flow_end how, int64_t ns)
 {
@@ -140,8 +154,12 @@ static void tls_end(struct tap_layer *layer, int dir, enum nu_flow_end how, int6
     t->how[dir] = how;
     t->ended[dir] = true;
     nu_unseal_end(t->unseal, dir, ns);
-    if (t->ended[!dir] && !(nu_unseal_waits(t->unseal) && tap_secrets_may_come(layer->conn)))
-        layer->type->close(layer, ns);
+    if (!t->ended[!dir])
+        return;
+    if (nu_unseal_waits(t->unseal) && tap_secrets_may_come(layer->conn))
+        nu_list_add_tail(&layer->conn->late, &t->late.node);
+    else
+        be_done(t, ns);
 }
 
 static void tls_wake(struct tap_layer *layer, int64_t ns)
@@ -156,19 +174,11 @@ static void tls_shrink(struct tap_layer *layer)
     tap_shrink(t->inner);
 }
 
-static void tls_close(struct tap_layer *layer, int64_t ns)
-{
-    struct tls *t = (struct tls *)layer;
-    nu_unseal_finish(t->unseal);
-    for (int dir = 0; dir < 2; dir++)
-        end_inner(t, dir, t->how[dir], ns);
-    tap_close(t->inner, ns);
-    tell(t);
-}
-
 static void tls_free(struct tap_layer *layer)
 {
     struct tls *t = (struct tls *)layer;
+    if (nu_list_linked(&t->late.node))
+        nu_list_del(&t->late.node);
     nu_unseal_free(t->unseal);
     tap_layer_free(t->inner);
     tap_hold(layer->conn, -(int64_t)sizeof *t);
@@ -182,7 +192,6 @@ static const struct tap_layer_type tls_type = {
     .end = tls_end,
     .wake = tls_wake,
     .shrink = tls_shrink,
-    .close = tls_close,
     .free = tls_free,
 };
 
@@ -191,6 +200,7 @@ static struct tap_layer *tls_open(struct tap_conn *conn, unsigned depth)
     struct tls *t = calloc(1, sizeof *t);
     nu_assert(t != NULL);
     t->layer = (struct tap_layer){.type = &tls_type, .conn = conn, .depth = depth};
+    t->late.over = on_over;
     t->unseal = nu_unseal_new(tap_unseals(conn), &handler, t);
     conn->tls = true;
     tap_hold(conn, sizeof *t);

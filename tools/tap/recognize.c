@@ -13,11 +13,7 @@
 
 /* First match wins: from what has an unmistakable beginning to what has none. */
 static const struct tap_recognizer *const rows[] = {
-    &tap_is_proxy,
-    &tap_is_tls,
-    &tap_is_h2,
-    &tap_is_h1,
-    &tap_is_raw,
+    &tap_is_proxy, &tap_is_tls, &tap_is_h2, &tap_is_h1, &tap_is_raw,
 };
 
 #define ROWS (sizeof rows / sizeof *rows)
@@ -245,11 +241,6 @@ static void guess_shrink(struct tap_layer *layer)
     tap_shrink(((struct guess *)layer)->inner);
 }
 
-static void guess_close(struct tap_layer *layer, int64_t ns)
-{
-    tap_close(((struct guess *)layer)->inner, ns);
-}
-
 static void guess_free(struct tap_layer *layer)
 {
     struct guess *g = (struct guess *)layer;
@@ -266,7 +257,6 @@ static const struct tap_layer_type guess_type = {
     .end = guess_end,
     .wake = guess_wake,
     .shrink = guess_shrink,
-    .close = guess_close,
     .free = guess_free,
 };
 

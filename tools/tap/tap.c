@@ -20,6 +20,7 @@ static void on_open(void *ctx, struct nu_flow *flow)
     conn->tap = t;
     conn->flow = flow;
     flow->user = conn;
+    nu_list_init(&conn->late);
     nu_list_add_tail(&t->conns, &conn->all);
     tap_hold(conn, sizeof *conn);
     conn->top = tap_guess_new(conn, 0, NULL);
@@ -62,12 +63,21 @@ static void end_all(struct tap_conn *conn)
             tap_end(conn->top, dir, NU_FLOW_OPEN, flow->last_ns);
 }
 
+static void tell_late(struct tap_conn *conn)
+{
+    struct nu_list *node;
+    while ((node = nu_list_pop(&conn->late))) {
+        struct tap_late *late = nu_container(node, struct tap_late, node);
+        late->over(late, conn->flow->last_ns);
+    }
+}
+
 static void on_close(void *ctx, struct nu_flow *flow)
 {
     struct tap_conn *conn = flow->user;
     struct tap *t = conn->tap;
     end_all(conn);
-    tap_close(conn->top, flow->last_ns);
+    tell_late(conn);
     tap_tell_conn(conn);
     tap_layer_free(conn->top);
     nu_list_del(&conn->all);
@@ -90,7 +100,7 @@ void tap_hold(struct tap_conn *conn, int64_t bytes)
 static void give_up(struct tap_conn *conn)
 {
     end_all(conn);
-    tap_close(conn->top, conn->flow->last_ns);
+    tell_late(conn);
     tap_layer_free(conn->top);
     conn->top = tap_is_raw.open(conn, 0);
     conn->tap->figures.given_up++;
