@@ -125,6 +125,8 @@ static void put_body(struct tap_curl *c, const struct tap_message *m)
 {
     if (!m->kept_len)
         return;
+    if (m->head && !nu_http_get(m->head, NU_HDR_CONTENT_TYPE))
+        put_option(c, "-H 'Content-Type:'"); /* curl's own would say that it is a form */
     if (!is_plain_text(m)) {
         put_option(c, "--data-binary @-");
         return;

@@ -102,7 +102,7 @@ static void give_up(struct tap_conn *conn)
     end_all(conn);
     tell_late(conn);
     tap_layer_free(conn->top);
-    conn->top = tap_is_raw.open(conn, 0);
+    conn->top = tap_is_raw.open(conn, TAP_DEPTH_MAX); /* looks for nothing within */
     conn->tap->figures.given_up++;
 }
 
