@@ -111,7 +111,7 @@ static void names_become_addresses(void **state)
     };
     struct world w;
     struct heard h;
-    start(&w, 1000);
+    start(&w, 10000);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ask(&w, cases[i].host, &h);
         assert_int_equal(h.times, 0);
@@ -140,16 +140,16 @@ static void failures_have_words(void **state)
     };
     struct world w;
     struct heard h;
-    start(&w, 50);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        start(&w, strcmp(cases[i].host, "silent.test") == 0 ? 50 : 10000);
         ask(&w, cases[i].host, &h);
         until_heard(&w, &h);
         assert_int_equal(h.err, cases[i].err);
         assert_int_equal(h.empty, cases[i].empty);
         assert_string_equal(h.error, cases[i].error);
         assert_string_equal(h.addrs, "");
+        stop(&w);
     }
-    stop(&w);
 }
 
 /* Nobody is asked, and still the answer does not come during the question. */
@@ -157,7 +157,7 @@ static void a_local_name_is_told_later_too(void **state)
 {
     struct world w;
     struct heard h;
-    start(&w, 1000);
+    start(&w, 10000);
     ask(&w, "localhost", &h);
     assert_int_equal(h.times, 0);
     until_heard(&w, &h);
@@ -172,7 +172,7 @@ static void a_closed_server_is_noticed_at_once(void **state)
 {
     struct world w;
     struct heard h;
-    start(&w, 2000);
+    start(&w, 10000);
     close(w.dns.fd);
     w.dns.fd = socket(AF_INET, SOCK_DGRAM, 0); /* another port */
     ask(&w, "a.test", &h);
@@ -188,7 +188,7 @@ static void a_cancelled_query_says_nothing(void **state)
 {
     struct world w;
     struct heard waiting, asked, other;
-    start(&w, 1000);
+    start(&w, 10000);
     nu_query_cancel(ask(&w, "a.test", &waiting));
     turn(&w, 0);
     assert_int_equal(w.dns.asked, 0);
@@ -224,7 +224,7 @@ static void many_wait_for_their_turn(void **state)
     struct world w;
     static struct heard h[N];
     unsigned heard = 0;
-    start(&w, 1000);
+    start(&w, 10000);
     for (int i = 0; i < N; i++)
         ask(&w, i % 2 ? "a.test" : "missing.test", &h[i]);
     event_base_loop(nu_worker_main()->base, EVLOOP_NONBLOCK);

@@ -296,9 +296,9 @@ static void a_large_config_is_read_fast(void **state)
     double start = cost_seconds();
     struct nu_conf *conf = conf_of(text);
     double took = cost_seconds() - start;
-    print_message("%zu bytes in %.1f ms\n", strlen(text), took);
+    print_message("%zu bytes in %.1f ms\n", strlen(text), took * 1e3);
     assert_report(conf, "");
-    assert_true(took < 2000); /* 45 ms as built for use, ten times that under sanitizers */
+    assert_true(took < cost_bound(1)); /* 45 ms as built for use; what is quadratic takes minutes */
     struct nu_node *chains =
         nu_node_get(nu_node_get(nu_conf_root(conf), "listeners")->child[0], "chains");
     assert_int_equal(chains->count, 10000);

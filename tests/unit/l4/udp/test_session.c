@@ -2,6 +2,8 @@
  * limits allow. */
 #include "tests/unit/l4/udp/udp_help.h"
 
+#include <time.h>
+
 #define UDP "bind: \"udp://127.0.0.1:0\""
 
 static void each_client_has_a_session_of_its_own(void **state)
@@ -376,21 +378,22 @@ static void a_flood_costs_its_sender_only(void **state)
         for (int i = 0; i < 60; i++) /* fits the buffer, with the calm one */
             assert_int_equal(send(loud, "x", 1, 0), 1);
         assert_int_equal(send(calm, "y", 1, 0), 1);
-        if (round == 10)
+        bool flood = round >= 10 && round % 5 == 0;
+        if (flood)
             for (int i = 0; i < 300; i++) /* does not */
                 assert_int_equal(send(loud, "x", 1, 0), 1);
         step();
         char data[8];
         bool heard = recv(calm, data, sizeof data, MSG_DONTWAIT) == 1;
-        assert_true(heard || round == 10);
+        assert_true(heard || flood);
         answered += heard;
         while (recv(loud, data, sizeof data, MSG_DONTWAIT) == 1)
             answered++;
         lost = dropped("a");
         assert_true(lost == 0 || round >= 10);
     }
-    assert_int_equal(answered + lost, 40 * (60 + 1) + 300);
-    assert_true(lost > 300); /* more than the kernel's own, so that the calm one had its way */
+    assert_int_equal(answered + lost, 40 * (60 + 1) + 6 * 300);
+    assert_true(udp_figure("a", NU_UDP_RX_DISCARDED) > 0); /* so that the calm one had its way */
     close(loud);
     close(calm);
     later(60200);
@@ -410,6 +413,8 @@ static void a_flood_of_newcomers_is_let_in_slowly(void **state)
     for (int i = 0; i < 400; i++)
         assert_int_equal(send(loud, "x", 1, 0), 1);
     step();
+    struct timespec from, to;
+    clock_gettime(CLOCK_MONOTONIC, &from);
     assert_int_equal(send(loud, "x", 1, 0), 1); /* by which the kernel tells that it dropped */
     step();
     for (int i = 0; i < 56; i++) /* a full batch, and a part of one that newcomers fill */
@@ -417,7 +422,9 @@ static void a_flood_of_newcomers_is_let_in_slowly(void **state)
     for (int i = 0; i < FRESH; i++)
         assert_int_equal(send(fresh[i], "x", 1, 0), 1);
     step();
-    assert_in_range(connections(), 2, FRESH);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    bool quick = to.tv_sec - from.tv_sec + (double)(to.tv_nsec - from.tv_nsec) / 1e9 < 0.15;
+    assert_in_range(connections(), 2, quick ? FRESH : FRESH + 1); /* it forgives in 0.2 s */
     for (int i = 0; i < FRESH; i++)
         close(fresh[i]);
     close(loud);
