@@ -13,7 +13,7 @@ from lib.build import SANITIZED
 from lib import clients
 from lib.nuncio import BINARY, ROOT, run_nuncio
 from lib.peers import Echo
-from lib.poll import eventually
+from lib.poll import PATIENCE, eventually
 from lib.ports import free_port
 from lib.process import Child
 
@@ -26,7 +26,7 @@ class Unix(http.client.HTTPConnection):
     """http.client over a UNIX socket."""
 
     def __init__(self, path):
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=PATIENCE)
         self.path = path
 
     def connect(self):
@@ -86,7 +86,7 @@ def test_uptime_and_memory(nuncio):
     eventually(lambda: proxy.stats()["server.uptime"] > 0)
     memory = dict(line.split(": ") for line in proxy.ctl("memory").splitlines())
     for rss in int(memory["rss"]), proxy.stats()["server.memory_physical_size"]:
-        assert abs(rss // 1024 - proxy.rss_kb()) < 4096
+        assert abs(rss // 1024 - proxy.rss_kb()) < 8192
 
 
 def test_server_info(nuncio, closing):
@@ -165,7 +165,7 @@ def test_a_drain_is_answered_and_seen(nuncio, closing):
         conn = closing(Unix(proxy.dir / "admin.sock"))
         assert ask(conn, "/quitquitquit", "POST")[:2] == (200, "OK\n")
         assert clients.how_it_ends(client) in ("fin", "rst")
-    assert proxy.wait(5) == 0
+    assert proxy.wait() == 0
 
 
 # --- pages
@@ -279,8 +279,7 @@ def test_who_does_not_read_is_waited_for(nuncio, closing):
     for _ in range(20):
         sock.sendall(b"GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")
     assert proxy.ctl("ready") == "ready\n"
-    assert SANITIZED or proxy.rss_kb() - before < 4096  # sanitizers keep what is freed
-    sock.settimeout(20)
+    assert SANITIZED or proxy.rss_kb() - before < 8192  # sanitizers keep what is freed
     got = 0
     while got < 20 * whole * 0.9:
         got += len(sock.recv(1 << 20))
@@ -305,7 +304,7 @@ def test_connections_have_a_limit(nuncio, closing):
 def test_pages_of_others_are_refused(nuncio, closing):
     port = free_port()
     nuncio(CONFIG + f"admin: 127.0.0.1:{port}\n")
-    conn = closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10))
+    conn = closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE))
     own = f"http://127.0.0.1:{port}"
     for status, fields in ((200, {}), (200, {"Host": f"localhost:{port}"}), (403, {"Host": "rebound.example"}), (403, {"Host": f"rebound.example:{port}"}),
                            (200, {"Origin": own}), (403, {"Origin": "http://evil.example"}), (403, {"Origin": "null"}), (200, {"Sec-Fetch-Site": "none"}),
@@ -323,7 +322,7 @@ def test_curl(nuncio):
     proxy = nuncio(CONFIG + f"admin: 127.0.0.1:{port}\n")
 
     def curl(*words):
-        return subprocess.run(["curl", "-sS", "-m", "10", *words], capture_output=True, text=True, check=True).stdout
+        return subprocess.run(["curl", "-sS", "-m", str(PATIENCE), *words], capture_output=True, text=True, check=True).stdout
     assert curl(f"http://localhost:{port}/ready") == "LIVE\n"
     assert "server.live: 1\n" in curl(f"http://127.0.0.1:{port}/stats?usedonly&filter=server")
     assert curl("-X", "POST", f"http://127.0.0.1:{port}/reload").startswith("reloaded")

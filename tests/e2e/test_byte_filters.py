@@ -7,13 +7,13 @@ import pytest
 from lib import clients, flow, logs
 from lib.config import config, listener, relay
 from lib.peers import Echo, Sink, Source
-from lib.poll import SLOW
+from lib.poll import PATIENCE, SLOW
 
 KIB = 1024
 
 
 def connect_from(source, nuncio):
-    return socket.create_connection(("127.0.0.1", nuncio.port("in")), 10, (source, 0))
+    return socket.create_connection(("127.0.0.1", nuncio.port("in")), PATIENCE, (source, 0))
 
 
 # --- echo
@@ -27,7 +27,7 @@ def test_echo_says_everything_back(tight, workers):
         reader.start()
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
-        reader.join(20)
+        reader.join(PATIENCE)
         assert back == [data]
     assert logs.last(nuncio)["cause"] == "client_closed"
 
@@ -68,15 +68,17 @@ def test_throttle_holds_its_rate(tight, peer, upwards):
     data = flow.payload(640 * KIB)
     server = peer(Sink) if upwards else peer(Source, data)
     nuncio = tight(relay(server, before=[{"throttle": {"rate": "1MiB", "burst": "64KiB"}}]))
-    with nuncio.connect("in") as client:
-        if upwards:
-            _, took = flow.seconds(lambda: (client.sendall(data), client.shutdown(socket.SHUT_WR), clients.recv_all(client)))
-        else:
-            got, took = flow.seconds(clients.recv_all, client)
-            assert got == data
+
+    def run():
+        with nuncio.connect("in") as client:
+            if upwards:
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+            assert clients.recv_all(client) == (b"" if upwards else data)
+
+    assert 0.5 < flow.quickest(run, 0.56 * 1.25 + 0.3 * SLOW)
     if upwards:
-        assert server.ended.wait(10) and server.total == len(data)
-    assert 0.5 < took < 0.56 * 1.25 + 0.3 * SLOW
+        assert server.ended.wait(PATIENCE) and server.total == len(data)
 
 
 @pytest.mark.parametrize("direction", ["upload", "download"])
@@ -86,14 +88,13 @@ def test_throttle_of_one_direction(tight, peer, direction):
     data = flow.payload(320 * KIB)
 
     def there_and_back():
-        sender = threading.Thread(target=client.sendall, args=[data])
-        sender.start()
-        assert clients.recv_exactly(client, len(data)) == data
-        sender.join(10)
+        with nuncio.connect("in") as client:
+            sender = threading.Thread(target=client.sendall, args=[data])
+            sender.start()
+            assert clients.recv_exactly(client, len(data)) == data
+            sender.join(PATIENCE)
 
-    with nuncio.connect("in") as client:
-        _, took = flow.seconds(there_and_back)
-    assert 0.45 < took < 0.5 * 1.25 + 0.3 * SLOW
+    assert 0.45 < flow.quickest(there_and_back, 0.5 * 1.25 + 0.3 * SLOW)
 
 
 def test_throttle_is_for_each_connection(tight, peer):
@@ -110,10 +111,9 @@ def test_throttle_is_for_each_connection(tight, peer):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE)
 
-    _, took = flow.seconds(run_all)
-    assert 0.3 < took < 1.5 * SLOW
+    assert 0.3 < flow.quickest(run_all, 1.5 * SLOW)
 
 
 # --- connection_limit

@@ -15,6 +15,7 @@ from lib.http import Origin, Stuck, front
 from lib.nuncio import ROOT, run_nuncio
 from lib.peers import Blackhole, Echo, Hang, Resetter, Script, Source
 from lib.pki import Ca
+from lib.poll import PATIENCE
 from lib.ports import free_port
 
 SNI = {"match": {"sni": "a.test"}, "filters": [{"tcp_proxy": {"cluster": "c"}}]}
@@ -29,6 +30,7 @@ class Ctx(NamedTuple):
     peer: Callable
     refusing: str
     folder: Path
+    soon: str  # when what the story waits for is due
 
 
 def client_closed(t):
@@ -197,7 +199,7 @@ def no_chain(t):
 
 
 def sniff_timeout(t):
-    nuncio = sniffing(t, sniff_timeout="200ms")
+    nuncio = sniffing(t, sniff_timeout=t.soon)
     with nuncio.connect("in") as client:
         client.sendall(HELLO[:20])
         clients.how_it_ends(client)
@@ -226,7 +228,7 @@ def bad_proxy(t):
 
 
 def proxy_timeout(t):
-    nuncio = proxied(t, sniff_timeout="200ms")
+    nuncio = proxied(t, sniff_timeout=t.soon)
     with nuncio.connect("in") as client:
         client.sendall(b"PROXY ")
         clients.how_it_ends(client)
@@ -249,7 +251,7 @@ def bad_starttls(t):
 
 
 def starttls_timeout(t):
-    nuncio = starttls(t, handshake_timeout="200ms")
+    nuncio = starttls(t, handshake_timeout=t.soon)
     with nuncio.connect("in") as client:
         client.sendall(b"\0\0")
         clients.how_it_ends(client)
@@ -279,7 +281,7 @@ def shake_hands(nuncio, own=None):
 
 
 def refused_client(nuncio, own=None):
-    with pytest.raises((ssl.SSLError, ConnectionResetError)), shake_hands(nuncio, own) as client:
+    with pytest.raises((ssl.SSLError, ConnectionError)), shake_hands(nuncio, own) as client:
         client.recv(1)
     return nuncio, {"upstream": None, "layer": "tls"}
 
@@ -293,7 +295,7 @@ def tls_failed(t):
 
 
 def tls_timeout(t):
-    nuncio = tls_in(t, handshake_timeout="200ms")
+    nuncio = tls_in(t, handshake_timeout=t.soon)
     with nuncio.connect("in") as client:
         client.sendall(HELLO[:20])
         clients.how_it_ends(client)
@@ -323,7 +325,7 @@ def tls_error(t):
         client.sendall(b"x")
         assert client.recv(1) == b"x"
         os.write(client.fileno(), GARBAGE)
-        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
             client.recv(1)
     return nuncio, {"layer": "tls"}
 
@@ -372,7 +374,7 @@ def upstream_tls_failed(t):
 
 
 def upstream_tls_timeout(t):
-    return led_to(tls_out(t, t.peer(Hang), handshake_timeout="200ms"))
+    return led_to(tls_out(t, t.peer(Hang), handshake_timeout=t.soon))
 
 
 def upstream_bad_cert(t):
@@ -427,7 +429,7 @@ def response_timeout(t):
     def answer(request):
         request.conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
         clients.how_it_ends(request.conn)
-    return served(t, answer, timeout="200ms")
+    return served(t, answer, timeout=t.soon)
 
 
 def datagrams(t, **proxy):
@@ -438,7 +440,7 @@ def datagrams(t, **proxy):
                                              "filters": [{"udp_proxy": {"cluster": "c", **proxy}}]}],
                                  clusters=[cluster(f"127.0.0.1:{server.getsockname()[1]}")]))
         for end in (server, client):
-            end.settimeout(10)
+            end.settimeout(PATIENCE)
         client.sendto(b"question", ("127.0.0.1", nuncio.port("in")))
         asked, peer = server.recvfrom(100)
         server.sendto(b"answer", peer)
@@ -448,7 +450,7 @@ def datagrams(t, **proxy):
 
 
 def session_idle(t):
-    return datagrams(t, idle_timeout="200ms")
+    return datagrams(t, idle_timeout=t.soon)
 
 
 def session_complete(t):
@@ -483,7 +485,7 @@ def internal_error(t):
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         client.bind(("127.0.0.1", port))
-        client.settimeout(10)
+        client.settimeout(PATIENCE)
         client.connect(("127.0.0.1", nuncio.port("in")))
         clients.how_it_ends(client)
     return nuncio, {"bytes_received": 0, "upstream": None, "layer": "sock"}
@@ -565,9 +567,20 @@ def test_every_cause_stands_in_the_docs():
 
 @pytest.mark.parametrize("cause", ROWS)
 def test_cause(nuncio, peer, refusing_port, tmp_path, cause):
-    row = ROWS[cause]
-    child, more = row.story(Ctx(nuncio, peer, refusing_port.address, tmp_path))
-    line, text = logs.last(child), logs.texts(child)[-1]
+    """Where time is the cause, it must be long enough for us to say our word before: on a busy machine another time is tried."""
+    for soon in ("200ms", "1s", "5s") if "timeout" in cause or cause == "session_idle" else ("200ms",):
+        (tmp_path / soon).mkdir()
+        try:
+            tell(ROWS[cause], cause, Ctx(nuncio, peer, refusing_port.address, tmp_path / soon, soon))
+            return
+        except (AssertionError, OSError) as error:
+            last = error
+    raise last
+
+
+def tell(row, cause, ctx):
+    child, more = row.story(ctx)
+    line, text = logs.closed(child)[0], logs.texts(child)[0]  # others may end with the story
     assert {**line, **more, "cause": cause, "flags": row.flags, "closed_by": row.closed_by} == line
     assert 0 <= line["duration_ms"] < 30000
     said = dict(re.findall(r"(\w+)=(\S+)", text))

@@ -32,7 +32,7 @@ def refused(port):
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_the_commands_work_and_ctrl_c_ends_it_all(closing, ports, end):
     demo = closing(Child("env", "--default-signal=INT", DEMO, BINARY, env={**os.environ, **ports}))
-    demo.wait_line("Ctrl-C here ends everything", 30)
+    demo.wait_line("Ctrl-C here ends everything")
     commands = eventually(lambda: len(found := [line for line in demo.lines if line.startswith("  ")]) == 6 and found)
     passed, here, blue, green, moved, explained = (command("sh", "-c", line) for line in commands)
     assert "CN = green.test" in passed.stdout

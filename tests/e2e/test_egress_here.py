@@ -1,5 +1,7 @@
 """dynamic_forward on one machine, where no rights are needed: the cache of names and its figures. Between machines: test_egress.py."""
+import itertools
 import socket
+import time
 
 import pytest
 
@@ -52,14 +54,20 @@ def ask(child, name):
 @pytest.mark.threads
 def test_names_that_come_and_go(egress, dns):
     child = egress(workers=4, max_hosts=2, host_ttl="1s")
+    began = time.monotonic()
     held = [ask(child, "a.test") for _ in range(8)]
     assert all(held)
-    assert child.stats()["dns_cache.out.dns_query_attempt"] == 1
+    assert child.stats()["dns_cache.out.dns_query_attempt"] <= 1 + (time.monotonic() - began)  # an answer is fresh for a second
     assert ask(child, "none.test") is None
     assert logs.last(child)["cause"] == "dns_resolution_failure"
     assert ask(child, "b.test")
-    dns.set(a_test=["127.0.0.2"], b_test=["127.0.0.1"])
-    child.wait_stat("dns_cache.out.host_address_changed", lambda n: ask(child, "b.test") and n)
+    turns = itertools.cycle(["127.0.0.1", "127.0.0.2"])
+
+    def moved(times):  # again and again, should the name have been forgotten meanwhile
+        dns.set(a_test=["127.0.0.2"], b_test=[next(turns)])
+        return ask(child, "b.test") and times
+
+    child.wait_stat("dns_cache.out.host_address_changed", moved)
     stats = child.wait_stat("dns_cache.out.num_hosts", 0)
     assert stats["dns_cache.out.host_added"] == stats["dns_cache.out.host_removed"] >= 3
     assert stats["dns_cache.out.dns_query_failure"] == 1 and stats["dns_cache.out.dns_query_success"] >= 3
@@ -68,7 +76,7 @@ def test_names_that_come_and_go(egress, dns):
 
 
 def test_no_more_names_and_no_more_clients_than_there_is_room_for(egress):
-    child = egress(max_hosts=2, max_pending=2)
+    child = egress(max_hosts=2, max_pending=2, dns_timeout="1m")
     assert ask(child, "a.test")
     slow = [child.connect("in") for _ in range(2)]
     for conn in slow:
@@ -89,15 +97,15 @@ def test_no_more_names_and_no_more_clients_than_there_is_room_for(egress):
 
 def test_a_reload_while_clients_wait(egress, dns):
     """The old cluster's cache answers those who wait in it; the new cluster has one of its own."""
-    child = egress(dns_timeout="700ms")
+    child = egress(dns_timeout="2s")
     waiting = child.connect("in")
     waiting.sendall(hello("slow.test"))
     child.wait_stat("dns_cache.out.dns_query_attempt", 1)
-    child.reload(child.path.read_text().replace('"700ms"', '"600ms"'))
+    child.reload(child.path.read_text().replace('"2s"', '"3s"'))
     assert ask(child, "a.test")
     clients.how_it_ends(waiting)
-    eventually(lambda: "slow.test: no answer within 700 ms" in [line["details"] for line in logs.closed(child)])
-    child.reload(child.path.read_text().replace('"600ms"', '"500ms"'))
+    eventually(lambda: "slow.test: no answer within 2000 ms" in [line["details"] for line in logs.closed(child)])
+    child.reload(child.path.read_text().replace('"3s"', '"4s"'))
     assert ask(child, "b.test")
 
 
@@ -113,7 +121,6 @@ def test_many_names_at_once(egress, dns, workers):
     for conn in conns[::2]:
         clients.reset(conn)
     for conn in conns[1::2]:
-        conn.settimeout(10)
         try:
             conn.recv(10)
         except ConnectionResetError:

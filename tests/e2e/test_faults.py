@@ -10,7 +10,7 @@ import pytest
 from lib import clients, flow, held, logs, netns
 from lib.config import relay
 from lib.peers import Blackhole, Echo, Hang, Resetter, Script, Sink
-from lib.poll import SLOW, eventually
+from lib.poll import PATIENCE, SLOW, eventually
 from lib.process import Child
 from lib.servers import launch
 
@@ -44,16 +44,20 @@ def test_a_server_that_resets(tight, peer, workers, after):
 def test_a_server_that_never_answers(tight, peer):
     """It accepts; what the client says goes into its buffers. Only the idle timeout ends it."""
     nuncio = tight(relay(peer(Hang), proxy={"idle_timeout": "300ms"}))
-    with nuncio.connect("in") as client:
-        client.sendall(b"anybody there?")
-        _, took = flow.seconds(clients.how_it_ends, client)
+
+    def ask():
+        with nuncio.connect("in") as client:
+            client.sendall(b"anybody there?")
+            clients.how_it_ends(client)
+
+    _, took = flow.seconds(ask)
     assert took > 0.25 and logs.last(nuncio)["cause"] == "idle_timeout"
 
 
 def test_a_server_that_is_stopped(tight, closing):
     """SIGSTOP in mid-stream: the connection is up and nothing moves."""
     server = child_server(closing)
-    nuncio = tight(relay(server, proxy={"idle_timeout": "500ms"}))
+    nuncio = tight(relay(server, proxy={"idle_timeout": "2s"}))
     with nuncio.connect("in") as client:
         assert echoes(client)
         server.signal(signal.SIGSTOP)
@@ -71,6 +75,7 @@ def test_a_server_that_is_killed(tight, closing):
         assert echoes(client)
         server.signal(signal.SIGSTOP)
         flow.send_until_stuck(client, flow.payload(32 << 20))
+        nuncio.wait_stat("cluster.c.upstream_cx_tx_bytes_total", lambda count: count > 4)
         server.signal(signal.SIGKILL)
         server.signal(signal.SIGCONT)
         assert clients.how_it_ends(client) == "rst"
@@ -91,7 +96,7 @@ def test_a_server_that_closes_in_the_midst_of_a_request(tight, peer):
         sender = threading.Thread(target=lambda: (client.sendall(b"x" * (8 << 20)), client.shutdown(socket.SHUT_WR)))
         sender.start()
         assert clients.recv_all(client) == b"too much"
-        sender.join(10)
+        sender.join(PATIENCE)
 
 
 # --- clients
@@ -127,6 +132,7 @@ def test_a_client_that_closes_while_the_server_sends(tight, peer):
     nuncio = tight(relay(peer(Script, lambda conn: conn.sendall(flow.payload(32 << 20)))))
     with nuncio.connect("in") as client:
         clients.recv_exactly(client, 100000)
+        assert readable([client], PATIENCE)
     assert logs.last(nuncio)["cause"] == "client_reset"
 
 
@@ -151,7 +157,7 @@ def machine(closing):
 
 def test_a_server_whose_cable_is_pulled(tight, closing, machine):
     server = closing(machine.run(lambda: Echo(host=machine.there)))
-    nuncio = tight(relay(server, proxy={"idle_timeout": "500ms"}, to={"connect_timeout": "300ms"}))
+    nuncio = tight(relay(server, proxy={"idle_timeout": "2s"}, to={"connect_timeout": "1s"}))
     with nuncio.connect("in") as client:
         assert echoes(client)
         machine.unplug()
@@ -169,7 +175,7 @@ def test_a_client_whose_cable_is_pulled(tight, peer, machine):
     """It sent no FIN and no RST; the server must hear of it all the same, in time."""
     ends = []
     server = peer(Script, lambda conn: ends.append(clients.how_it_ends(conn)))
-    nuncio = tight(relay(server, at={"bind": f"{machine.here}:0"}, proxy={"idle_timeout": "500ms"}))
+    nuncio = tight(relay(server, at={"bind": f"{machine.here}:0"}, proxy={"idle_timeout": "1s"}))
     with machine.run(lambda: nuncio.connect("in")) as client:
         client.sendall(b"x")
         nuncio.wait_stat("cluster.c.upstream_cx_tx_bytes_total", 1)
@@ -180,8 +186,8 @@ def test_a_client_whose_cable_is_pulled(tight, peer, machine):
 
 # --- descriptors
 
-def readable(conns):
-    return select.select(conns, [], [], 0)[0]
+def readable(conns, wait=0):
+    return select.select(conns, [], [], wait)[0]
 
 
 @pytest.mark.threads
@@ -201,7 +207,7 @@ def test_without_descriptors_accepting_pauses(nuncio, peer, workers):
     busy = child.cpu_seconds()
     select.select(waiting, [], [], 1)
     assert len(readable(waiting)) <= 5, "there is no room for them"
-    assert child.cpu_seconds() - busy < 0.1 * SLOW, "it spins"
+    assert child.cpu_seconds() - busy < 0.4 * SLOW, "it spins"
 
     ends = collections.Counter(ending(client) for client in first)
     unlimit()
@@ -242,19 +248,20 @@ def test_room_is_taken_as_soon_as_it_is_there(nuncio, peer):
     """One connection at a time fits: twenty clients are served one after the other, as each leaves."""
     child = nuncio(relay(peer(Echo)))
     unlimit = held.limit_fds(child, 2)
-    conns = [child.connect("in") for _ in range(20)]
+    conns = []
 
     def serve_all():
-        for client in conns:
+        crowd = [child.connect("in") for _ in range(20)]
+        conns.extend(crowd)
+        for client in crowd:
             assert echoes(client)
             client.close()
 
-    _, took = flow.seconds(serve_all)
-    assert took < 1 * SLOW, "each waited for the next try, which comes every 100 ms"
+    flow.quickest(serve_all, 1 * SLOW)  # longer if each waited for the next try, which comes every 100 ms
     unlimit()
     stats = child.wait_stat("listener.in.downstream_cx_active", 0)
-    assert stats["listener.in.downstream_cx_total"] == 20
-    assert {line["cause"] for line in logs.closed(child, 20)} == {"client_closed"}
+    assert stats["listener.in.downstream_cx_total"] == len(conns)
+    assert {line["cause"] for line in logs.closed(child, len(conns))} == {"client_closed"}
 
 
 # --- nothing leaks
@@ -287,7 +294,7 @@ def test_nothing_stays_of_many_bad_ends(tight, peer, refusing_port, workers):
         thread.start()
     for thread in threads:
         thread.join(60)
-    stats = nuncio.wait_stat("listener.in.downstream_cx_active", 0, 20)
-    assert stats["cluster.c.upstream_cx_active"] == 0
+    nuncio.wait_stat("listener.in.downstream_cx_active", 0)
+    stats = nuncio.wait_stat("cluster.c.upstream_cx_active", 0)
     assert stats["listener.in.downstream_cx_total"] == stats["listener.in.downstream_cx_destroy"] == 240
     assert len(logs.closed(nuncio, 240)) == 240

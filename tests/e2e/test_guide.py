@@ -57,7 +57,7 @@ class Shell:
             self.background(line.removesuffix(" &"))
             return
         if line.startswith(("curl", "nuncio", "cat")):
-            eventually(lambda: self.compare(line, answer), 5)
+            eventually(lambda: self.compare(line, answer))
         else:
             self.compare(line, answer)
 

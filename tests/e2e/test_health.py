@@ -18,7 +18,7 @@ from lib.process import command
 from lib.scale import PARANOID
 from lib.servers import haproxy, nginx, nginx_tls
 
-FAST = {"interval": "50ms", "timeout": "400ms", "healthy": 2, "unhealthy": 2}
+FAST = {"interval": "50ms", "timeout": "5s", "healthy": 2, "unhealthy": 2}
 
 
 def checked(*endpoints, check, more=None, **keys):
@@ -38,7 +38,7 @@ def last(proxy, endpoint):
 
 
 def wait_flags(proxy, *wanted):
-    eventually(lambda: list(flags(proxy).values()) == list(wanted), 5, f"{wanted}, not {flags(proxy)}")
+    eventually(lambda: list(flags(proxy).values()) == list(wanted), what=f"{wanted}, not {flags(proxy)}")
 
 
 def get(proxy, name="in"):
@@ -84,8 +84,7 @@ def test_nginx_that_says_503_gets_no_traffic_until_it_is_well(nuncio, web, worke
     server.healthz["b"].unlink()
     proxy.wait_line(rf".*warn +health +an endpoint is unhealthy cluster=c endpoint={ends[1]} reason=\"status 503 Service Unavailable\" checks=2$")
     assert flags(proxy)[ends[1]] == "/failed_active_hc" and last(proxy, ends[1]) == "failed: status 503 Service Unavailable"
-    eventually(lambda: "b" not in [get(proxy) for _ in range(12)])
-    assert {get(proxy) for _ in range(20)} == {"a", "c"}
+    eventually(lambda: {get(proxy) for _ in range(20)} == {"a", "c"})
     server.healthz["b"].write_text("fine again\n")
     proxy.wait_line(rf".*info +health +an endpoint is healthy cluster=c endpoint={ends[1]} checks=2$")
     eventually(lambda: {get(proxy) for _ in range(12)} == {"a", "b", "c"})
@@ -100,13 +99,13 @@ def test_a_server_that_hangs_is_noticed_by_time(nuncio, web, tmp_path):
     """SIGSTOP: the kernel goes on accepting, nobody answers."""
     one, two = web("one"), None
     with contextlib.closing(nginx(tmp_path, ["two"], lambda ports: f"server {{ listen 127.0.0.1:{ports['two']}; return 200 two; }}")) as two:
-        proxy = nuncio(checked(one, two, check={"http": "/"}))
+        proxy = nuncio(checked(one, two, check={"http": "/", "timeout": "1s"}))
         wait_flags(proxy, "healthy", "healthy")
         two.signal(signal.SIGSTOP)
         try:
             wait_flags(proxy, "healthy", "/failed_active_hc/active_hc_timeout")
-            proxy.wait_line(r".*reason=\"no answer within 400 ms\" checks=2")
-            assert {get(proxy) for _ in range(6)} == {"one"}
+            proxy.wait_line(r".*reason=\"no answer within 1000 ms\" checks=2")
+            eventually(lambda: {get(proxy) for _ in range(6)} == {"one"})
         finally:
             two.signal(signal.SIGCONT)
         wait_flags(proxy, "healthy", "healthy")
@@ -129,15 +128,18 @@ def test_a_killed_server_is_noticed_by_tcp(nuncio, web, peer):
 
 
 def test_the_first_check_decides_and_ready_waits_for_it(nuncio, peer, refusing_port):
-    hang, echo = peer(Hang), peer(Echo)
-    slow = {"tcp": {"receive": "+"}, "interval": "1h", "timeout": "1500ms"}
+    halt = threading.Event()
+    hang, echo = peer(Script, lambda conn: halt.wait(60)), peer(Echo)
+    slow = {"tcp": {"receive": "+"}, "interval": "1h", "timeout": "60s"}
     proxy = nuncio(config(listeners=[listener({"tcp_proxy": "c"})], clusters=[
         cluster(echo, refusing_port, health_check={"tcp": {}, "interval": "1h"}), cluster(hang, name="h", health_check=slow)]))
     assert re.fullmatch(r"not ready: cluster h: first health check of 1 of 1 endpoints since \d+ s\n", proxy.ctl("ready", check=False))
     assert flags(proxy, "h") == {hang.address: "/failed_active_hc/pending_active_hc"}
-    assert flags(proxy) == {echo.address: "healthy", refusing_port.address: "/failed_active_hc"}
-    eventually(lambda: proxy.ctl("ready", check=False) == "ready\n", 5)
-    assert flags(proxy, "h") == {hang.address: "/failed_active_hc/active_hc_timeout"}
+    eventually(lambda: flags(proxy) == {echo.address: "healthy", refusing_port.address: "/failed_active_hc"})
+    assert proxy.ctl("ready", check=False).startswith("not ready: ")
+    halt.set()
+    eventually(lambda: proxy.ctl("ready", check=False) == "ready\n")
+    assert flags(proxy, "h") == {hang.address: "/failed_active_hc"}
 
 
 # --- over TLS, behind a PROXY header, from an address, to another port
@@ -192,7 +194,7 @@ def test_bytes_are_sent_and_expected(nuncio, peer):
             conn.sendall(b"NG\r\n")
 
     good, mute, closes = peer(Script, redis), peer(Echo), peer(Script, lambda conn: None)
-    check = {"tcp": {"send": "PING\r\n", "receive": ["+PONG", "hex:0d0a"]}, "timeout": "300ms"}
+    check = {"tcp": {"send": "PING\r\n", "receive": ["+PONG", "hex:0d0a"]}, "timeout": "600ms"}
     proxy = nuncio(checked(good, mute, closes, check=check))
     wait_flags(proxy, "healthy", "/failed_active_hc/active_hc_timeout", "/failed_active_hc")
 
@@ -212,11 +214,12 @@ def test_priorities_take_over_and_panic_is_the_last_resort(nuncio, peer):
     assert took() == b"1"
     one.close()
     wait_flags(proxy, "/failed_active_hc", "healthy")
+    eventually(lambda: took() == b"2")  # main says it, a worker does it
     assert [took() for _ in range(4)] == [b"2"] * 4 and proxy.stats()["cluster.c.lb_healthy_panic"] == 0
     spare.close()
     proxy.wait_line(r".*warn +health +too few endpoints are healthy, all are used cluster=c healthy=0 endpoints=2")
-    eventually(lambda: took() == b"" and proxy.stats()["cluster.c.lb_healthy_panic"] >= 1)  # main says it, a worker does it
-    assert logs.last(proxy, 6)["flags"] == "UF"
+    eventually(lambda: took() == b"" and proxy.stats()["cluster.c.lb_healthy_panic"] >= 1)
+    eventually(lambda: logs.last(proxy)["flags"] == "UF")
 
 
 def test_without_panic_nobody_is_asked(nuncio, refusing_port):
@@ -241,7 +244,7 @@ def test_requests_go_to_servers_that_are_well(nuncio, web):
         return done.stdout
 
     wait_flags(proxy, "healthy", "healthy")
-    assert {ask() for _ in range(8)} == {"a 200", "b 200"}
+    eventually(lambda: {ask() for _ in range(8)} == {"a 200", "b 200"})
     server.healthz["a"].unlink()
     wait_flags(proxy, "/failed_active_hc", "healthy")
     eventually(lambda: {ask() for _ in range(4)} == {"b 200"})
@@ -260,8 +263,12 @@ def test_datagrams_go_to_servers_that_are_well(nuncio, peer):
     proxy = nuncio(config(listeners=[one], clusters=[cluster(dead, dns.child, health_check={**FAST, "tcp": {}})], drain_timeout="20ms"))
     wait_flags(proxy, "/failed_active_hc", "healthy")
     port = proxy.address("in").rpartition(":")[2]
-    for _ in range(6):
-        assert command("dig", "@127.0.0.1", "-p", port, "+tries=1", "+timeout=2", "+short", "a.test").stdout == "192.0.2.7\n"
+
+    def dig():
+        return command("dig", "@127.0.0.1", "-p", port, "+tries=1", "+timeout=5", "+short", "a.test").stdout == "192.0.2.7\n"
+
+    eventually(dig)
+    assert [dig() for _ in range(6)] == [True] * 6
     assert proxy.stats()["cluster.c.udp.sess_rx_errors"] == 0
 
 
@@ -294,14 +301,10 @@ HOSTILE = {
 def test_hostile_servers_are_unhealthy_and_cost_nothing(tight, peer, refusing_port):
     servers = [peer(Script, serve) for serve, _ in HOSTILE.values()] + [peer(Resetter), peer(Hang)]
     proxy = tight(relay(refusing_port))
-    proxy.reload(checked(*servers, refusing_port, check={"http": "/", "timeout": "300ms"}))
-    eventually(lambda: all(last(proxy, server.address) for server in servers))
-    for server, (name, (_, wanted)) in zip(servers, HOSTILE.items()):
-        assert last(proxy, server.address).startswith(wanted), name
-    assert last(proxy, servers[-2].address) == "failed: the connection broke before the whole response" \
-        or last(proxy, servers[-2].address).startswith("failed: ")
-    assert last(proxy, servers[-1].address) == "failed: no answer within 300 ms"
-    eventually(lambda: proxy.stats()["cluster.c.health_check.attempt"] > 60, 20)
+    proxy.reload(checked(*servers, refusing_port, check={"http": "/", "timeout": "1s"}))
+    for server, wanted in zip(servers, [*(wanted for _, wanted in HOSTILE.values()), "failed: ", "failed: no answer within 1000 ms"]):
+        eventually(lambda: (last(proxy, server.address) or "").startswith(wanted), what=f"{wanted}, not {last(proxy, server.address)}")
+    proxy.wait_stat("cluster.c.health_check.attempt", lambda count: count > 60)
     assert int(re.search(r"^rss: (\d+)$", proxy.ctl("memory"), re.M)[1]) < (200 << 20)
     proxy.reload(relay(refusing_port))  # and no probe outlives its cluster
 
@@ -317,7 +320,7 @@ def test_a_trickle_is_cut_by_time(nuncio, peer):
                 return
 
     server = peer(Script, drip)
-    proxy = nuncio(checked(server, check={"http": "/", "timeout": "300ms"}))
+    proxy = nuncio(checked(server, check={"http": "/", "timeout": "600ms"}))
     wait_flags(proxy, "/failed_active_hc/active_hc_timeout")
     stop.set()
 
@@ -365,9 +368,13 @@ def test_addresses_of_a_name_come_and_go(nuncio, peer):
     dns.set(web_test=["127.0.0.2", "127.0.0.3"])
     eventually(lambda: sorted(flags(proxy).values()) == ["/failed_active_hc/pending_active_hc", "healthy"])
     assert proxy.ctl("ready") == "ready\n"  # that was for the first round
-    for _ in range(4):
+
+    def who():
         with proxy.connect("in") as client:
-            assert clients.recv_all(client) == b"127.0.0.2"
+            return clients.recv_all(client)
+
+    eventually(lambda: who() == b"127.0.0.2")
+    assert [who() for _ in range(4)] == [b"127.0.0.2"] * 4
     dns.set(web_test=["127.0.0.2"])
     eventually(lambda: list(flags(proxy)) == [f"127.0.0.2:{server.port}"])
     assert proxy.stats()["cluster.c.health_check.healthy"] == 1
@@ -377,15 +384,15 @@ def test_drain_does_not_wait_for_probes(nuncio, peer):
     proxy = nuncio(checked(peer(Hang), check={"tcp": {"receive": "x"}, "timeout": "60s"}, drain_timeout="30s"))
     eventually(lambda: proxy.stats()["cluster.c.health_check.attempt"] == 1)
     proxy.signal(signal.SIGTERM)
-    assert proxy.wait(5) == 0
+    assert proxy.wait() == 0
 
 
 def test_a_thousand_endpoints(nuncio, peer):
     """Four times as many as probes at once: all are checked, on time."""
     server = peer(Hang, host="0.0.0.0")
     ends = [f"127.0.{i >> 8}.{i & 255}:{server.port}" for i in range(1, 1001)]
-    proxy = nuncio(checked(*ends, check={"tcp": {}, "interval": "10s"}))
-    eventually(lambda: proxy.ctl("ready", check=False) == "ready\n", 10)
+    proxy = nuncio(checked(*ends, check={"tcp": {}, "interval": "1h"}))
+    eventually(lambda: proxy.ctl("ready", check=False) == "ready\n")
     stats = proxy.stats()
     assert stats["cluster.c.health_check.healthy"] == stats["cluster.c.membership_healthy"] == 1000
     assert stats["cluster.c.health_check.attempt"] == 1000
@@ -414,8 +421,7 @@ def test_example_health_checks(nuncio, web, peer, tmp_path, monkeypatch):
     proxy = nuncio(ROOT / "docs/examples/health-checks.yaml")
     eventually(lambda: proxy.ctl("ready", check=False) == "ready\n")
     assert flags(proxy, "cache") == {cache.address: "healthy"}
-    assert {get(proxy, "web") for _ in range(10)} == {"one", "two"}
+    eventually(lambda: {get(proxy, "web") for _ in range(10)} == {"one", "two"})
     for name in ("one", "two"):
         server.healthz[name].unlink()
-    eventually(lambda: get(proxy, "web") == "spare", 10)
-    assert {get(proxy, "web") for _ in range(10)} == {"spare"}
+    eventually(lambda: {get(proxy, "web") for _ in range(10)} == {"spare"})

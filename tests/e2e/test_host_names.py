@@ -1,4 +1,6 @@
 """Endpoints that are host names: /etc/hosts, and a name server whose answers change, stop and come back."""
+import time
+
 import pytest
 
 from lib import clients, logs
@@ -45,7 +47,7 @@ def test_every_address_of_a_name_is_an_endpoint(nuncio, peer, server):
     dns = peer(Dns, {"web.test": ["127.0.0.1", "127.0.0.2", "127.0.0.3"]})
     child = nuncio(relay(f"web.test:{server.port}"), env=dns.env)
     eventually(lambda: ready(child) == "ready")
-    assert sorted(who(child) for _ in range(6)) == [f"127.0.0.{i}" for i in (1, 1, 2, 2, 3, 3)]
+    eventually(lambda: sorted(who(child) for _ in range(6)) == [f"127.0.0.{i}" for i in (1, 1, 2, 2, 3, 3)])  # between two answers
     assert child.stats()["cluster.c.membership_total"] == 3
 
 
@@ -78,18 +80,19 @@ def test_a_changed_address_is_used_after_the_ttl(nuncio, peer, server, workers):
 def test_the_ttl_is_asked_after_not_more_often(nuncio, peer, server):
     dns = peer(Dns, {"web.test": ["127.0.0.1"]})
     child = nuncio(relay(f"web.test:{server.port}"), env=dns.env)
-    first = child.wait_stat("cluster.c.update_success", 1)["cluster.c.update_attempt"]
+    began = time.monotonic()
+    child.wait_stat("cluster.c.update_success", lambda n: n >= 1)
     for _ in range(50):
         assert who(child) == "127.0.0.1"
     child.wait_stat("cluster.c.update_success", lambda n: n >= 3)
-    assert first == 1 and dns.queries() <= 4, "connections ask nobody"
+    assert dns.queries() <= 2 + (time.monotonic() - began), "connections ask nobody"
 
 
 def test_the_last_good_answer_is_kept(nuncio, peer, server):
     """The server is gone, then back with no such name, then with none of its addresses, then with a new one."""
     dns = peer(Dns, {"web.test": ["127.0.0.1"]})
     child = nuncio(relay(f"web.test:{server.port}"), env=dns.env)
-    child.wait_stat("cluster.c.update_success", 1)
+    child.wait_stat("cluster.c.update_success", lambda n: n >= 1)
     dns.set(other_test=["127.0.0.9"])
     child.wait_stat("cluster.c.update_failure", lambda n: n >= 1)
     assert who(child) == "127.0.0.1" and ready(child) == "ready"
@@ -97,7 +100,7 @@ def test_the_last_good_answer_is_kept(nuncio, peer, server):
     eventually(lambda: who(child) == "127.0.0.3")
     dns.close()
     failures = child.stats()["cluster.c.update_failure"]
-    child.wait_stat("cluster.c.update_failure", lambda n: n > failures, 25)
+    child.wait_stat("cluster.c.update_failure", lambda n: n > failures)
     assert who(child) == "127.0.0.3" and ready(child) == "ready"
     assert child.stats()["cluster.c.membership_total"] == 1
 
@@ -119,7 +122,7 @@ def test_a_name_server_that_is_not_there_stops_nobody(nuncio, server):
     clusters = [cluster(f"web.test:{server.port}"), cluster(f"127.0.0.1:{server.port}", name="d")]
     child = nuncio(config(listeners=[listener({"tcp_proxy": "d"})], clusters=clusters), env={"NUNCIO_DNS": f"127.0.0.1:{free_port()}"})
     assert who(child) == "127.0.0.1"
-    child.wait_stat("cluster.c.update_failure", lambda n: n >= 1, 20)
+    child.wait_stat("cluster.c.update_failure", lambda n: n >= 1)
     assert "cluster c" in ready(child) and who(child) == "127.0.0.1"
 
 

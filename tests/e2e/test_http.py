@@ -6,16 +6,16 @@ import pytest
 from lib import clients, logs
 from lib.http import OK, Client, Origin, Stuck, front, http, last_request
 from lib.peers import SlowReader
-from lib.poll import eventually
+from lib.poll import PATIENCE, eventually
 from lib.process import command
-from lib.scale import MIB, PARANOID, scale
+from lib.scale import MIB, scale
 
 
 # --- connections
 
 def test_connections_are_kept_on_both_sides(tight, peer):
     origin = peer(Origin)
-    nuncio = tight(front(origin, to={"pool": {"idle_timeout": "300ms"}}))
+    nuncio = tight(front(origin, to={"pool": {"idle_timeout": "2s"}}))
     with Client(nuncio) as client:
         for path in "/1", "/2", "/3":
             answer = client.get(path)
@@ -147,7 +147,7 @@ def test_big_bodies_arrive_whole(tight, peer):
             b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(data) + data + b"\r\n0\r\n\r\n",))
         sender.start()
         assert client.response().body == data
-        sender.join(10)
+        sender.join(PATIENCE)
 
 
 def test_curl_gets_and_puts(tight, peer, tmp_path):
@@ -169,7 +169,7 @@ def test_a_slow_server_holds_the_client(nuncio, peer):
         with pytest.raises(TimeoutError):
             while sent < 900_000_000:
                 sent += client.sock.send(b"x" * 65536)
-        assert nuncio.rss_kb() - before < (8192 if PARANOID else 2048)  # pieces of a byte cost more than that byte
+        assert nuncio.rss_kb() - before < 16384
 
 
 def test_a_response_cut_short_is_seen_to_be_cut(tight, peer):
@@ -304,7 +304,7 @@ def test_the_routes_timeout(tight, peer):
 
 
 def test_idle_connections_are_closed(tight):
-    nuncio = tight(http({"respond": {"status": 200}}, idle_timeout="300ms"))
+    nuncio = tight(http({"respond": {"status": 200}}, idle_timeout="2s"))
     with Client(nuncio) as client:
         assert client.get().status == 200
         assert client.rest() == b""
@@ -316,7 +316,7 @@ def test_a_client_that_left(tight, peer):
     nuncio = tight(front(origin))
     with Client(nuncio) as client:
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: origin.requests, 10, "the request")
+        eventually(lambda: origin.requests, what="the request")
     seen = last_request(nuncio)
     assert (seen["status"], seen["flags"], seen["details"]) == (
         0, "DC", "downstream_remote_disconnect")
@@ -329,7 +329,7 @@ def test_a_client_that_leaves_in_mid_upload(tight, peer):
     nuncio = tight(front(origin))
     client = Client(nuncio)
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
-    eventually(lambda: origin.conns, 10, "the connection")
+    eventually(lambda: origin.conns, what="the connection")
     clients.reset(client.sock)
     assert last_request(nuncio)["flags"] == "DC"
     assert logs.last(nuncio)["cause"] == "client_reset"
@@ -342,7 +342,7 @@ def test_a_client_that_closes_in_mid_upload(tight, peer):
     nuncio = tight(front(origin))
     with Client(nuncio) as client:
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
-        eventually(lambda: origin.conns, 10, "the connection")
+        eventually(lambda: origin.conns, what="the connection")
     seen = last_request(nuncio)
     assert (seen["status"], seen["flags"], seen["details"]) == (0, "DC", "downstream_remote_disconnect")
     assert origin.requests == []

@@ -14,7 +14,7 @@ import pytest
 from lib.config import cluster, config, listener
 from lib.http import Client, Origin
 from lib.mirror import Mirror, curl
-from lib.poll import eventually
+from lib.poll import PATIENCE, eventually
 from lib.process import command
 from lib.servers import nginx
 
@@ -50,7 +50,7 @@ def web(closing, tmp_path):
 def raw(url, *options):
     """Status, fields, and the body as bytes, in whatever coding it is."""
     with tempfile.NamedTemporaryFile() as file:
-        done = command("curl", "-sS", "-D", "-", "-o", file.name, "-m", "10", *options, url)
+        done = command("curl", "-sS", "-D", "-", "-o", file.name, "-m", PATIENCE, *options, url)
         assert done.returncode == 0, done.stderr
         head = done.stdout.strip().splitlines()
         return head[0].split()[1], dict(line.lower().split(": ", 1) for line in head[1:]), file.read()
@@ -58,6 +58,11 @@ def raw(url, *options):
 
 def figures(child, prefix):
     return {name.removeprefix(prefix): value for name, value in child.stats().items() if name.startswith(prefix) and value}
+
+
+def settled(child, prefix, **wanted):
+    """The figures once these have come: a client has its answer before all is counted."""
+    return eventually(lambda: wanted.items() <= (found := figures(child, prefix)).items() and found)
 
 
 def test_compress(proxy, web, tmp_path):
@@ -87,7 +92,7 @@ def test_compress(proxy, web, tmp_path):
     assert raw(f"{child.url}/short.html", "-H", "Accept-Encoding: gzip")[2] == b"short"
     assert raw(f"{child.url}/etag/text.html", "-H", "Accept-Encoding: gzip")[2] == TEXT
     assert raw(url)[2] == TEXT
-    told = figures(child, "http.ingress.compressor.")
+    told = settled(child, "http.ingress.compressor.", compressed=7, not_compressed=8)
     assert told.pop("total_compressed_bytes") < told.pop("total_uncompressed_bytes") / 4
     assert told == {"compressed": 7, "not_compressed": 8, "no_accept_header": 1, "header_identity": 1, "header_compressor_used": 7,
                     "header_wildcard": 1, "header_not_valid": 1, "content_length_too_small": 1, "not_compressed_etag": 1}
@@ -107,7 +112,7 @@ def test_events_are_not_held_up(proxy, peer):
         seen = -1
 
         def wait_for_turn(self, n):
-            eventually(lambda: self.seen >= n, 10, f"event {n}")
+            eventually(lambda: self.seen >= n, what=f"event {n}")
             return True
 
     seen = Turns()
@@ -155,7 +160,7 @@ def test_decompress(proxy, web, peer, tmp_path):
     lines = child.file_lines("own.log", 8)
     assert [line.split(" ", 2)[2] for line in lines[-4:-2]] == ["- request_decompression_failed", "- request_decompressed_too_large"]
     assert sorted(lines[-2:]) == ["/bad 200 UPE response_decompression_failed", "/bomb 200 UPE response_decompressed_too_large"]
-    told = figures(child, "http.ingress.decompressor.")
+    told = settled(child, "http.ingress.decompressor.", **{"request.decompressed": 4, "response.decompressed": 3, "response.over_limit": 1})
     assert told.pop("request.total_uncompressed_bytes") > 40000 > told.pop("request.total_compressed_bytes")
     assert told.pop("response.total_uncompressed_bytes") > len(TEXT) > told.pop("response.total_compressed_bytes")
     assert told == {"request.decompressed": 4, "request.not_decompressed": 1, "request.decompress_error": 1, "request.over_limit": 1,
@@ -180,7 +185,7 @@ def test_buffer(proxy, peer):
         answer = json.loads(client.ask("c").body)
         assert answer["body"] == "abc" and "expect" not in dict(answer["headers"])
     assert [line for line in child.file_lines("own.log", 4) if " 413 " in line] == ["/ 413 - request_payload_too_large"] * 2
-    assert child.stats()["http.ingress.downstream_rq_too_large"] == 2
+    child.wait_stat("http.ingress.downstream_rq_too_large", 2)
 
 
 def test_health_check(proxy, peer, refusing_port):
@@ -196,7 +201,7 @@ def test_health_check(proxy, peer, refusing_port):
     def status(host, path="/up"):
         return curl(child.url + path, "-H", f"Host: {host}.test").status
 
-    eventually(lambda: status("down") == 503, 10, "an unhealthy endpoint")
+    eventually(lambda: status("down") == 503, what="an unhealthy endpoint")
     assert [status(name) for name in ("any", "c", "none")] == [200, 200, 503]
     assert curl(f"{child.url}/up", "-H", "Host: pass.test").told["host"] == "pass.test"
     assert curl(f"{child.url}/other").told
@@ -222,7 +227,7 @@ def test_fault(proxy, peer):
         child.wait_stat("http.ingress.fault.active_faults", 1)
         assert curl(f"{child.url}/one").status == 200
     assert "/abort 418 DI,FI fault_filter_abort" in child.file_lines("own.log", 4)
-    told = figures(child, "http.ingress.fault.")
+    told = settled(child, "http.ingress.fault.", aborts_injected=1, response_rl_injected=1)
     assert told.pop("active_faults", 1) == 1
     assert told == {"delays_injected": 2, "aborts_injected": 1, "response_rl_injected": 1, "faults_overflow": 1}
 

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 
 from lib.http import OK, Client, Origin, Reader, front
+from lib.poll import PATIENCE, SLOW
 
 
 class Fickle(Origin):
@@ -70,7 +71,7 @@ def run(nuncio, results, count):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(100 * SLOW)
     assert all(len(part) == count for part in results), [part[-1:] for part in results]
     return [row for part in results for row in part]
 
@@ -95,12 +96,13 @@ class Mortal:
     """A server on one port that can be dead: it refuses, and cuts what it had."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+        self.holder = socket.socket()  # nobody else shall get the port while this is dead
+        self.holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.holder.bind(("127.0.0.1", 0))
+        self.port = self.holder.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         self.executed, self.lock, self.conns, self.threads = Counter(), threading.Lock(), set(), []
         self.alive = False
-        self.listener.close()
 
     def live(self):
         self.listener = socket.create_server(("127.0.0.1", self.port))
@@ -152,7 +154,8 @@ class Mortal:
         if self.alive:
             self.die()
         for thread in self.threads:
-            thread.join(10)
+            thread.join(PATIENCE)
+        self.holder.close()
 
 
 def test_two_servers_that_take_turns_to_die(tight, closing):

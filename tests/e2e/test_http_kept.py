@@ -87,7 +87,7 @@ def test_a_message_of_tls_that_waits_unread_does_not_cost_the_connection(tight, 
     """What may not be sent twice asks the kernel whether the server spoke; a KeyUpdate is no speech."""
     root = Authority(tmp_path)
     server = closing(Typed(root.issue("a.test", ip=["127.0.0.1"]), tmp_path))
-    nuncio = tight(front(f"127.0.0.1:{server.port}", to={"tls": {"ca": str(root.cert)}, "pool": {"idle_timeout": "1s"}}))
+    nuncio = tight(front(f"127.0.0.1:{server.port}", to={"tls": {"ca": str(root.cert)}, "pool": {"idle_timeout": "1h"}}))
     with Client(nuncio) as client:
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         server.heard("GET / HTTP/1.1")
@@ -103,3 +103,4 @@ def test_a_message_of_tls_that_waits_unread_does_not_cost_the_connection(tight, 
         server.keys.write(OK)
         assert client.response().status == 200
     assert nuncio.stats()["cluster.c.upstream_cx_total"] == 1
+    server.close()

@@ -51,7 +51,7 @@ def test_a_server_may_end_its_half_of_a_tunnel_first(tight, peer):
         client.until(b"\r\n\r\n")
         assert client.rest() == b"bye"
         client.send("last words")
-    eventually(lambda: got == [b"last words"], 10, "the client's half")
+    eventually(lambda: got == [b"last words"], what="the client's half")
 
 
 def test_a_refused_upgrade_is_an_answer_like_others(tight, peer):

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 
-from lib.poll import SLOW, eventually
+from lib.poll import PATIENCE, SLOW, eventually
 from lib.process import Child
 
 PIPE = 'exec "$@" 3<&{0} 4>&{1}'  # the descriptors that --remote-debugging-pipe wants
@@ -51,7 +51,7 @@ class Browser(Child):
         number = next(self._numbers)
         session = {"sessionId": self._session} if self._session else {}
         os.write(self._commands, json.dumps({"id": number, "method": method, "params": params, **session}).encode() + b"\0")
-        answer = eventually(lambda: self._done.pop(number, None) or not self.running() and {"error": self.output()}, 30, method)
+        answer = eventually(lambda: self._done.pop(number, None) or not self.running() and {"error": self.output()}, what=method)
         assert "error" not in answer, answer
         return answer["result"]
 
@@ -61,7 +61,7 @@ class Browser(Child):
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def until(self, script, timeout=20):
+    def until(self, script, timeout=PATIENCE):
         """Until the expression is true; its value."""
         return eventually(lambda: self.run(script), timeout, script)
 
@@ -88,4 +88,4 @@ class Browser(Child):
         os.close(self._answers)
 
     def wait_end(self):
-        eventually(lambda: not self.running(), 5)
+        eventually(lambda: not self.running())

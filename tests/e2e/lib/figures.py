@@ -7,7 +7,7 @@ import urllib.request
 from collections import Counter
 
 from lib.peers import Server
-from lib.poll import eventually
+from lib.poll import PATIENCE, eventually
 from lib.ports import free_udp_port
 from lib.process import Child
 from lib.servers import launch
@@ -98,7 +98,7 @@ def prometheus(folder, target, **more):
 def ask_prometheus(server, query):
     """{(name, labels): value} of an instant query."""
     text = urllib.parse.urlencode({"query": query})
-    with urllib.request.urlopen(f"http://{server.address}/api/v1/query?{text}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{server.address}/api/v1/query?{text}", timeout=PATIENCE) as answer:
         rows = json.load(answer)["data"]["result"]
     own = ("__name__", "instance", "job")
     return {(row["metric"].get("__name__"), frozenset((k, v) for k, v in row["metric"].items() if k not in own)): float(row["value"][1])

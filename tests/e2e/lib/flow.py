@@ -48,7 +48,7 @@ class PacedSink(Server):
 
 
 def send_until_stuck(client, data, quiet=0.05):
-    """Sends what the way takes: how many bytes went before it took none for `quiet` seconds."""
+    """Sends what the way takes: how many bytes went before it took none for `quiet` seconds. On a busy machine that may be early."""
     view, sent = memoryview(data), 0
     client.setblocking(False)
     while sent < len(data) and select.select([], [client], [], quiet * SLOW)[1]:
@@ -58,6 +58,16 @@ def send_until_stuck(client, data, quiet=0.05):
             continue
     client.settimeout(30 * SLOW)
     return sent
+
+
+def quickest(fn, limit, tries=8):
+    """How long fn took, in the first of several tries that took less than `limit`: others may be the busy machine's fault."""
+    took = []
+    while len(took) < tries:
+        took.append(seconds(fn)[1])
+        if took[-1] < limit:
+            return took[-1]
+    raise AssertionError(f"took {took}, never less than {limit}")
 
 
 def seconds(fn, *args):

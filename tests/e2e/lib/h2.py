@@ -6,6 +6,8 @@ import struct
 import time
 from types import SimpleNamespace
 
+from lib.poll import PATIENCE, SLOW
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 TYPES = "DATA HEADERS PRIORITY RST_STREAM SETTINGS PUSH_PROMISE PING GOAWAY WINDOW_UPDATE CONTINUATION".split()
 CODES = ("NO_ERROR PROTOCOL_ERROR INTERNAL_ERROR FLOW_CONTROL_ERROR SETTINGS_TIMEOUT STREAM_CLOSED FRAME_SIZE_ERROR "
@@ -98,7 +100,7 @@ class Inflater:
 class H2Client:
     """A connection. `first` is what it says before anything else; None: preface and empty SETTINGS."""
 
-    def __init__(self, sock, first=None, timeout=30):
+    def __init__(self, sock, first=None, timeout=PATIENCE * SLOW):
         self.sock, self.buffer, self.inflater = sock, b"", Inflater()
         sock.settimeout(timeout)
         self.send(PREFACE + settings() if first is None else first)
@@ -179,7 +181,7 @@ class H2Client:
             return "END", None
         return last[-1].type, last[-1].code
 
-    def closed(self, timeout=30):
+    def closed(self, timeout=PATIENCE * SLOW):
         """Reads to the connection's end."""
         end = time.monotonic() + timeout
         while self.next() is not None:

@@ -4,7 +4,7 @@ import re
 import resource
 from pathlib import Path
 
-from lib.poll import eventually
+from lib.poll import PATIENCE, eventually
 
 
 def sockets(child):
@@ -18,7 +18,7 @@ def sockets(child):
     return count
 
 
-def wait_sockets(child, count, timeout=30):
+def wait_sockets(child, count, timeout=PATIENCE):
     """Waits until it holds that many sockets."""
     eventually(lambda: sockets(child) == count, timeout, f"{count} sockets, has {sockets(child)}")
 

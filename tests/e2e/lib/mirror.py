@@ -4,6 +4,7 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from lib.poll import PATIENCE
 from lib.process import command
 
 
@@ -50,7 +51,7 @@ class Mirror:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 
-    def wait(self, count, timeout=30):
+    def wait(self, count, timeout=PATIENCE):
         """The requests, once there are so many."""
         with self.server.change:
             assert self.server.change.wait_for(lambda: len(self.server.requests) >= count, timeout), self.server.requests
@@ -81,6 +82,6 @@ class Answer:
 
 def curl(url, *options, code=0):
     """curl -si; `code` is what it is to end with."""
-    done = command("curl", "-siS", "--max-time", "10", *options, url)
+    done = command("curl", "-siS", "--max-time", PATIENCE, *options, url)
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     return Answer(done.stdout) if code == 0 else None

@@ -11,7 +11,7 @@ import pytest
 
 from lib import servers
 from lib.clients import recv_exactly
-from lib.poll import eventually
+from lib.poll import PATIENCE, eventually
 from lib.process import Child, command
 
 CLONE_NEWNET = 0x40000000
@@ -230,7 +230,7 @@ def web(space, folder, *listens):
     return child
 
 
-def connect(host, port, timeout=30):
+def connect(host, port, timeout=PATIENCE):
     return socket.create_connection((host, port), timeout)
 
 

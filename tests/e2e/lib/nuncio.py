@@ -81,7 +81,7 @@ class Nuncio(Child):
 
     def addresses(self, name):
         """All addresses that were printed for the listener, in order."""
-        rows = (re.match(r"listening (\S+) (\S+)$", line) for line in self.lines)
+        rows = (re.match(r"listening (\S+) (\S+)$", line) for line in self._lines)
         return [m[2] for m in rows if m and m[1] == name]
 
     def address(self, name):
@@ -111,9 +111,9 @@ class Nuncio(Child):
         return eventually(lambda: fits(self.stats().get(name)) and self.stats(), timeout, f"{name} == {value}")
 
     def file_lines(self, name, least=1, timeout=PATIENCE):
-        """Lines of a file beside the config (a log) once it has at least `least` of them."""
+        """Lines of a file beside the config (a log) once it has at least `least` whole ones."""
         def look():
-            lines = (self.dir / name).read_text().splitlines()
+            lines = (self.dir / name).read_text().rpartition("\n")[0].splitlines()
             return len(lines) >= least and lines
         return eventually(look, timeout, f"{least} lines in {name}")
 
@@ -129,6 +129,7 @@ class Nuncio(Child):
         if by == "ctl":
             answer = self.ctl("reload", check=good)
             assert answer.startswith("reloaded") == good, answer
+            self.lines  # among them the new addresses
             return answer
         since = len(self.lines)
         self.signal(signal.SIGHUP)
@@ -167,7 +168,7 @@ class Nuncio(Child):
                 remember(run_nuncio("ctl", "-c", self.path, "stats").stdout)
             self.signal(signal.SIGTERM)
             try:
-                ended = self.wait(5)
+                ended = self.wait(10)
             except subprocess.TimeoutExpired:
                 self.signal(signal.SIGTERM)
                 ended = self.wait()

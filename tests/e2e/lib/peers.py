@@ -4,6 +4,7 @@ import socket
 import threading
 
 from lib.clients import reset
+from lib.poll import PATIENCE
 
 
 class Server:
@@ -14,7 +15,7 @@ class Server:
         self.listener = socket.socket(family)
         if receive_buffer:  # before listen: accepted sockets inherit it
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.listener.bind(str(path) if path else (host, 0))
+        self.holder = self._bind(family, str(path) if path else (host, 0))
         self.listener.listen(backlog)
         self.port = None if path else self.listener.getsockname()[1]
         self.address = f"unix:{path}" if path else f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
@@ -22,6 +23,18 @@ class Server:
         self.closing = False
         self.threads = [threading.Thread(target=self._accept, daemon=True)]
         self.threads[0].start()
+
+    def _bind(self, family, address):
+        """A second socket keeps a TCP port for us when the first is closed: who connects then is refused by nobody else."""
+        if family == socket.AF_UNIX:
+            self.listener.bind(address)
+            return None
+        holder = socket.socket(family)
+        for sock in holder, self.listener:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(address)
+        self.listener.bind(holder.getsockname())
+        return holder
 
     def _accept(self):
         while True:
@@ -49,17 +62,27 @@ class Server:
         raise NotImplementedError
 
     def close(self):
+        """The port goes on refusing as long as there is this object."""
         self.closing = True
-        for sock in [self.listener, *self.conns]:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-        for thread in self.threads:
-            thread.join(30)
-            assert not thread.is_alive(), f"{self} does not end"
+        self._shut(self.listener)
+        self._join(self.threads[0])  # none is accepted any more
+        for conn in self.conns:
+            self._shut(conn)
+        for thread in self.threads[1:]:
+            self._join(thread)
         for sock in [self.listener, *self.conns]:
             sock.close()
+
+    @staticmethod
+    def _shut(sock):
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def _join(self, thread):
+        thread.join(PATIENCE)
+        assert not thread.is_alive(), f"{self} does not end"
 
 
 class Echo(Server):

@@ -1,6 +1,8 @@
 """A child process with its output at hand. Only this child is ever signalled, by its own handle."""
 import contextlib
+import os
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -20,30 +22,59 @@ def command(*words, timeout=60, check=False, **more):
 
 
 class Child:
-    """Starts a program; its lines from both streams are in `lines`, in order of arrival.
+    """Starts a program; its lines from both streams are in `lines`, in order of arrival: all that it has written by now.
 
     It is killed by the kernel should the thread that started it end before it.
     """
 
     def __init__(self, *words, **more):
         self.words = [str(w) for w in words]
-        self.lines = []
-        self._news = threading.Condition()
+        self._lines, self._news, self._taking = [], threading.Condition(), False
         self.popen = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *self.words], stdin=subprocess.DEVNULL,
-                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, **TEXT, **more)
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
         self.pid = self.popen.pid
-        self._readers = [threading.Thread(target=self._read, args=(stream,), daemon=True)
-                         for stream in (self.popen.stdout, self.popen.stderr)]
+        self._begun = {self.popen.stdout: b"", self.popen.stderr: b""}  # the line that has no end yet, of each open stream
+        self._readers = [threading.Thread(target=self._read, args=(stream,), daemon=True) for stream in self._begun]
         for reader in self._readers:
             reader.start()
 
     def _read(self, stream):
-        for line in stream:
+        poll = select.poll()
+        poll.register(stream, select.POLLIN)
+        while stream in self._begun:
+            poll.poll()
             with self._news:
-                self.lines.append(line.rstrip("\n"))
+                self._take_what_is_there()
                 self._news.notify_all()
-        with self._news:
-            self._news.notify_all()
+
+    def _ready(self):
+        """The streams on which something waits, or that have ended."""
+        poll = select.poll()
+        by_fd = {stream.fileno(): stream for stream in list(self._begun)}
+        for fd in by_fd:
+            poll.register(fd, select.POLLIN)
+        return [by_fd[fd] for fd, _ in poll.poll(0)]
+
+    def _take_what_is_there(self):
+        """Under the lock."""
+        self._taking = True
+        for stream in self._ready():
+            data = os.read(stream.fileno(), 1 << 20)  # more than a pipe holds
+            *whole, begun = (self._begun[stream] + data).split(b"\n")
+            if data:
+                self._begun[stream] = begun
+            else:
+                del self._begun[stream]
+                whole += [begun] if begun else []
+            self._lines += [line.decode(**TEXT) for line in whole]
+        self._taking = False
+
+    @property
+    def lines(self):
+        if self._ready() or self._taking:  # seldom: many threads may ask at once, and the one that reads must not wait for them
+            with self._news:
+                self._take_what_is_there()
+        return list(self._lines)
 
     def running(self):
         return self.popen.poll() is None
@@ -57,12 +88,12 @@ class Child:
 
         def look():
             nonlocal found
-            found = next((m for m in (re.search(pattern, line) for line in self.lines[since:]) if m), None)
-            return found or not any(r.is_alive() for r in self._readers)
+            self._take_what_is_there()
+            found = next((m for m in (re.search(pattern, line) for line in self._lines[since:]) if m), None)
+            return found or not self._begun
 
         with self._news:
             self._news.wait_for(look, timeout * SLOW)
-            look()
         if found is None:
             state = "still running" if self.running() else f"ended with {self.popen.returncode}"
             raise AssertionError(f"{self.words[0]} ({state}) did not print {pattern!r}:\n{self.output()}")
@@ -87,7 +118,7 @@ class Child:
         """Exit code, all output read."""
         code = self.popen.wait(timeout * SLOW)
         for reader in self._readers:
-            reader.join(5)
+            reader.join(10)
         return code
 
     def end(self):
@@ -95,7 +126,7 @@ class Child:
         for number in (signal.SIGTERM, signal.SIGKILL):
             self.signal(number)
             try:
-                return self.wait(3)
+                return self.wait(10)
             except subprocess.TimeoutExpired:
                 continue
         raise AssertionError(f"{self.words[0]} cannot be ended")

@@ -4,7 +4,7 @@ import subprocess
 import threading
 from typing import NamedTuple
 
-from lib.poll import SLOW
+from lib.poll import PATIENCE, SLOW
 
 
 class Said(NamedTuple):
@@ -20,7 +20,7 @@ class Said(NamedTuple):
     echo: bool  # what was sent came back
 
 
-def s_client(address, *options, say="hello", timeout=30):
+def s_client(address, *options, say="hello", timeout=PATIENCE):
     """One connection that sends a line, waits until it comes back or the connection ends, and ends it."""
     words = [str(word) for word in ("openssl", "s_client", "-connect", address, *options)]
     child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")

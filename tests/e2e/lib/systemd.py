@@ -3,7 +3,7 @@ import os
 import re
 import socket
 
-from lib.poll import SLOW
+from lib.poll import PATIENCE, SLOW
 from lib.process import command
 
 # Runs its words with the system calls of a list (a file) and no others, as SystemCallFilter= does.
@@ -47,7 +47,7 @@ class Manager:
             rows["WATCHDOG_USEC"] = str(watchdog_ms * 1000)
         return rows
 
-    def next(self, timeout=30):
+    def next(self, timeout=PATIENCE):
         """The next message as a dict; None when none came in time."""
         self.socket.settimeout(timeout * SLOW)
         try:
@@ -58,7 +58,7 @@ class Manager:
         self.heard.append(message)
         return message
 
-    def wait(self, key, timeout=30):
+    def wait(self, key, timeout=PATIENCE):
         """The next message that has the key; those before it are passed over."""
         while True:
             message = self.next(timeout)

@@ -5,7 +5,7 @@ import socket
 import termios
 import time
 
-from lib.poll import SLOW
+from lib.poll import PATIENCE, SLOW
 
 
 def unread(sock):
@@ -15,7 +15,7 @@ def unread(sock):
     return count[0]
 
 
-def wait_read(sock, timeout=30):
+def wait_read(sock, timeout=PATIENCE):
     """Until everything sent on the UNIX socket was read. Spins: it takes microseconds."""
     end = time.monotonic() + timeout * SLOW
     while unread(sock):

@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 
-from lib.poll import SLOW
+from lib.poll import PATIENCE, SLOW
 
 SO_RCVBUFFORCE = 33
 
@@ -21,7 +21,7 @@ def client(address, source=None):
     """A socket that speaks to this address only."""
     family, where = resolve(address)
     sock = socket.socket(family, socket.SOCK_DGRAM)
-    sock.settimeout(20 * SLOW)
+    sock.settimeout(PATIENCE * SLOW)
     if source:
         sock.bind((source, 0))
     sock.connect(where)
@@ -81,7 +81,7 @@ class Server:
 
     def close(self):
         self.closing = True
-        self.thread.join(30)
+        self.thread.join(PATIENCE)
         self.sock.close()
 
 
