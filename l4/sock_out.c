@@ -181,15 +181,14 @@ static bool write_pipe(struct sock *s)
     return wrote(s, n, wanted);
 }
 
-static ssize_t send_all(int fd, struct iovec *iov, unsigned count)
+static ssize_t send_all(int fd, struct iovec *iov, unsigned count, int flags)
 {
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count};
-    return count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-                      : sendmsg(fd, &msg, MSG_NOSIGNAL);
+    return count == 1 ? send(fd, iov->iov_base, iov->iov_len, flags) : sendmsg(fd, &msg, flags);
 }
 
 /* A head and a small body: to copy them costs less than to have the kernel read a list. */
-static ssize_t send_few(int fd, const struct iovec *iov, unsigned count)
+static ssize_t send_few(int fd, const struct iovec *iov, unsigned count, int flags)
 {
     uint8_t all[GATHER_MAX];
     size_t at = 0;
@@ -197,7 +196,15 @@ static ssize_t send_few(int fd, const struct iovec *iov, unsigned count)
         memcpy(all + at, iov[i].iov_base, iov[i].iov_len);
         at += iov[i].iov_len;
     }
-    return send(fd, all, at, MSG_NOSIGNAL);
+    return send(fd, all, at, flags);
+}
+
+/* The last bytes wait for the FIN, which finish() makes right behind them: one segment, one
+ * wake-up of the peer. */
+static int last_flags(const struct sock_out *out, unsigned count)
+{
+    bool last = out->ended && out->end.how == NU_CLEAN && count == out->count;
+    return last ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
 }
 
 static bool write_slices(struct sock *s)
@@ -211,8 +218,9 @@ static bool write_slices(struct sock *s)
         iov[i] = (struct iovec){(void *)slice->data, slice->len};
         wanted += slice->len;
     }
-    ssize_t n = count > 1 && wanted <= GATHER_MAX ? send_few(s->io.fd, iov, count)
-                                                  : send_all(s->io.fd, iov, count);
+    int flags = last_flags(out, count);
+    ssize_t n = count > 1 && wanted <= GATHER_MAX ? send_few(s->io.fd, iov, count, flags)
+                                                  : send_all(s->io.fd, iov, count, flags);
     if (n > 0)
         shift(out, (size_t)n);
     return wrote(s, n, wanted);

@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -226,6 +226,25 @@ static void test_half_close_leaves_the_other_way_open(void **state)
     assert_int_equal(rig.left_result.cause, NU_CAUSE_CLIENT_FIN);
 }
 
+static unsigned segments_in(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    return info.tcpi_segs_in;
+}
+
+static void test_fin_comes_with_the_last_bytes(void **state)
+{
+    char buf[16];
+    unsigned before = segments_in(rig.client);
+    assert_int_equal(send(rig.server, "goodbye", 7, 0), 7);
+    shutdown(rig.server, SHUT_WR);
+    until(recv(rig.client, buf, sizeof buf, 0) == 7);
+    assert_int_equal(recv(rig.client, buf, sizeof buf, 0), 0);
+    assert_int_equal(segments_in(rig.client) - before, 1);
+}
+
 static void reset(int fd)
 {
     struct linger now = {1, 0};
@@ -414,6 +433,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH(test_bytes_and_fin_both_ways),
         BOTH(test_half_close_leaves_the_other_way_open),
+        cmocka_unit_test_setup_teardown(test_fin_comes_with_the_last_bytes, setup, teardown),
         BOTH(test_reset_of_the_client_reaches_the_server),
         BOTH(test_reset_of_the_server_reaches_the_client),
         BOTH(test_reset_that_a_write_finds_is_no_fin),
