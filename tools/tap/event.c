@@ -123,3 +123,10 @@ void tap_tell_plain(struct tap_conn *conn, int dir, struct nu_piece bytes, int64
     if (!t->quiet)
         TELL(t, plain, conn, dir, bytes, ns);
 }
+
+void tap_tell_raw(struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns)
+{
+    struct tap *t = conn->tap;
+    if (!t->quiet)
+        TELL(t, raw, conn, dir, bytes, ns);
+}

@@ -120,8 +120,10 @@ struct tap_sink {
     void (*ws)(void *ctx, const struct tap_ws *message);
     void (*proxy)(void *ctx, const struct tap_proxy *proxy);
     void (*conn)(void *ctx, struct tap_conn *conn);
-    /* Bytes that no layer understands, out of TLS and behind a PROXY header. */
+    /* Bytes as the innermost layers read them, out of TLS and behind a PROXY header. */
     void (*plain)(void *ctx, struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
+    /* The same, of those that no layer understands. */
+    void (*raw)(void *ctx, struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
     /* Nothing more comes. */
     void (*finish)(void *ctx);
 };
@@ -138,5 +140,6 @@ void tap_tell_ws(const struct tap_ws *message);
 /* Sets conn->source, too. */
 void tap_tell_proxy(const struct tap_proxy *proxy);
 void tap_tell_plain(struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
+void tap_tell_raw(struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
 
 #endif

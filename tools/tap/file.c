@@ -39,7 +39,8 @@ int tap_file_open(const char *path)
 
 static void make_space(struct reader *r, size_t wants)
 {
-    memmove(r->window, r->window + r->at, r->len - r->at);
+    if (r->at)
+        memmove(r->window, r->window + r->at, r->len - r->at);
     r->len -= r->at;
     r->at = 0;
     if (wants < WINDOW_BYTES)

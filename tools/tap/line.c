@@ -375,7 +375,7 @@ static void line_conn(void *ctx, struct tap_conn *conn)
 }
 
 /* Who follows a connection wants to see what nobody understands. */
-static void line_plain(void *ctx, struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns)
+static void line_raw(void *ctx, struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns)
 {
     struct tap_lines *lines = ctx;
     if (!lines->only.flow || lines->only.number || !is_wanted(lines, conn, 0))
@@ -390,5 +390,5 @@ const struct tap_sink tap_line_sink = {
     .ws = line_ws,
     .proxy = line_proxy,
     .conn = line_conn,
-    .plain = line_plain,
+    .raw = line_raw,
 };

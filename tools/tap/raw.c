@@ -33,7 +33,7 @@ static void raw_feed(struct tap_layer *layer, int dir, struct nu_piece bytes, in
     if (r->tls)
         tap_feed(r->tls, dir, bytes, ns);
     else
-        tap_tell_plain(layer->conn, dir, bytes, ns);
+        tap_tell_raw(layer->conn, dir, bytes, ns);
 }
 
 static void raw_gap(struct tap_layer *layer, int dir, uint64_t bytes, int64_t ns)

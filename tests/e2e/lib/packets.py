@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
-START = 1700000000.0  # 22:13:20 UTC
+START = 1700000000 * 10**6  # microseconds; 22:13:20 UTC
 SEGMENT = 1400
 ETHERNET, RAW, SLL, LOOP = 1, 101, 113, 108
 
@@ -27,11 +27,11 @@ def ip4(source, target, payload, protocol=6):
 
 
 class Talk:
-    """A TCP connection; time goes on by `step` seconds a packet. Directions: True is the client's."""
+    """A TCP connection; time goes on by `step` microseconds a packet. Directions: True is the client's."""
 
-    def __init__(self, client="10.0.0.1:40000", server="10.0.0.2:80", at=0.0, step=0.001, seq=(1000, 5000), opened=True):
+    def __init__(self, client="10.0.0.1:40000", server="10.0.0.2:80", at=0.0, step=1000, seq=(1000, 5000), opened=True):
         self.ends = {True: client, False: server}
-        self.now, self.step = START + at, step
+        self.now, self.step = START + round(at * 10**6), step
         self.next = {True: seq[0], False: seq[1]}
         self.packets = []
         if opened:
@@ -64,7 +64,7 @@ class Talk:
         return self.packet(client, ACK, window=window)
 
     def wait(self, seconds):
-        self.now += seconds
+        self.now += round(seconds * 10**6)
         return self
 
     def close(self):
@@ -77,6 +77,17 @@ class Talk:
 
     def ask(self, request, response, wait=0.004):
         return self.send(True, request).wait(wait).send(False, response)
+
+
+class Again:
+    """The packets of a little-endian pcap of raw IP, as a talk."""
+
+    def __init__(self, content):
+        self.packets, at = [], 24
+        while at < len(content):
+            second, micro, kept = struct.unpack_from("<III", content, at)
+            self.packets.append(Packet(second * 10**6 + micro, content[at + 16:at + 16 + kept]))
+            at += 16 + kept
 
 
 def request(target="/", host="a.test", method="GET", fields="", body=b""):
@@ -101,11 +112,11 @@ def in_order(talks):
 
 def pcap(talks, link=ETHERNET, nano=False, order="<", snaplen=65535):
     out = struct.pack(order + "IHHiIII", 0xA1B23C4D if nano else 0xA1B2C3D4, 2, 4, 0, 0, snaplen, link)
-    unit = 10**9 if nano else 10**6
     for packet in in_order(talks):
-        ticks, data = round(packet.time * unit), frame(link, packet.data)
+        second, rest = divmod(packet.time, 10**6)
+        data = frame(link, packet.data)
         kept = data[:snaplen]
-        out += struct.pack(order + "IIII", ticks // unit, ticks % unit, len(kept), len(data)) + kept
+        out += struct.pack(order + "IIII", second, rest * (1000 if nano else 1), len(kept), len(data)) + kept
     return out
 
 
@@ -123,7 +134,7 @@ def pcapng(talks, links=(ETHERNET,), secrets=b"", late=False, order="<"):
     out += b"" if late else keys
     number = {id(packet): i % len(links) for i, talk in enumerate(talks) for packet in talk.packets}
     for packet in in_order(talks):
-        ticks, which = round(packet.time * 10**6), number[id(packet)]
+        ticks, which = packet.time, number[id(packet)]
         data = frame(links[which], packet.data)
         out += block(6, struct.pack(order + "IIIII", which, ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data)) + data, order)
     return out + (keys if late else b"")
