@@ -111,13 +111,13 @@ def in_order(talks):
 
 
 def pcap(talks, link=ETHERNET, nano=False, order="<", snaplen=65535):
-    out = struct.pack(order + "IHHiIII", 0xA1B23C4D if nano else 0xA1B2C3D4, 2, 4, 0, 0, snaplen, link)
+    out = [struct.pack(order + "IHHiIII", 0xA1B23C4D if nano else 0xA1B2C3D4, 2, 4, 0, 0, snaplen, link)]
     for packet in in_order(talks):
         second, rest = divmod(packet.time, 10**6)
         data = frame(link, packet.data)
         kept = data[:snaplen]
-        out += struct.pack(order + "IIII", second, rest * (1000 if nano else 1), len(kept), len(data)) + kept
-    return out
+        out += [struct.pack(order + "IIII", second, rest * (1000 if nano else 1), len(kept), len(data)), kept]
+    return b"".join(out)
 
 
 def block(kind, body, order="<"):
