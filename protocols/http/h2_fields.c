@@ -1,12 +1,13 @@
-/* Fields of HTTP/2 requests and trailers; see h2_fields.h. */
+/* Fields of HTTP/2 requests, responses and trailers; see h2_fields.h. */
 #include "protocols/http/h2_fields.h"
 
 #include "core/arena.h"
 #include "protocols/http/chars_priv.h"
 #include "protocols/http/h1_priv.h"
+#include "protocols/http/h1_write.h"
 #include "protocols/http/head_priv.h"
 
-enum pseudo { METHOD = 1, SCHEME = 2, AUTHORITY = 4, PATH = 8, PROTOCOL = 16 };
+enum pseudo { METHOD = 1, SCHEME = 2, AUTHORITY = 4, PATH = 8, PROTOCOL = 16, STATUS = 32 };
 
 static const struct {
     const char *name;
@@ -17,6 +18,7 @@ static const struct {
     {":authority", AUTHORITY},
     {":path",      PATH     },
     {":protocol",  PROTOCOL },
+    {":status",    STATUS   },
 };
 
 static bool fail(struct nu_h2_fields *f, enum nu_h2_error error)
@@ -65,18 +67,32 @@ static struct nu_text *pseudo_slot(struct nu_http_head *head, enum pseudo which)
     }
 }
 
+/* Three digits; 101 has no meaning here (RFC 9113 8.6). */
+static bool add_status(struct nu_h2_fields *f, struct nu_text value)
+{
+    unsigned status = 0;
+    for (size_t i = 0; i < value.len && ch_is(value.at[i], CH_DIGIT); i++)
+        status = status * 10 + (unsigned)(value.at[i] - '0');
+    if (value.len != 3 || status < 100 || status > 599 || status == 101)
+        return fail(f, NU_H2_STATUS);
+    f->head->status = (uint16_t)status;
+    return true;
+}
+
 static bool add_pseudo(struct nu_h2_fields *f, struct nu_text name, struct nu_text value)
 {
     enum pseudo which = pseudo_find(name);
     if (f->block == NU_H2_TRAILERS)
         return fail(f, NU_H2_PSEUDO_BARRED);
-    if (!which)
+    if (!which || (which == STATUS) != (f->block == NU_H2_RESPONSE))
         return fail(f, NU_H2_PSEUDO);
     if (f->regular)
         return fail(f, NU_H2_PSEUDO_LATE);
     if (f->seen & which)
         return fail(f, NU_H2_PSEUDO_TWICE);
     f->seen |= (uint8_t)which;
+    if (which == STATUS)
+        return add_status(f, value);
     if (which == METHOD) {
         enum nu_method method = nu_method_find(value.at, value.len);
         const char *known = nu_method_str(method);
@@ -295,12 +311,39 @@ static void join_cookies(struct nu_http_head *head)
     joined->flags &= (uint8_t)~NU_HTTP_FIELD_SHARED;
 }
 
+/* --- the whole response --- */
+
+static bool has_no_body(const struct nu_http_head *head)
+{
+    return head->method_id == NU_METHOD_HEAD || head->status < 200 || head->status == 204 ||
+           head->status == 304;
+}
+
+static enum nu_h2_error judge_response(const struct nu_h2_fields *f, bool last)
+{
+    struct nu_http_head *head = f->head;
+    const char *reason = nu_http_reason_str(head->status);
+    if (!(f->seen & STATUS))
+        return NU_H2_PSEUDO_MISSING;
+    head->reason = nu_text(reason, strlen(reason));
+    enum nu_h2_error error = judge_length(head);
+    if (error || has_no_body(head))
+        return error;
+    if (!head->has_length)
+        head->body = last ? NU_BODY_NONE : NU_BODY_CHUNKED;
+    else if (head->content_length > 0)
+        head->body = NU_BODY_LENGTH;
+    return last && head->body == NU_BODY_LENGTH ? NU_H2_LENGTH_DIFFERS : NU_H2_FINE;
+}
+
 enum nu_h2_error nu_h2_fields_end(struct nu_h2_fields *f, bool last)
 {
     struct nu_http_head *head = f->head;
     enum nu_h2_error error = (enum nu_h2_error)f->error;
     if (f->block == NU_H2_TRAILERS)
         return error || last ? error : NU_H2_TRAILERS_OPEN;
+    if (f->block == NU_H2_RESPONSE)
+        return error ? error : judge_response(f, last);
     head->target = head->path;
     if (f->cookies)
         join_cookies(head);

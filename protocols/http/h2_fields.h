@@ -25,7 +25,7 @@ struct nu_h2_limits {
         .trailer_bytes = 8 * 1024, .body_bytes = 0                                                 \
     }
 
-enum nu_h2_block { NU_H2_REQUEST, NU_H2_TRAILERS };
+enum nu_h2_block { NU_H2_REQUEST, NU_H2_RESPONSE, NU_H2_TRAILERS };
 
 /* A block being read; treat as private. */
 struct nu_h2_fields {
@@ -39,7 +39,8 @@ struct nu_h2_fields {
     bool cookies;   /* more than one cookie field has come */
 };
 
-/* The limits are borrowed until the block's end; the head is empty and has its arena. */
+/* The limits are borrowed until the block's end; the head is empty and has its arena; that of a
+ * response has method_id, of the request. */
 void nu_h2_fields_begin(struct nu_h2_fields *f, enum nu_h2_block block, struct nu_http_head *head,
                         const struct nu_h2_limits *limits);
 /* One field as decoded; copied. False: it was over a limit or wrong, and nothing more is kept of

@@ -41,6 +41,10 @@
     X(BODY_LARGE, "payload_too_large", 413, "RFC 9110 15.5.14", "the body is over its limit")      \
     X(HEAD_LARGE, "headers_too_large", 431, "RFC 6585 5", "the head is over its limit")            \
     X(FIELDS_MANY, "too_many_headers", 431, "RFC 6585 5", "more fields than allowed")              \
+    X(STATUS, "invalid_status", 0, "RFC 9113 8.3.2", "a :status that no response may have")        \
+    X(DATA_EARLY, "data_before_head", 0, "RFC 9113 8.1", "DATA before the final head")             \
+    X(INTERIM_LAST, "interim_ends_stream", 0, "RFC 9113 8.1", "a 1xx head that ends the stream")   \
+    X(INTERIM_MANY, "too_many_interim_heads", 0, "RFC 9110 15.2", "more 1xx heads than allowed")   \
     X(TRAILERS_OPEN, "trailers_without_end", 0, "RFC 9113 8.1",                                    \
       "trailers that do not end the stream")                                                       \
     X(TRAILER_BARRED, "trailer_not_allowed", 0, "RFC 9110 6.5.1", "a field barred from trailers")  \

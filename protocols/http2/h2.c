@@ -46,14 +46,14 @@ enum nu_err nu_h2_is_preface(const void *bytes, size_t len)
     return len < NU_H2_PREFACE_LEN ? NU_MORE : NU_OK;
 }
 
-static void say_settings(struct nu_h2 *h2)
+static void say_settings(struct nu_h2 *h2, nghttp2_settings_entry of_role)
 {
     const struct nu_h2_conf *conf = h2->conf;
     const nghttp2_settings_entry entries[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, conf->streams          },
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    conf->stream_window    },
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,   conf->limits.head_bytes},
-        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,  1                      },
+        of_role,
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,   conf->stream_window    },
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,  conf->limits.head_bytes},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1                      },
     };
     nu_assert(nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries,
                                       sizeof entries / sizeof *entries) == 0);
@@ -61,7 +61,7 @@ static void say_settings(struct nu_h2 *h2)
                                           (int32_t)conf->conn_window);
 }
 
-struct nu_h2 *nu_h2_server_new(const struct nu_h2_conf *conf, const struct nu_h2_handler *handler,
+static struct nu_h2 *new_codec(const struct nu_h2_conf *conf, const struct nu_h2_handler *handler,
                                void *ctx, struct nu_block_pool *pool)
 {
     struct nu_h2 *h2 = calloc(1, sizeof *h2);
@@ -74,8 +74,27 @@ struct nu_h2 *nu_h2_server_new(const struct nu_h2_conf *conf, const struct nu_h2
     nu_list_init(&h2->all);
     nu_list_init(&h2->dirty);
     nu_list_init(&h2->news);
+    return h2;
+}
+
+struct nu_h2 *nu_h2_server_new(const struct nu_h2_conf *conf, const struct nu_h2_handler *handler,
+                               void *ctx, struct nu_block_pool *pool)
+{
+    struct nu_h2 *h2 = new_codec(conf, handler, ctx, pool);
     nu_assert(nghttp2_session_server_new2(&h2->session, callbacks, h2, options) == 0);
-    say_settings(h2);
+    say_settings(h2,
+                 (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, conf->streams});
+    return h2;
+}
+
+struct nu_h2 *nu_h2_client_new(const struct nu_h2_conf *conf, const struct nu_h2_handler *handler,
+                               void *ctx, struct nu_block_pool *pool, bool secure)
+{
+    struct nu_h2 *h2 = new_codec(conf, handler, ctx, pool);
+    h2->client = true;
+    h2->secure = secure;
+    nu_assert(nghttp2_session_client_new2(&h2->session, callbacks, h2, options) == 0);
+    say_settings(h2, (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
     return h2;
 }
 
@@ -132,6 +151,21 @@ unsigned nu_h2_active(const struct nu_h2 *h2)
     return h2->active;
 }
 
+unsigned nu_h2_room(const struct nu_h2 *h2)
+{
+    uint32_t most =
+        nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    most = most < h2->conf->streams ? most : h2->conf->streams;
+    if (h2->dead || h2->calm || h2->draining || !nghttp2_session_check_request_allowed(h2->session))
+        return 0;
+    return h2->active < most ? most - h2->active : 0;
+}
+
+void nu_h2_ping(struct nu_h2 *h2)
+{
+    nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
+}
+
 void nu_h2_drain(struct nu_h2 *h2)
 {
     if (h2->draining)
@@ -158,19 +192,28 @@ void nu_h2_terminate(struct nu_h2 *h2, enum nu_h2_code code)
 
 /* --- streams --- */
 
-struct nu_h2_stream *h2_stream_new(struct nu_h2 *h2, int32_t id)
+struct nu_h2_stream *h2_stream_new(struct nu_h2 *h2, int32_t id, struct nu_arena *arena)
 {
-    struct nu_arena *arena = nu_arena_new_in(nu_block_get(h2->pool, NU_BLOCK_TINY));
     struct nu_h2_stream *st = nu_arena_alloc(arena, sizeof *st);
     st->h2 = h2;
     st->id = id;
     st->arena = arena;
-    st->head = nu_http_head_new(arena);
     st->window = h2->conf->stream_window;
     st->moved_ms = h2->now_ms;
     st->open = st->held = true;
     nu_list_add_tail(&h2->all, &st->all);
     h2->active++;
+    return st;
+}
+
+struct nu_h2_stream *nu_h2_ask(struct nu_h2 *h2, struct nu_arena *arena,
+                               const struct nu_http_head *request, void *user)
+{
+    struct nu_h2_stream *st = h2_stream_new(h2, 0, arena);
+    st->method_id = request->method_id;
+    st->user = user;
+    st->taken_by_user = true;
+    nu_h2_say_head(st, request);
     return st;
 }
 
@@ -202,7 +245,8 @@ void h2_stream_release(struct nu_h2_stream *st)
 
 void nu_h2_let_go(struct nu_h2_stream *st)
 {
-    if (st->open && !st->said_all && !st->to_reset)
+    bool whole = st->said_all && (st->heard || !st->h2 || !st->h2->client);
+    if (st->open && !whole && !st->to_reset)
         nu_h2_say_reset(st, NU_H2_CODE_INTERNAL_ERROR);
     st->user = NULL;
     st->taken_by_user = false;

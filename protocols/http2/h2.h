@@ -30,18 +30,18 @@ enum nu_err nu_h2_is_preface(const void *bytes, size_t len);
 
 struct nu_h2_conf {
     struct nu_h2_limits limits;
-    uint32_t streams;       /* at once, begun by the peer */
+    uint32_t streams;       /* at once */
     uint32_t stream_window; /* bytes that a stream may be ahead of who takes them, at first */
     uint32_t window_max;    /* to which it grows as long as they are taken at once */
     uint32_t conn_window;   /* bytes of all streams on the way at once */
 };
 
-/* A stream: one request and its response. Memory: the arena's, which is the request's head's too;
- * the codec and its user each hold it. */
+/* A stream: one request and its response, of which one is heard and the other said. Memory: the
+ * arena's, which is the request's head's too; the codec and its user each hold it. */
 struct nu_h2_stream {
     int32_t id;
     struct nu_arena *arena;
-    struct nu_http_head *head; /* of the request; complete from `head` on */
+    struct nu_http_head *head; /* heard; complete from `head` on */
     void *user;
     uint32_t queued;  /* bytes to be sent */
     int64_t moved_ms; /* when bytes of its body last moved, either way; as told by the caller */
@@ -49,25 +49,29 @@ struct nu_h2_stream {
     uint8_t error;    /* enum nu_h2_error: what the peer did wrong */
     bool open;        /* nghttp2 knows it */
     bool by_peer;     /* the peer ended it, or broke the rules */
-    bool heard;       /* the request is whole */
-    bool said;        /* the response is whole, and on its way */
+    bool heard;       /* the peer's message is whole */
+    bool said;        /* ours is whole, and on its way */
     bool said_all;    /* and all of it is on the wire */
 
     /* --- the codec's own --- */
     struct nu_h2 *h2;
     struct nu_list all, dirty, news_link;
-    struct nu_h2_said *interims; /* to be sent */
-    const struct nu_http_head *response, *trailers;
-    struct nu_slice *out; /* ring of what is to be sent */
+    struct nu_h2_said *interims;                /* to be sent */
+    const struct nu_http_head *ours, *trailers; /* of our message */
+    struct nu_slice *out;                       /* ring of what is to be sent */
     uint32_t out_first, out_count, out_cap;
-    uint64_t received;    /* bytes of the request's body */
+    uint64_t length;      /* of the body that is heard, if has_length */
+    uint64_t received;    /* bytes of it */
     uint32_t taken;       /* bytes to give back to the peer's window */
     uint32_t window;      /* its size */
     uint32_t since_grown; /* bytes taken since it grew */
     uint32_t reset_code;
-    uint8_t news;   /* what the user is to hear */
+    uint8_t news; /* what the user is to hear */
+    uint8_t method_id, interims_heard;
+    bool has_length;
+    bool final;     /* the head of the peer's message was heard */
     bool ended;     /* nothing will be added to what is to be sent */
-    bool submitted; /* nghttp2 has the response's head */
+    bool submitted; /* nghttp2 has our head */
     bool deferred;  /* nghttp2 waits for more of its body */
     bool to_reset;  /* by us */
     bool full;      /* the user was told to hold */
@@ -75,11 +79,13 @@ struct nu_h2_stream {
     bool held, taken_by_user;
 };
 
-/* What happens; `ctx` is nu_h2_new's. Borrowed for the codec's life. None may be NULL. */
+/* What happens; `ctx` is nu_h2_new's. Borrowed for the codec's life. None may be NULL, but for
+ * those that only clients have. */
 struct nu_h2_handler {
     /* A request's head is whole: st->head. With an error (st->error) that has a status it is to be
      * answered with that; with another the stream is already reset, and this is for the log. The
-     * user takes the stream by setting st->user, and lets go by nu_h2_let_go; or does neither. */
+     * user takes the stream by setting st->user, and lets go by nu_h2_let_go; or does neither.
+     * To a client: the final head of the response, without an error. */
     void (*head)(void *ctx, struct nu_h2_stream *st);
     void (*data)(void *ctx, struct nu_h2_stream *st, struct nu_slice data); /* takes its share */
     void (*trail)(void *ctx, struct nu_h2_stream *st, struct nu_http_head *head);
@@ -88,9 +94,10 @@ struct nu_h2_handler {
     void (*bad)(void *ctx, struct nu_h2_stream *st);
     /* Less than half of NU_H2_QUEUE_HIGH is left to be sent, after it was more. */
     void (*room)(void *ctx, struct nu_h2_stream *st);
-    /* All of the response is on the wire. */
+    /* All of our message is on the wire. */
     void (*sent)(void *ctx, struct nu_h2_stream *st);
-    /* The stream is over before that: st->by_peer, code, error. */
+    /* The stream is over before both messages are, a client's own (to a server: before the response
+     * is said): st->by_peer, code, error. REFUSED_STREAM: nobody has looked at the request. */
     void (*cut)(void *ctx, struct nu_h2_stream *st);
     /* The user said something: nu_h2_write is to be called, later. */
     void (*wake)(void *ctx);
@@ -98,11 +105,27 @@ struct nu_h2_handler {
     void (*emit)(void *ctx, struct nu_slice bytes);
     /* For stats. */
     void (*count)(void *ctx, enum nu_h2_count what);
+    /* Clients: a 1xx head. */
+    void (*interim)(void *ctx, struct nu_h2_stream *st, struct nu_http_head *head);
+    /* Clients: the peer takes no more streams. */
+    void (*goaway)(void *ctx);
 };
 
 /* The server's side of a connection; says its SETTINGS. `conf` and the pool are borrowed. */
 struct nu_h2 *nu_h2_server_new(const struct nu_h2_conf *conf, const struct nu_h2_handler *handler,
                                void *ctx, struct nu_block_pool *pool);
+/* The client's side: streams are begun by nu_h2_ask. Of `conf`, `streams` is how many there may be
+ * at once where the peer allows more; `secure`: :scheme is https. */
+struct nu_h2 *nu_h2_client_new(const struct nu_h2_conf *conf, const struct nu_h2_handler *handler,
+                               void *ctx, struct nu_block_pool *pool, bool secure);
+/* Begins a stream for the user: takes the share in the arena, in which the request's head lives.
+ * Say its body, trailers and end as those of a response. Never NULL. */
+struct nu_h2_stream *nu_h2_ask(struct nu_h2 *h2, struct nu_arena *arena,
+                               const struct nu_http_head *request, void *user);
+/* Clients: how many streams more the peer takes now. */
+unsigned nu_h2_room(const struct nu_h2 *h2);
+/* Asks for a sign of life. */
+void nu_h2_ping(struct nu_h2 *h2);
 /* What is emitted comes in few large pieces from now on: for a receiver to whom each costs more
  * than a copy, as TLS does, which makes records of them. */
 void nu_h2_gather(struct nu_h2 *h2);
@@ -132,8 +155,8 @@ void nu_h2_terminate(struct nu_h2 *h2, enum nu_h2_code code);
 
 /* --- a stream's user --- */
 
-/* The response: INTERIM heads, the head, its body, trailers. Heads live as long as the stream's
- * arena. After `cut` all of these do nothing. */
+/* Our message, of a server: INTERIM heads, the head, its body, trailers. Heads live as long as the
+ * stream's arena. After `cut` all of these do nothing. */
 void nu_h2_say_interim(struct nu_h2_stream *st, const struct nu_http_head *head);
 void nu_h2_say_head(struct nu_h2_stream *st, const struct nu_http_head *head);
 /* Takes the share. True: it is enough for now; `room` will be called. */

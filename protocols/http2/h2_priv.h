@@ -44,7 +44,7 @@ struct nu_h2 {
     size_t emitted;       /* in this write */
     int64_t now_ms;
     size_t queued_before; /* frames that waited in nghttp2 when this one came */
-    int32_t last_id;      /* of the last stream that was begun */
+    int32_t last_id;      /* of the last stream that the peer began */
     int32_t resets[H2_RESETS_KNOWN];
     uint32_t resets_at;
     uint32_t grown; /* bytes that windows are above their first size */
@@ -55,6 +55,8 @@ struct nu_h2 {
     uint32_t goaway_code;
     uint8_t continuations; /* of this block */
     uint8_t draining;      /* steps taken */
+    bool client;           /* the streams are ours */
+    bool secure;           /* and under TLS */
     bool gather;           /* bodies are copied, too */
     bool calm;             /* the peer is too much: it ends with ENHANCE_YOUR_CALM */
     bool broken;           /* nothing more is written */
@@ -63,7 +65,7 @@ struct nu_h2 {
 
 /* h2.c */
 void h2_count(struct nu_h2 *h2, enum nu_h2_count what);
-struct nu_h2_stream *h2_stream_new(struct nu_h2 *h2, int32_t id);
+struct nu_h2_stream *h2_stream_new(struct nu_h2 *h2, int32_t id, struct nu_arena *arena);
 void h2_stream_release(struct nu_h2_stream *st);
 void h2_stream_tell(struct nu_h2_stream *st, uint8_t news);
 void h2_stream_dirty(struct nu_h2_stream *st);
@@ -75,5 +77,16 @@ bool h2_allowed(struct nu_h2 *h2, enum nu_h2_flood what);
 void h2_read_callbacks(nghttp2_session_callbacks *cbs);
 void h2_write_callbacks(nghttp2_session_callbacks *cbs);
 void h2_out_clear(struct nu_h2_stream *st);
+
+/* h2_heads.c: heads as nghttp2 wants them. */
+#define H2_NV_FEW 40 /* fields of most heads */
+struct h2_nva {
+    nghttp2_nv few[H2_NV_FEW], *at;
+    size_t count;
+};
+void h2_nva_response(struct h2_nva *nva, struct nu_arena *arena, const struct nu_http_head *head);
+void h2_nva_request(struct h2_nva *nva, const struct nu_h2_stream *st);
+void h2_nva_trailers(struct h2_nva *nva, struct nu_arena *arena, const struct nu_http_head *head);
+void h2_nva_end(struct h2_nva *nva);
 
 #endif

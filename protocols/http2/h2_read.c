@@ -1,6 +1,7 @@
 /* What is received; see h2.h. Callbacks of nghttp2, in the order of a stream's life. */
 #include "core/arena.h"
 #include "core/assert.h"
+#include "protocols/http/h1.h"
 #include "protocols/http2/h2_priv.h"
 
 /* --- heads and trailers --- */
@@ -10,17 +11,22 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct nu_h2 *h2 = ctx;
     int32_t id = frame->hd.stream_id;
     struct nu_h2_stream *st = nghttp2_session_get_stream_user_data(session, id);
-    struct nu_http_head *head;
+    if (h2->client && (!st || st->error || st->to_reset))
+        return 0; /* nobody waits for it: a head each would be memory for nothing */
     if (!st) {
-        st = h2_stream_new(h2, id);
+        st = h2_stream_new(h2, id, nu_arena_new_in(nu_block_get(h2->pool, NU_BLOCK_TINY)));
         nghttp2_session_set_stream_user_data(session, id, st);
         h2->last_id = id;
-        head = st->head;
-        nu_h2_fields_begin(&h2->fields, NU_H2_REQUEST, head, &h2->conf->limits);
-    } else {
-        head = nu_http_head_new(st->arena);
-        nu_h2_fields_begin(&h2->fields, NU_H2_TRAILERS, head, &h2->conf->limits);
     }
+    struct nu_http_head *head = nu_http_head_new(st->arena);
+    head->method_id = st->method_id;
+    if (!st->final)
+        st->head = head;
+    nu_h2_fields_begin(&h2->fields,
+                       st->final    ? NU_H2_TRAILERS
+                       : h2->client ? NU_H2_RESPONSE
+                                    : NU_H2_REQUEST,
+                       head, &h2->conf->limits);
     h2->reading = st;
     return 0;
 }
@@ -77,7 +83,8 @@ static void set_priority(struct nu_h2_stream *st)
 static void reset_for(struct nu_h2_stream *st)
 {
     h2_count(st->h2, NU_H2_COUNT_RX_MESSAGING_ERROR);
-    h2_allowed(st->h2, NU_H2_FLOOD_PROVOKED);
+    if (!st->h2->client) /* which has a stream for each of its own requests only */
+        h2_allowed(st->h2, NU_H2_FLOOD_PROVOKED);
     st->by_peer = true;
     nu_h2_say_reset(st, NU_H2_CODE_PROTOCOL_ERROR);
 }
@@ -87,7 +94,7 @@ static void on_error(struct nu_h2_stream *st, enum nu_h2_error error)
     st->error = (uint8_t)error;
     if (error == NU_H2_HEAD_LARGE || error == NU_H2_FIELDS_MANY)
         h2_count(st->h2, NU_H2_COUNT_HEADER_OVERFLOW);
-    if (nu_h2_error_status(error) == 0)
+    if (st->h2->client || nu_h2_error_status(error) == 0)
         reset_for(st);
 }
 
@@ -102,11 +109,10 @@ static void bad(struct nu_h2_stream *st, enum nu_h2_error error)
 
 static void hear_end(struct nu_h2_stream *st)
 {
-    const struct nu_http_head *head = st->head;
-    if (st->heard || st->error)
+    if (st->heard || st->error || st->to_reset)
         return;
-    if (head->has_length && st->received != head->content_length) {
-        bad(st, NU_H2_LENGTH_DIFFERS);
+    if (!st->final || (st->has_length && st->received != st->length)) {
+        bad(st, st->final ? NU_H2_LENGTH_DIFFERS : NU_H2_DATA_EARLY);
         return;
     }
     st->heard = true;
@@ -114,11 +120,26 @@ static void hear_end(struct nu_h2_stream *st)
         st->h2->handler->end(st->h2->ctx, st);
 }
 
-static void head_over(struct nu_h2_stream *st, bool last)
+/* How long what follows has to be, if that is known. */
+static void be_final(struct nu_h2_stream *st)
+{
+    const struct nu_http_head *head = st->head;
+    bool never = head->method_id == NU_METHOD_HEAD || head->status == 204 || head->status == 304;
+    st->final = true;
+    st->has_length = head->has_length;
+    st->length = head->content_length;
+    if (st->h2->client && never) {
+        st->has_length = true;
+        st->length = 0;
+    }
+}
+
+static void request_over(struct nu_h2_stream *st, bool last)
 {
     struct nu_h2 *h2 = st->h2;
     enum nu_h2_error error = nu_h2_fields_end(&h2->fields, last);
     st->taken_by_user = true;
+    be_final(st);
     set_priority(st);
     if (error)
         on_error(st, error);
@@ -127,6 +148,32 @@ static void head_over(struct nu_h2_stream *st, bool last)
         nu_h2_let_go(st);
     else if (last)
         hear_end(st);
+}
+
+static enum nu_h2_error judge_interim(struct nu_h2_stream *st, bool last)
+{
+    if (last)
+        return NU_H2_INTERIM_LAST;
+    return ++st->interims_heard > NU_H1_INTERIM_MAX ? NU_H2_INTERIM_MANY : NU_H2_FINE;
+}
+
+static void response_over(struct nu_h2_stream *st, bool last)
+{
+    struct nu_h2 *h2 = st->h2;
+    enum nu_h2_error error = nu_h2_fields_end(&h2->fields, last);
+    bool interim = !error && st->head->status < 200;
+    if (interim)
+        error = judge_interim(st, last);
+    if (error) {
+        bad(st, error);
+    } else if (interim) {
+        h2->handler->interim(h2->ctx, st, st->head);
+    } else {
+        be_final(st);
+        h2->handler->head(h2->ctx, st);
+        if (last)
+            hear_end(st);
+    }
 }
 
 static void trailers_over(struct nu_h2_stream *st, bool last)
@@ -139,7 +186,7 @@ static void trailers_over(struct nu_h2_stream *st, bool last)
         bad(st, error);
         return;
     }
-    if (st->user && !st->error && trail->count > 0)
+    if (st->user && !st->error && !st->to_reset && trail->count > 0)
         h2->handler->trail(h2->ctx, st, trail);
     hear_end(st);
 }
@@ -155,7 +202,8 @@ static int allowed(struct nu_h2 *h2, enum nu_h2_flood what)
  * one that is over, of which something may still come if it was us who reset it. */
 static bool is_skipped(const struct nu_h2 *h2, int32_t id)
 {
-    if (id == 0 || id > h2->last_id || nghttp2_session_get_stream_user_data(h2->session, id))
+    if (h2->client || id == 0 || id > h2->last_id ||
+        nghttp2_session_get_stream_user_data(h2->session, id))
         return false;
     for (size_t i = 0; i < H2_RESETS_KNOWN; i++)
         if (h2->resets[i] == id)
@@ -188,7 +236,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         return on_continuation(h2);
     h2->continuations = 0;
     h2->queued_before = nghttp2_session_get_outbound_queue_size(session);
-    if ((hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) ||
+    if ((hd->type == NGHTTP2_PUSH_PROMISE && h2->client) ||
+        (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) ||
         (hd->type == NGHTTP2_HEADERS && is_skipped(h2, hd->stream_id)))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (hd->type >= sizeof floods)
@@ -201,10 +250,12 @@ static int on_headers(struct nu_h2 *h2, const nghttp2_frame *frame)
     struct nu_h2_stream *st = h2->reading;
     bool last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     h2->reading = NULL;
-    if (st && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-        head_over(st, last);
-    else if (st)
+    if (st && st->final)
         trailers_over(st, last);
+    else if (st && h2->client)
+        response_over(st, last);
+    else if (st)
+        request_over(st, last);
     return 0;
 }
 
@@ -227,7 +278,7 @@ static int on_reset(struct nu_h2 *h2, const nghttp2_frame *frame)
     h2_count(h2, NU_H2_COUNT_RX_RESET);
     if (st)
         st->by_peer = true;
-    return allowed(h2, NU_H2_FLOOD_RESET);
+    return h2->client && st ? 0 : allowed(h2, NU_H2_FLOOD_RESET);
 }
 
 /* A change that lets a window overflow ends the connection (RFC 9113 6.9.2); nghttp2 resets the
@@ -237,6 +288,13 @@ static int on_settings(struct nu_h2 *h2, const nghttp2_frame *frame)
     bool ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
     if (!ack && nghttp2_session_get_outbound_queue_size(h2->session) > h2->queued_before + 1)
         nu_h2_terminate(h2, NU_H2_CODE_FLOW_CONTROL_ERROR);
+    return 0;
+}
+
+static int on_goaway(struct nu_h2 *h2)
+{
+    if (h2->client)
+        h2->handler->goaway(h2->ctx);
     return 0;
 }
 
@@ -256,6 +314,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     case NGHTTP2_SETTINGS:
         return on_settings(h2, frame);
+    case NGHTTP2_GOAWAY:
+        return on_goaway(h2);
     default:
         return 0;
     }
@@ -286,7 +346,9 @@ static struct nu_slice part_of_input(struct nu_h2 *h2, const uint8_t *data, size
 static bool is_too_much(struct nu_h2_stream *st)
 {
     uint64_t most = st->h2->conf->limits.body_bytes;
-    if (st->head->has_length && st->received > st->head->content_length)
+    if (!st->final)
+        bad(st, NU_H2_DATA_EARLY);
+    else if (st->has_length && st->received > st->length)
         bad(st, NU_H2_LENGTH_DIFFERS);
     else if (most && st->received > most)
         bad(st, NU_H2_BODY_LARGE);
@@ -305,7 +367,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
         return 0;
     st->received += len;
     st->moved_ms = h2->now_ms;
-    if (st->error || is_too_much(st) || !st->user)
+    if (st->error || st->to_reset || is_too_much(st) || !st->user)
         nghttp2_session_consume_stream(session, id, len);
     else
         h2->handler->data(h2->ctx, st, part_of_input(h2, data, len));
@@ -320,9 +382,10 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         return 0;
     if (h2->reading == st)
         h2->reading = NULL;
+    bool whole = st->said_all && (st->heard || !h2->client);
     st->open = false;
     st->code = code;
-    h2_stream_tell(st, st->said_all ? 0 : H2_NEWS_CUT);
+    h2_stream_tell(st, whole ? 0 : H2_NEWS_CUT);
     return 0;
 }
 

@@ -3,12 +3,10 @@
 #include "core/assert.h"
 #include "protocols/http2/h2_priv.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COPY_MAX 1024 /* bytes of a body that are copied behind their frame's head */
-#define NV_FEW   40   /* fields of most heads */
 
 /* --- what users say --- */
 
@@ -28,7 +26,7 @@ static bool may_say(const struct nu_h2_stream *st)
 void nu_h2_say_interim(struct nu_h2_stream *st, const struct nu_http_head *head)
 {
     struct nu_h2_said **at = &st->interims;
-    if (!may_say(st) || st->response)
+    if (!may_say(st) || st->ours)
         return;
     while (*at)
         at = &(*at)->next;
@@ -41,8 +39,8 @@ void nu_h2_say_head(struct nu_h2_stream *st, const struct nu_http_head *head)
 {
     if (!may_say(st))
         return;
-    nu_assert(!st->response);
-    st->response = head;
+    nu_assert(!st->ours);
+    st->ours = head;
     h2_stream_dirty(st);
 }
 
@@ -167,102 +165,17 @@ static void append(struct nu_h2 *h2, const uint8_t *bytes, size_t len)
     }
 }
 
-/* --- heads as nghttp2 wants them --- */
-
-struct nva {
-    nghttp2_nv few[NV_FEW], *at;
-    size_t count;
-};
-
-static void nva_add(struct nva *nva, struct nu_text name, struct nu_text value)
-{
-    nva->at[nva->count++] = (nghttp2_nv){
-        .name = (uint8_t *)(uintptr_t)name.at,
-        .value = (uint8_t *)(uintptr_t)value.at,
-        .namelen = name.len,
-        .valuelen = value.len,
-        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE,
-    };
-}
-
-static void nva_begin(struct nva *nva, const struct nu_http_head *head)
-{
-    nva->count = 0;
-    nva->at = nva->few;
-    if (head->count + 2u > NV_FEW)
-        nva->at = malloc((head->count + 2u) * sizeof *nva->at);
-    nu_assert(nva->at != NULL);
-}
-
-static void nva_end(struct nva *nva)
-{
-    if (nva->at != nva->few)
-        free(nva->at);
-}
-
-/* Names of servers that speak HTTP/1 come in any case. */
-static struct nu_text lower(struct nu_arena *arena, const struct nu_http_field *f)
-{
-    if (f->id != NU_HDR_OTHER)
-        return nu_text(nu_hdr_str((enum nu_hdr)f->id), f->name_len);
-    size_t i = 0;
-    while (i < f->name_len && !(f->name[i] >= 'A' && f->name[i] <= 'Z'))
-        i++;
-    if (i == f->name_len)
-        return nu_text(f->name, i);
-    char *name = nu_arena_strndup(arena, f->name, f->name_len);
-    for (; i < f->name_len; i++)
-        if (name[i] >= 'A' && name[i] <= 'Z')
-            name[i] |= 0x20;
-    return nu_text(name, f->name_len);
-}
-
-static void nva_fields(struct nva *nva, struct nu_arena *arena, const struct nu_http_head *head,
-                       unsigned barred)
-{
-    const struct nu_http_field *f = NULL;
-    while ((f = nu_http_each(head, f)))
-        if (!(f->flags & NU_HTTP_FIELD_HOP || nu_hdr_flags((enum nu_hdr)f->id) & barred))
-            nva_add(nva, lower(arena, f), nu_http_field_value(f));
-}
-
-static struct nu_text number(struct nu_arena *arena, uint64_t n)
-{
-    char text[24];
-    int len = snprintf(text, sizeof text, "%llu", (unsigned long long)n);
-    return nu_text(nu_arena_strndup(arena, text, (size_t)len), (size_t)len);
-}
-
-/* Content-Length where it was sent and means something (RFC 9110 8.6). */
-static bool tells_length(const struct nu_http_head *head)
-{
-    unsigned status = head->status;
-    if (status < 200 || status == 204 || head->body > NU_BODY_LENGTH)
-        return false;
-    return head->body == NU_BODY_LENGTH || head->has_length;
-}
-
-static void nva_response(struct nva *nva, struct nu_arena *arena, const struct nu_http_head *head)
-{
-    nva_begin(nva, head);
-    nva_add(nva, NU_TEXT(":status"), number(arena, head->status));
-    nva_fields(nva, arena, head, NU_HDR_FRAMING | NU_HDR_HOP);
-    if (tells_length(head))
-        nva_add(nva, NU_TEXT("content-length"), number(arena, head->content_length));
-}
-
 /* --- what nghttp2 is given --- */
 
 static bool submit_trailers(struct nu_h2_stream *st)
 {
-    struct nva nva;
+    struct h2_nva nva;
     if (!st->trailers)
         return false;
-    nva_begin(&nva, st->trailers);
-    nva_fields(&nva, st->arena, st->trailers, NU_HDR_NO_TRAIL | NU_HDR_HOP);
+    h2_nva_trailers(&nva, st->arena, st->trailers);
     bool any =
         nva.count > 0 && nghttp2_submit_trailer(st->h2->session, st->id, nva.at, nva.count) == 0;
-    nva_end(&nva);
+    h2_nva_end(&nva);
     st->trailers = NULL;
     return any;
 }
@@ -288,24 +201,41 @@ static ssize_t on_source(nghttp2_session *session, int32_t id, uint8_t *buf, siz
 
 static void submit_interims(struct nu_h2_stream *st)
 {
-    struct nva nva;
+    struct h2_nva nva;
     for (; st->interims; st->interims = st->interims->next) {
-        nva_response(&nva, st->arena, st->interims->head);
+        h2_nva_response(&nva, st->arena, st->interims->head);
         nghttp2_submit_headers(st->h2->session, NGHTTP2_FLAG_NONE, st->id, NULL, nva.at, nva.count,
                                NULL);
-        nva_end(&nva);
+        h2_nva_end(&nva);
     }
 }
 
-static void submit_response(struct nu_h2_stream *st)
+/* A request that never left. */
+static void be_unsent(struct nu_h2_stream *st)
+{
+    st->open = false;
+    st->by_peer = !st->to_reset;
+    st->code = NU_H2_CODE_REFUSED_STREAM;
+    h2_stream_tell(st, H2_NEWS_CUT);
+}
+
+static void submit_ours(struct nu_h2_stream *st)
 {
     nghttp2_data_provider body = {.source.ptr = st, .read_callback = on_source};
     bool alone = st->ended && st->queued == 0 && !st->trailers;
-    struct nva nva;
-    nva_response(&nva, st->arena, st->response);
-    nghttp2_submit_response(st->h2->session, st->id, nva.at, nva.count, alone ? NULL : &body);
-    nva_end(&nva);
+    struct h2_nva nva;
     st->submitted = true;
+    if (st->h2->client) {
+        h2_nva_request(&nva, st);
+        st->id = nghttp2_submit_request(st->h2->session, NULL, nva.at, nva.count,
+                                        alone ? NULL : &body, st);
+        if (st->id < 0)
+            be_unsent(st);
+    } else {
+        h2_nva_response(&nva, st->arena, st->ours);
+        nghttp2_submit_response(st->h2->session, st->id, nva.at, nva.count, alone ? NULL : &body);
+    }
+    h2_nva_end(&nva);
 }
 
 /* The peer may send more. Who always takes at once may be sent more at once. */
@@ -330,14 +260,18 @@ static void submit(struct nu_h2_stream *st)
 {
     if (st->taken > 0)
         give_window(st);
+    if (st->to_reset && st->h2->client && !st->submitted) {
+        be_unsent(st);
+        return;
+    }
     if (st->to_reset) {
         h2_out_clear(st);
         nghttp2_submit_rst_stream(st->h2->session, NGHTTP2_FLAG_NONE, st->id, st->reset_code);
         return;
     }
     submit_interims(st);
-    if (st->response && !st->submitted) {
-        submit_response(st);
+    if (st->ours && !st->submitted) {
+        submit_ours(st);
     } else if (st->deferred && (st->queued > 0 || st->ended)) {
         st->deferred = false;
         nghttp2_session_resume_data(st->h2->session, st->id);
@@ -384,6 +318,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
         len -= n;
     }
     nu_h2_flood_allow(&h2->buckets, NU_H2_FLOOD_WINDOW, 2);
+    nu_h2_flood_allow(&h2->buckets, NU_H2_FLOOD_PING, 1);
     if (st->full && st->queued <= NU_H2_QUEUE_HIGH / 2) {
         st->full = false;
         h2_stream_tell(st, H2_NEWS_ROOM);
@@ -391,12 +326,13 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     return 0;
 }
 
-/* A response that is whole before its request is: the rest is not wanted (RFC 9113 8.1). */
+/* A response that is whole before its request is: the rest is not wanted (RFC 9113 8.1). A request
+ * that is whole before its response is what one expects. */
 static void on_end_sent(struct nu_h2_stream *st)
 {
     st->said_all = true;
     h2_stream_tell(st, H2_NEWS_SENT);
-    if (!st->heard)
+    if (!st->heard && !st->h2->client)
         nghttp2_submit_rst_stream(st->h2->session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_NO_ERROR);
 }
 
@@ -445,10 +381,26 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* GOAWAY came while it waited for its turn, or we gave it up meanwhile. nghttp2 never began it. */
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int why,
+                             void *ctx)
+{
+    struct nu_h2 *h2 = ctx;
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    nu_list_each (node, &h2->all) {
+        struct nu_h2_stream *st = nu_container(node, struct nu_h2_stream, all);
+        if (st->id == frame->hd.stream_id && st->open)
+            be_unsent(st);
+    }
+    return 0;
+}
+
 void h2_write_callbacks(nghttp2_session_callbacks *cbs)
 {
     nghttp2_session_callbacks_set_send_data_callback(cbs, on_send_data);
     nghttp2_session_callbacks_set_on_frame_send_callback(cbs, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(cbs, on_frame_not_send);
 }
 
 /* --- a write --- */

@@ -164,9 +164,19 @@ static inline void kit_count(void *ctx, enum nu_h2_count what)
     nu_assert(what < NU_H2_COUNTS);
 }
 
-static const struct nu_h2_handler kit_handler = {kit_head, kit_data, kit_trail, kit_end,
-                                                 kit_bad,  kit_room, kit_sent,  kit_cut,
-                                                 kit_wake, kit_emit, kit_count};
+static inline void kit_interim(void *ctx, struct nu_h2_stream *st, struct nu_http_head *head)
+{
+    kit_note(ctx, "interim %d %u\n", st->id, head->status);
+}
+
+static inline void kit_goaway(void *ctx)
+{
+    kit_note(ctx, "%s", "goaway\n");
+}
+
+static const struct nu_h2_handler kit_handler = {
+    kit_head, kit_data, kit_trail, kit_end,   kit_bad,     kit_room,  kit_sent,
+    kit_cut,  kit_wake, kit_emit,  kit_count, kit_interim, kit_goaway};
 
 static inline struct kit *kit_new(enum kit_answer answer)
 {
