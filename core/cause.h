@@ -89,6 +89,12 @@ const char *nu_side_str(enum nu_side side);
       "the server's response breaks the rules of its protocol")                                    \
     X(UPSTREAM_SHORT, "upstream_incomplete", "UC", TRUNCATED, UPSTREAM,                            \
       "the server closed in the midst of a response")                                              \
+    X(UPSTREAM_RESET, "upstream_stream_reset", "UR", CANCELLED, UPSTREAM,                          \
+      "the server reset the request")                                                              \
+    X(UPSTREAM_REFUSED, "upstream_stream_refused", "UR", CANCELLED, UPSTREAM,                      \
+      "the server did not take the request, and has not looked at it")                             \
+    X(UPSTREAM_SILENT, "upstream_keepalive_timeout", "UC", TIMEOUT, UPSTREAM,                      \
+      "the server gave no sign of life within ping_timeout")                                       \
     X(RESPONSE_TIMEOUT, "response_timeout", "UT", TIMEOUT, LOCAL,                                  \
       "the response took longer than its route's timeout")                                         \
     X(DRAIN, "drain_timeout", "DT", CANCELLED, LOCAL, "still open at drain_timeout")               \

@@ -91,10 +91,12 @@ struct nu_facts_exchange {
     const char
         *upstream_host; /* the name that it was found by, without port; NULL = by its address */
     struct nu_tls_facts *upstream_tls; /* NULL = not by us, or not done */
-    uint64_t bytes_in;                 /* from the client, set at the end */
-    uint64_t bytes_out;                /* to the client */
-    uint32_t connect_ms;               /* time to a ready leg, plus 1; 0 = never */
-    uint16_t attempts;                 /* endpoints tried */
+    const char *offer_alpn; /* what a connection to it is to offer, comma separated, while it
+                               is opened; NULL = as its config says */
+    uint64_t bytes_in;      /* from the client, set at the end */
+    uint64_t bytes_out;     /* to the client */
+    uint32_t connect_ms;    /* time to a ready leg, plus 1; 0 = never */
+    uint16_t attempts;      /* endpoints tried */
 };
 
 /* Allocated once for a client's connection, beside its chain: what a connection that waits for

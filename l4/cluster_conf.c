@@ -283,8 +283,6 @@ static const struct nu_field cluster_fields[] = {
      .doc = "While fewer endpoints of a priority than that are healthy, and no other can take "
             "over, all are used, since checks are more likely wrong than everybody unwell at once. "
             "0% = unhealthy ones never."},
-    LATER("protocol"),
-    LATER("http2"),
     LATER("outlier"),
     LATER("srv"),
     {0}

@@ -37,6 +37,8 @@ struct nu_endpoint {
     atomic_uint refs; /* sets and legs; the last one frees it on whatever thread: it owns no
                          thread's things */
     _Atomic uint8_t health; /* NU_ENDPOINT_* */
+    _Atomic int64_t
+        http1_ms; /* of the layer above: when it chose HTTP/1, on a loop's clock; 0 = never */
     struct nu_endpoint_checks checks;
     alignas(64) _Atomic uint64_t cx_active, cx_total, cx_connect_fail;
 };

@@ -140,14 +140,19 @@ static void count_end(const struct nu_upstream *up, const struct nu_filter *f,
     atomic_fetch_add_explicit(&up->endpoint->cx_connect_fail, 1, memory_order_relaxed);
 }
 
+void nu_upstream_tell_end(const struct nu_upstream *up, const struct nu_filter *f,
+                          struct nu_chain *owner)
+{
+    tell_failure(up, f, owner);
+    tell_details(up, f, owner);
+    tell_tcp(f, owner);
+}
+
 void nu_upstream_end(struct nu_upstream *up, struct nu_filter *f, struct nu_chain *owner)
 {
     count_end(up, f, nu_chain_result(f->chain));
-    if (owner) {
-        tell_failure(up, f, owner);
-        tell_details(up, f, owner);
-        tell_tcp(f, owner);
-    }
+    if (owner)
+        nu_upstream_tell_end(up, f, owner);
     if (up->own)
         nu_own_legs_del(up->own);
     atomic_fetch_sub_explicit(&up->endpoint->cx_active, 1, memory_order_relaxed);
@@ -183,6 +188,7 @@ static struct nu_chain *new_chain(struct nu_filter *owner, const struct nu_place
     struct nu_facts_exchange exchange = {
         .upstream = &endpoint->addr,
         .upstream_host = nu_facts_exchange(&facts)->upstream_host,
+        .offer_alpn = nu_facts_exchange(&facts)->offer_alpn,
     };
     if (!exchange.upstream_host) /* else the client chose it, and an address may have many names */
         exchange.upstream_host = endpoint->name;

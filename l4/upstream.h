@@ -38,6 +38,9 @@ void nu_upstream_ready(struct nu_upstream *up, const struct nu_filter *f, struct
 /* The same news for another owner's log, where the connection serves several. */
 void nu_upstream_tell(const struct nu_upstream *up, const struct nu_filter *f,
                       struct nu_chain *owner);
+/* How it ended, for another owner's log: in `close`, before nu_upstream_end. */
+void nu_upstream_tell_end(const struct nu_upstream *up, const struct nu_filter *f,
+                          struct nu_chain *owner);
 /* For a timer of the first filter: fails the chain. */
 void nu_upstream_timed_out(const struct nu_upstream *up, struct nu_filter *f);
 /* In `close`, before the joint is parted: counts how it ended and gives all back. */

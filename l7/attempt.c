@@ -3,14 +3,13 @@
 
 #include "core/assert.h"
 #include "l4/leg.h"
+#include "l7/client.h"
 #include "l7/forwarded.h"
-#include "l7/h1_client.h"
 #include "l7/head_edit.h"
 #include "l7/http.h"
 #include "l7/retry.h"
 #include "l7/tunnel.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { TIMER_TRY, TIMER_PAUSE };
@@ -46,54 +45,6 @@ static void end_count(struct router *r)
         return;
     r->counted = false;
     count(r, NU_CLUSTER_RQ_ACTIVE, -1);
-}
-
-static void set_waiting(struct router *r, bool waiting)
-{
-    if ((r->state == ROUTER_WAITING) == waiting)
-        return;
-    count(r, NU_CLUSTER_RQ_PENDING_ACTIVE, waiting ? 1 : -1);
-    if (waiting)
-        count(r, NU_CLUSTER_RQ_PENDING_TOTAL, 1);
-}
-
-void router_set_state(struct router *r, enum router_state to)
-{
-    set_waiting(r, to == ROUTER_WAITING);
-    r->state = (uint8_t)to;
-}
-
-/* --- what is kept --- */
-
-void attempt_free(struct router *r)
-{
-    for (unsigned i = 0; i < r->kept_count; i++)
-        nu_slice_drop(&r->kept[i]);
-    free(r->kept);
-    r->kept = NULL;
-    r->kept_count = r->kept_cap = 0;
-    nu_pick_end(&r->pick);
-}
-
-static void forget_body(struct router *r)
-{
-    for (unsigned i = 0; i < r->kept_count; i++)
-        nu_slice_drop(&r->kept[i]);
-    r->kept_count = 0;
-    r->kept_bytes = 0;
-    r->lost = true;
-}
-
-static void keep(struct router *r, struct nu_slice data)
-{
-    nu_slice_keep(loop_of(r)->blocks, &data);
-    if (r->kept_count == r->kept_cap) {
-        r->kept_cap = r->kept_cap ? 2 * r->kept_cap : 4;
-        r->kept = realloc(r->kept, r->kept_cap * sizeof *r->kept);
-        nu_assert(r->kept != NULL);
-    }
-    r->kept[r->kept_count++] = data;
-    r->kept_bytes += (uint32_t)data.len + NU_REPLAY_EACH;
 }
 
 /* --- towards the server --- */
@@ -149,9 +100,9 @@ void attempt_data(struct router *r, struct nu_slice data)
     }
     if (!r->lost && r->kept_bytes + data.len + NU_REPLAY_EACH > NU_REPLAY_MAX &&
         r->state >= ROUTER_SENDING)
-        forget_body(r);
+        attempt_forget(r);
     if (!r->lost)
-        keep(r, nu_slice_dup(data));
+        attempt_keep(r, nu_slice_dup(data));
     if (r->state >= ROUTER_SENDING)
         pass(r, nu_ev_data(data));
     else
@@ -184,8 +135,9 @@ static void give_up(struct router *r, struct nu_result result, bool connected)
     if (r->tries > 1)
         retries_used_up(r);
     router_set_state(r, ROUTER_OVER);
-    router_reply(r, nonsense ? 502 : 503, nu_try_body(result, connected, s->arena),
-                 nu_try_details(result, connected, s->arena));
+    router_reply(
+        r, nonsense ? 502 : 503, nu_try_body(result, connected, s->arena),
+        nu_try_details("upstream_reset_before_response_started", result, connected, s->arena));
 }
 
 static void no_endpoint(struct router *r)
@@ -229,15 +181,35 @@ static void watch_try(struct router *r)
         nu_timer_set(&r->filter, TIMER_TRY, ms, on_try_timeout);
 }
 
+static void join(struct router *r);
+
+/* The server agreed to another version than was asked for. */
+static void on_other_version(struct nu_filter *f)
+{
+    struct router *r = self_of(f);
+    nu_part(&r->joint, (struct nu_result){.how = NU_CANCELLED, .side = NU_SIDE_LOCAL});
+    r->tries--;
+    nu_chain_facts_exchange(f->chain)->attempts--;
+    join(r);
+}
+
+/* Upgrades are for HTTP/1 here. */
+static bool is_tunnel_barred(const struct router *r)
+{
+    return r->stream->tunnel && nu_client_protocol_of(r->pick.cluster) == NU_CLIENT_HTTP2;
+}
+
 static void join(struct router *r)
 {
     struct nu_stream *s = r->stream;
-    struct nu_h1_client_want want = {
+    struct nu_client_want want = {
         .cluster = r->pick.cluster,
         .endpoint = r->pick.endpoint,
         .fresh = r->fresh,
         .careful = !nu_retry_idempotent(s->request),
+        .upgrade = s->tunnel,
         .ready = on_ready,
+        .again = on_other_version,
     };
     struct nu_facts_exchange *facts = nu_chain_facts_exchange(r->filter.chain);
     facts->upstream = &r->pick.endpoint->addr;
@@ -253,14 +225,18 @@ static void join(struct router *r)
             overflow(r);
         return;
     }
-    switch (nu_h1_client_join(&r->filter, &want, &r->reused)) {
-    case NU_H1_CLIENT_READY:
+    if (is_tunnel_barred(r)) {
+        router_reply(r, 501, "", "upgrade_over_http2");
+        return;
+    }
+    switch (nu_client_join(&r->filter, &want, &r->reused)) {
+    case NU_CLIENT_READY:
         send_all(r);
         break;
-    case NU_H1_CLIENT_WAIT:
+    case NU_CLIENT_WAIT:
         router_set_state(r, ROUTER_WAITING);
         break;
-    case NU_H1_CLIENT_FULL:
+    case NU_CLIENT_FULL:
         overflow(r);
         break;
     }
@@ -343,7 +319,7 @@ static bool may_try_again(const struct router *r, enum nu_try_end how)
     const struct nu_route *route = r->stream->route;
     if (r->lost || r->heard || r->tries >= nu_retry_most(route))
         return false;
-    return how == NU_TRY_UNSENT || nu_retry_asked(route, how) ||
+    return how == NU_TRY_UNSENT || how == NU_TRY_REFUSED || nu_retry_asked(route, how) ||
            (how == NU_TRY_RESET && nu_retry_idempotent(r->stream->request));
 }
 
@@ -369,17 +345,18 @@ static void try_all_again(struct router *r)
 }
 
 /* A kept connection that died says nothing about its endpoint: a new one to the same, as another
- * may not be there. Else the next. */
+ * may not be there. Neither does one that takes no more requests. Else the next. */
 static bool try_again(struct router *r, enum nu_try_end how)
 {
-    if (r->reused && how == NU_TRY_RESET) {
-        r->fresh = true;
+    bool refused = how == NU_TRY_REFUSED;
+    if ((r->reused && how == NU_TRY_RESET) || (refused && r->tries < 2)) {
+        r->fresh = !refused;
         join(r);
         return true;
     }
     if (next_endpoint(r))
         return true;
-    if (!nu_retry_asked(r->stream->route, how))
+    if (!refused && !nu_retry_asked(r->stream->route, how))
         return false;
     try_all_again(r);
     return true;
@@ -410,6 +387,14 @@ static void on_try_timeout(struct nu_filter *f)
     router_reply(r, 504, "upstream request timeout", "upstream_per_try_timeout");
 }
 
+/* A connection that carries others was not what was wrong. */
+static bool is_request_s_own(const struct router *r, struct nu_result result)
+{
+    return result.cause == NU_CAUSE_UPSTREAM_RESET ||
+           (result.cause == NU_CAUSE_UPSTREAM_PROTOCOL &&
+            nu_client_protocol_of(r->pick.cluster) != NU_CLIENT_HTTP1);
+}
+
 bool attempt_failed(struct router *r, struct nu_result result)
 {
     bool connected = r->counted;
@@ -421,10 +406,14 @@ bool attempt_failed(struct router *r, struct nu_result result)
         count(r, NU_CLUSTER_RQ_PENDING_FAILURE_EJECT, 1);
     if (r->state == ROUTER_ANSWERED) {
         nu_stream_flag(r->stream, nu_try_flag(result, true));
-        r->stream->details = "upstream_reset_after_response_started{connection_termination}";
+        r->stream->details =
+            nu_try_details("upstream_reset_after_response_started", result, true, r->stream->arena);
         return true;
     }
-    if (!went_on(r, connected ? NU_TRY_RESET : NU_TRY_UNSENT))
+    bool refused = result.cause == NU_CAUSE_UPSTREAM_REFUSED;
+    if (is_request_s_own(r, result))
+        r->reused = false;
+    if (!went_on(r, refused ? NU_TRY_REFUSED : connected ? NU_TRY_RESET : NU_TRY_UNSENT))
         give_up(r, result, connected);
     return false;
 }
@@ -458,7 +447,7 @@ bool attempt_head(struct router *r, struct nu_http_head *head)
     if (r->tries > 1 && !bad)
         count(r, NU_CLUSTER_RQ_RETRY_SUCCESS, 1);
     router_set_state(r, ROUTER_ANSWERED);
-    forget_body(r);
+    attempt_forget(r);
     r->tunnel = head->body == NU_BODY_TUNNEL;
     if (r->tunnel) {
         nu_http_head_keep(head); /* it stays for the log */

@@ -41,7 +41,7 @@ struct router {
     bool counted;   /* this try stands among the cluster's active requests */
 };
 
-/* The one place where the state changes; keeps count of who waits. */
+/* router.c: the one place where the state changes; keeps count of who waits. */
 void router_set_state(struct router *r, enum router_state to);
 /* router.c: answers by itself; `body` and `details` live as long as the stream. */
 void router_reply(struct router *r, unsigned status, const char *body, const char *details);
@@ -65,5 +65,11 @@ void attempt_over(struct router *r);
 void attempt_cancel(struct router *r, struct nu_result result);
 void attempt_timed_out(struct router *r);
 void attempt_free(struct router *r);
+
+/* --- attempt_kept.c --- */
+
+/* Of the body: keeps the share, or throws away what is kept; then there is no further try. */
+void attempt_keep(struct router *r, struct nu_slice data);
+void attempt_forget(struct router *r);
 
 #endif

@@ -52,13 +52,6 @@ struct h1_client {
 
 static const struct nu_h1_limits limits = NU_H1_LIMITS_DEFAULT;
 
-const char *nu_h1_client_answer_str(enum nu_h1_client_answer answer)
-{
-    static const char *const names[] = {"ready", "wait", "full"};
-    nu_assert((unsigned)answer < sizeof names / sizeof *names);
-    return names[answer];
-}
-
 static struct h1_client *self_of(struct nu_filter *f)
 {
     return (struct h1_client *)f;
@@ -380,7 +373,7 @@ static void on_connect_timeout(struct nu_filter *f)
 
 static enum nu_open h1_client_open(struct nu_filter *f, const void *conf)
 {
-    const struct nu_h1_client_want *want = conf;
+    const struct nu_client_want *want = conf;
     struct h1_client *c = self_of(f);
     nu_upstream_begin(&c->up, f, want->cluster, want->endpoint);
     c->ready = want->ready;
@@ -453,7 +446,7 @@ static bool is_quiet(struct h1_client *c)
 }
 
 /* A kept connection to the endpoint, off the pool, or NULL. */
-static struct h1_client *take_kept(struct nu_filter *router, const struct nu_h1_client_want *want)
+static struct h1_client *take_kept(struct nu_filter *router, const struct nu_client_want *want)
 {
     unsigned shard = nu_filter_loop(router)->shard;
     struct nu_pooled *pooled;
@@ -466,13 +459,12 @@ static struct h1_client *take_kept(struct nu_filter *router, const struct nu_h1_
     return NULL;
 }
 
-static enum nu_h1_client_answer join_new(struct nu_filter *router,
-                                         const struct nu_h1_client_want *want)
+static enum nu_client_answer join_new(struct nu_filter *router, const struct nu_client_want *want)
 {
     struct nu_place first = {&h1_client_type, want};
     struct nu_chain *chain = nu_upstream_open(router, want->cluster, want->endpoint, &first);
     if (!chain)
-        return NU_H1_CLIENT_FULL;
+        return NU_CLIENT_FULL;
     struct h1_client *c = self_of(nu_chain_end(chain, NU_REV));
     if (want->cluster->near_count > 0) /* else it has no facts; these may go first */
         nu_chain_facts(chain)->listener = nu_chain_facts(chain)->chain = NULL;
@@ -480,14 +472,14 @@ static enum nu_h1_client_answer join_new(struct nu_filter *router,
         nu_upstream_list_own(&c->up, chain);
     nu_join(router, &c->filter);
     if (nu_chain_ended(chain) || nu_blocked(&c->filter, NU_FWD))
-        return NU_H1_CLIENT_WAIT;
+        return NU_CLIENT_WAIT;
     if (c->state == CLIENT_CONNECTING)
         become_ready(c);
-    return NU_H1_CLIENT_READY;
+    return NU_CLIENT_READY;
 }
 
-enum nu_h1_client_answer nu_h1_client_join(struct nu_filter *router,
-                                           const struct nu_h1_client_want *want, bool *reused)
+enum nu_client_answer nu_h1_client_join(struct nu_filter *router, const struct nu_client_want *want,
+                                        bool *reused)
 {
     struct h1_client *c = take_kept(router, want);
     *reused = c != NULL;
@@ -496,5 +488,5 @@ enum nu_h1_client_answer nu_h1_client_join(struct nu_filter *router,
     set_state(c, CLIENT_BUSY);
     nu_join(router, &c->filter);
     nu_upstream_tell(&c->up, &c->filter, router->chain);
-    return NU_H1_CLIENT_READY;
+    return NU_CLIENT_READY;
 }

@@ -3,16 +3,21 @@
 
 #include "core/assert.h"
 #include "l4/endpoint.h"
+#include "l7/client.h"
 
 #include <stdlib.h>
 
 #define BUCKETS 64 /* by endpoint; a cluster with more endpoints shares them */
 
+struct shelf {
+    unsigned count;
+    struct nu_list all; /* oldest first; so are the next */
+    struct nu_list bucket[BUCKETS];
+};
+
 /* One cluster's on one worker. */
 struct nu_pool {
-    unsigned count;
-    struct nu_list all; /* oldest first */
-    struct nu_list bucket[BUCKETS];
+    struct shelf kept, shared;
 };
 
 static const struct nu_pool_conf defaults = {.max_idle = 1024, .idle_timeout_ms = 3600 * 1000};
@@ -59,9 +64,17 @@ const struct nu_pool_conf *nu_pool_conf_of(const struct nu_cluster *cluster)
     return conf ? conf : &defaults;
 }
 
-static struct nu_list *bucket_of(struct nu_pool *pool, const struct nu_endpoint *endpoint)
+static struct nu_list *bucket_of(struct shelf *shelf, const struct nu_endpoint *endpoint)
 {
-    return &pool->bucket[(uintptr_t)endpoint / 64 % BUCKETS];
+    return &shelf->bucket[(uintptr_t)endpoint / 64 % BUCKETS];
+}
+
+static void make_shelf(struct shelf *shelf)
+{
+    shelf->count = 0;
+    nu_list_init(&shelf->all);
+    for (unsigned i = 0; i < BUCKETS; i++)
+        nu_list_init(&shelf->bucket[i]);
 }
 
 static struct nu_pool *pool_of(struct nu_cluster_view *view)
@@ -70,29 +83,34 @@ static struct nu_pool *pool_of(struct nu_cluster_view *view)
         return view->pool;
     struct nu_pool *pool = malloc(sizeof *pool);
     nu_assert(pool != NULL);
-    pool->count = 0;
-    nu_list_init(&pool->all);
-    for (unsigned i = 0; i < BUCKETS; i++)
-        nu_list_init(&pool->bucket[i]);
+    make_shelf(&pool->kept);
+    make_shelf(&pool->shared);
     return view->pool = pool;
 }
 
-static void unlist(struct nu_pool *pool, struct nu_pooled *pooled)
+static void list(struct shelf *shelf, struct nu_pooled *pooled)
+{
+    nu_list_add_tail(&shelf->all, &pooled->in_pool);
+    nu_list_add_tail(bucket_of(shelf, pooled->endpoint), &pooled->in_bucket);
+    shelf->count++;
+}
+
+static void unlist(struct shelf *shelf, struct nu_pooled *pooled)
 {
     nu_list_del(&pooled->in_bucket);
     nu_list_del(&pooled->in_pool);
-    pool->count--;
+    shelf->count--;
 }
 
-static void evict(struct nu_pool *pool, struct nu_pooled *pooled)
+static void evict(struct shelf *shelf, struct nu_pooled *pooled)
 {
-    unlist(pool, pooled);
+    unlist(shelf, pooled);
     pooled->evict(pooled);
 }
 
-static struct nu_pooled *oldest(struct nu_pool *pool)
+static void evict_oldest(struct shelf *shelf)
 {
-    return nu_container(pool->all.next, struct nu_pooled, in_pool);
+    evict(shelf, nu_container(shelf->all.next, struct nu_pooled, in_pool));
 }
 
 /* --- endpoints that go --- */
@@ -116,9 +134,9 @@ static bool is_member(const struct nu_cluster *cluster, const struct nu_cluster_
     return false;
 }
 
-static void mark(struct nu_pool *pool, const struct nu_endpoint *endpoint, uint32_t number)
+static void mark(struct shelf *shelf, const struct nu_endpoint *endpoint, uint32_t number)
 {
-    nu_list_each (node, bucket_of(pool, endpoint)) {
+    nu_list_each (node, bucket_of(shelf, endpoint)) {
         struct nu_pooled *pooled = nu_container(node, struct nu_pooled, in_bucket);
         if (pooled->endpoint != endpoint)
             continue;
@@ -127,42 +145,63 @@ static void mark(struct nu_pool *pool, const struct nu_endpoint *endpoint, uint3
     }
 }
 
-static void evict_strangers(struct nu_pool *pool)
+static void evict_strangers(struct shelf *shelf)
 {
-    nu_list_each (node, &pool->all) {
+    nu_list_each (node, &shelf->all) {
         struct nu_pooled *pooled = nu_container(node, struct nu_pooled, in_pool);
         if (!pooled->stays)
-            evict(pool, pooled);
+            evict(shelf, pooled);
         pooled->stays = false;
     }
+}
+
+static void look_through(const struct nu_cluster_view *view, struct shelf *shelf)
+{
+    if (shelf->count == 0)
+        return;
+    for (uint32_t i = 0; i < view->set->count; i++)
+        if (!is_failed(view->set->item[i]))
+            mark(shelf, view->set->item[i], view->number);
+    evict_strangers(shelf);
 }
 
 void nu_pool_look_through(struct nu_cluster *cluster, unsigned shard)
 {
     const struct nu_cluster_view *view = &cluster->view[shard];
-    if (!view->pool || view->pool->count == 0 || cluster->found)
+    if (!view->pool || cluster->found)
         return;
-    for (uint32_t i = 0; i < view->set->count; i++)
-        if (!is_failed(view->set->item[i]))
-            mark(view->pool, view->set->item[i], view->number);
-    evict_strangers(view->pool);
+    look_through(view, &view->pool->kept);
+    look_through(view, &view->pool->shared);
 }
 
 /* --- in and out --- */
+
+static bool may_stay(const struct nu_cluster *cluster, const struct nu_cluster_view *view,
+                     struct nu_pooled *pooled)
+{
+    return !view->retired && !is_failed(pooled->endpoint) && is_member(cluster, view, pooled);
+}
 
 bool nu_pool_put(struct nu_cluster *cluster, unsigned shard, struct nu_pooled *pooled)
 {
     int64_t most = nu_pool_conf_of(cluster)->max_idle;
     struct nu_cluster_view *view = &cluster->view[shard];
-    if (most == 0 || view->retired || is_failed(pooled->endpoint) ||
-        !is_member(cluster, view, pooled))
+    if (most == 0 || !may_stay(cluster, view, pooled))
         return false;
     struct nu_pool *pool = pool_of(view);
-    if (pool->count >= most)
-        evict(pool, oldest(pool));
-    nu_list_add_tail(&pool->all, &pooled->in_pool);
-    nu_list_add_tail(bucket_of(pool, pooled->endpoint), &pooled->in_bucket);
-    pool->count++;
+    if (pool->kept.count >= most)
+        evict_oldest(&pool->kept);
+    list(&pool->kept, pooled);
+    return true;
+}
+
+bool nu_pool_share(struct nu_cluster *cluster, unsigned shard, struct nu_pooled *pooled)
+{
+    struct nu_cluster_view *view = &cluster->view[shard];
+    if (!may_stay(cluster, view, pooled))
+        return false;
+    pooled->shared = true;
+    list(&pool_of(view)->shared, pooled);
     return true;
 }
 
@@ -172,20 +211,36 @@ struct nu_pooled *nu_pool_take(struct nu_cluster *cluster, unsigned shard,
     struct nu_pool *pool = cluster->view[shard].pool;
     if (!pool)
         return NULL;
-    struct nu_list *bucket = bucket_of(pool, endpoint);
+    struct nu_list *bucket = bucket_of(&pool->kept, endpoint);
     for (struct nu_list *at = bucket->prev; at != bucket; at = at->prev) {
         struct nu_pooled *pooled = nu_container(at, struct nu_pooled, in_bucket);
         if (pooled->endpoint != endpoint)
             continue;
-        unlist(pool, pooled);
+        unlist(&pool->kept, pooled);
         return pooled;
+    }
+    return NULL;
+}
+
+struct nu_pooled *nu_pool_find(struct nu_cluster *cluster, unsigned shard,
+                               const struct nu_endpoint *endpoint,
+                               bool (*fits)(const struct nu_pooled *pooled))
+{
+    struct nu_pool *pool = cluster->view[shard].pool;
+    if (!pool)
+        return NULL;
+    nu_list_each (node, bucket_of(&pool->shared, endpoint)) {
+        struct nu_pooled *pooled = nu_container(node, struct nu_pooled, in_bucket);
+        if (pooled->endpoint == endpoint && fits(pooled))
+            return pooled;
     }
     return NULL;
 }
 
 void nu_pool_drop(struct nu_cluster *cluster, unsigned shard, struct nu_pooled *pooled)
 {
-    unlist(cluster->view[shard].pool, pooled);
+    struct nu_pool *pool = cluster->view[shard].pool;
+    unlist(pooled->shared ? &pool->shared : &pool->kept, pooled);
 }
 
 /* The worker lets go of the cluster; requests in progress end by themselves, and are not kept. */
@@ -197,14 +252,18 @@ static void retire(struct nu_cluster *cluster, unsigned shard)
     view->pool = NULL;
     if (!pool)
         return;
-    while (!nu_list_empty(&pool->all))
-        evict(pool, oldest(pool));
+    while (!nu_list_empty(&pool->kept.all))
+        evict_oldest(&pool->kept);
+    while (!nu_list_empty(&pool->shared.all))
+        evict_oldest(&pool->shared);
     free(pool);
 }
 
 void nu_pool_register(void)
 {
     nu_schema_extend(&nu_cluster_schema, &nu_pool_of_cluster);
+    nu_schema_extend(&nu_cluster_schema, &nu_protocol_of_cluster);
+    nu_schema_extend(&nu_cluster_schema, &nu_http2_of_cluster);
     nu_clusters_on_retire(retire);
     nu_clusters_on_set(nu_pool_look_through);
 }

@@ -8,7 +8,7 @@
 
 const char *nu_try_end_str(enum nu_try_end how)
 {
-    static const char *const names[] = {"unsent", "reset", "timed out"};
+    static const char *const names[] = {"unsent", "reset", "timed out", "refused"};
     nu_assert((unsigned)how < sizeof names / sizeof *names);
     return names[how];
 }
@@ -19,6 +19,10 @@ static const char *reset_reason(struct nu_result result, bool connected)
         return "protocol error";
     if (result.cause == NU_CAUSE_OVERFLOW)
         return "overflow";
+    if (result.cause == NU_CAUSE_UPSTREAM_RESET)
+        return "remote reset";
+    if (result.cause == NU_CAUSE_UPSTREAM_REFUSED)
+        return "remote refused stream reset";
     return connected ? "connection termination" : "connection failure";
 }
 
@@ -28,6 +32,8 @@ enum nu_stream_flag nu_try_flag(struct nu_result result, bool connected)
         return NU_FLAG_SERVER_ERROR;
     if (result.cause == NU_CAUSE_OVERFLOW)
         return NU_FLAG_OVERFLOW;
+    if (result.cause == NU_CAUSE_UPSTREAM_RESET || result.cause == NU_CAUSE_UPSTREAM_REFUSED)
+        return NU_FLAG_SERVER_RESET;
     return connected ? NU_FLAG_SERVER_GONE : NU_FLAG_CONNECT_FAILED;
 }
 
@@ -39,10 +45,10 @@ const char *nu_try_body(struct nu_result result, bool connected, struct nu_arena
                            reset_reason(result, connected));
 }
 
-const char *nu_try_details(struct nu_result result, bool connected, struct nu_arena *arena)
+const char *nu_try_details(const char *when, struct nu_result result, bool connected,
+                           struct nu_arena *arena)
 {
-    char *details = nu_arena_printf(arena, "upstream_reset_before_response_started{%s}",
-                                    reset_reason(result, connected));
+    char *details = nu_arena_printf(arena, "%s{%s}", when, reset_reason(result, connected));
     for (char *at = details; *at; at++)
         if (*at == ' ')
             *at = '_';
@@ -76,6 +82,7 @@ bool nu_retry_asked(const struct nu_route *route, enum nu_try_end how)
         [NU_TRY_UNSENT] = NU_RETRY_CONNECT_FAILURE | NU_RETRY_RESET,
         [NU_TRY_RESET] = NU_RETRY_RESET,
         [NU_TRY_TIMED_OUT] = NU_RETRY_RESET | NU_RETRY_GATEWAY_ERROR,
+        [NU_TRY_REFUSED] = NU_RETRY_CONNECT_FAILURE | NU_RETRY_RESET,
     };
     return route->retry.when & bits[how];
 }

@@ -15,6 +15,7 @@ enum nu_try_end {
     NU_TRY_UNSENT,    /* there was no connection: nothing has left */
     NU_TRY_RESET,     /* sent, and nothing came back */
     NU_TRY_TIMED_OUT, /* per_try_timeout; nothing came back */
+    NU_TRY_REFUSED,   /* sent, and not looked at: as if it had not been */
 };
 const char *nu_try_end_str(enum nu_try_end how);
 
@@ -22,7 +23,8 @@ const char *nu_try_end_str(enum nu_try_end how);
  * a connection stood. Texts are static or in the arena. */
 enum nu_stream_flag nu_try_flag(struct nu_result result, bool connected);
 const char *nu_try_body(struct nu_result result, bool connected, struct nu_arena *arena);
-const char *nu_try_details(struct nu_result result, bool connected, struct nu_arena *arena);
+const char *nu_try_details(const char *when, struct nu_result result, bool connected,
+                           struct nu_arena *arena);
 
 /* Tries of one request, with the first. */
 unsigned nu_retry_most(const struct nu_route *route);

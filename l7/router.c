@@ -25,6 +25,21 @@ static void count(const struct router *r, enum nu_http_stat stat)
     nu_stat_add(r->stream->conf->stats, nu_filter_loop(&r->filter)->shard, stat, 1);
 }
 
+static void count_pending(const struct router *r, enum nu_cluster_stat stat, int64_t n)
+{
+    nu_stat_add(r->pick.cluster->stats, nu_filter_loop(&r->filter)->shard, stat, n);
+}
+
+void router_set_state(struct router *r, enum router_state to)
+{
+    bool waiting = to == ROUTER_WAITING;
+    if ((r->state == ROUTER_WAITING) != waiting)
+        count_pending(r, NU_CLUSTER_RQ_PENDING_ACTIVE, waiting ? 1 : -1);
+    if (waiting && r->state != ROUTER_WAITING)
+        count_pending(r, NU_CLUSTER_RQ_PENDING_TOTAL, 1);
+    r->state = (uint8_t)to;
+}
+
 void router_reply(struct router *r, unsigned status, const char *body, const char *details)
 {
     router_set_state(r, ROUTER_OVER);

@@ -1,5 +1,6 @@
 /* From a context to a connection's SSL: what each connection has of its own, above all the server
  * name. On workers. */
+#include "core/assert.h"
 #include "core/table/domain.h"
 #include "tls/context_priv.h"
 #include "tls/session.h"
@@ -41,6 +42,22 @@ static bool ask_for(SSL *ssl, const char *name)
     return SSL_set_tlsext_host_name(ssl, copy) == 1;
 }
 
+/* "h2,http/1.1", as OpenSSL wants it: each behind its length (RFC 7301 3.1). */
+static bool offer(SSL *ssl, const char *protocols)
+{
+    unsigned char wire[64];
+    size_t len = strlen(protocols), from = 0;
+    nu_assert(len < sizeof wire);
+    memcpy(wire + 1, protocols, len);
+    for (size_t i = 1; i <= len + 1; i++) {
+        if (i <= len && wire[i] != ',')
+            continue;
+        wire[from] = (unsigned char)(i - from - 1);
+        from = i;
+    }
+    return SSL_set_alpn_protos(ssl, wire, (unsigned)len + 1) == 0; /* 0 is fine */
+}
+
 SSL *nu_tls_context_ssl(struct nu_tls_context *pub, struct nu_tls_conn *conn)
 {
     struct tls_context *context = tls_context_of(pub);
@@ -55,8 +72,10 @@ SSL *nu_tls_context_ssl(struct nu_tls_context *pub, struct nu_tls_conn *conn)
         return ssl;
     }
     SSL_set_connect_state(ssl);
-    const char *name = server_name(context->conf.client, nu_chain_facts(conn->filter->chain));
-    if (name && !ask_for(ssl, name)) {
+    struct nu_facts *facts = nu_chain_facts(conn->filter->chain);
+    const char *name = server_name(context->conf.client, facts);
+    const char *alpn = nu_facts_exchange(facts)->offer_alpn;
+    if ((name && !ask_for(ssl, name)) || (alpn && !offer(ssl, alpn))) {
         SSL_free(ssl);
         conn->ssl = NULL;
         return NULL;

@@ -11,6 +11,7 @@ import pytest
 
 from lib import clients, h2, held, logs, preload
 from lib.config import LOGS, cluster, config, listener, relay
+from lib.h2_server import H2Server
 from lib.http import Origin, Stuck, front
 from lib.nuncio import ROOT, run_nuncio
 from lib.peers import Blackhole, Echo, Hang, Resetter, Script, Source
@@ -425,6 +426,28 @@ def upstream_incomplete(t):
     return served(t, lambda request: request.conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"))
 
 
+def served_by_http_2(t, answer, **keys):
+    """The same before a server that speaks HTTP/2."""
+    server = t.peer(H2Server, lambda conn, request: h2.headers(request.stream, [(":status", "200")], False) + answer(request.stream))
+    nuncio = t.nuncio(front(server, to={"protocol": "http2", **keys}))
+    with nuncio.connect("in") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        clients.how_it_ends(client)
+    return nuncio, {"layer": "sock"}
+
+
+def upstream_stream_reset(t):
+    return served_by_http_2(t, lambda stream: h2.reset(stream, 2))
+
+
+def upstream_stream_refused(t):
+    return served_by_http_2(t, lambda stream: h2.reset(stream, 7))
+
+
+def upstream_keepalive_timeout(t):
+    return served_by_http_2(t, lambda stream: b"", http2={"ping_interval": "50ms", "ping_timeout": "1ms"})
+
+
 def response_timeout(t):
     def answer(request):
         request.conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
@@ -542,6 +565,9 @@ ROWS = {
     "client_protocol_error": Row(client_protocol_error, "DPE", "client"),
     "upstream_protocol_error": Row(upstream_protocol_error, "UPE", "upstream"),
     "upstream_incomplete": Row(upstream_incomplete, "UC", "upstream"),
+    "upstream_stream_reset": Row(upstream_stream_reset, "UR", "upstream"),
+    "upstream_stream_refused": Row(upstream_stream_refused, "UR", "upstream"),
+    "upstream_keepalive_timeout": Row(upstream_keepalive_timeout, "UC", "upstream"),
     "response_timeout": Row(response_timeout, "UT", "local"),
     "drain_timeout": Row(drain, "DT", "local"),
     "no_descriptors": Row(no_descriptors, "UF", "local"),

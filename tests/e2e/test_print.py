@@ -175,6 +175,9 @@ def every_key(files):
                                           "max_hosts": 9, "max_pending": 9, "host_ttl": "9s", "dns_timeout": "1s"},
          "bind_source": {"address": ["127.0.0.1", "::1"], "interface": "lo", "freebind": True}},
         {"name": "d", "original_dst": {"enabled": True}},
+        {"name": "f", "endpoints": "127.0.0.1:4", "protocol": "auto", "http2": {
+            "max_concurrent_streams": 9, "initial_stream_window": "128KiB", "max_stream_window": "1MiB", "connection_window": "2MiB",
+            "ping_interval": "9s", "ping_timeout": "8s"}},
         {"name": "e", "endpoints": "127.0.0.1:3", "health_check": {"tcp": {"send": "PING\r\n", "receive": ["hex:0aff"]}}},
         {"name": "u", "dns": "a.test:53", "socket": {"dscp": "cs1"}, "bind_source": "127.0.0.1"}]
     return config(workers=2, admin="unix:/run/admin", drain_timeout="0", drain_delay="1s", seccomp=False, core_dumps=True,

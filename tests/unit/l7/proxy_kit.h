@@ -118,6 +118,11 @@ void nu_upstream_tell(const struct nu_upstream *up, const struct nu_filter *f,
 {
 }
 
+void nu_upstream_tell_end(const struct nu_upstream *up, const struct nu_filter *f,
+                          struct nu_chain *owner)
+{
+}
+
 void nu_upstream_timed_out(const struct nu_upstream *up, struct nu_filter *f)
 {
     nu_fail(f, NU_CAUSE_CONNECT_TIMEOUT, NU_SIDE_UPSTREAM, "%s", "");
