@@ -151,6 +151,14 @@ void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev);
  * What close leaves joined, the chain parts with its own result. */
 void nu_part(struct nu_joint *joint, struct nu_result result);
 
+/* A chain joined at both ends in which nothing flows, waits or has ended is left out: its partners
+ * become each other's, and it is joined to nobody. False: it is not like that, or one of them is
+ * over, or somebody watches; nothing was done. From a callback of one of the partners. */
+bool nu_joint_skip(struct nu_chain *between);
+/* The inverse: `left` and its partner, if it still has one, are tied to the ends of a new chain,
+ * which counts as having been quiet as long as `left` was. */
+void nu_joint_between(struct nu_filter *left, struct nu_chain *between);
+
 /* D1: the plain socket at the other end if nobody in between sees DATA, nothing waits and nobody
  * watches; else NULL. */
 struct nu_filter *nu_direct(const struct nu_filter *source, enum nu_dir dir);

@@ -29,14 +29,11 @@ void nu_joint_tell(struct nu_filter *first, enum nu_dir dir, bool blocked)
     nu_chain_leave(partner->chain);
 }
 
-void nu_join(struct nu_filter *left, struct nu_filter *right)
+/* Both begin anew with one another. In each request's way. */
+static inline __attribute__((always_inline)) void tie(struct nu_filter *left,
+                                                      struct nu_filter *right)
 {
     struct nu_joint *l = nu_joint_of(left), *r = nu_joint_of(right);
-    nu_assert(l && r && !l->peer && !r->peer);
-    nu_assert(left->chain->loop == right->chain->loop);
-    nu_assert(left->chain->end[NU_FWD] == left && right->chain->end[NU_REV] == right);
-    nu_assert(right->next[NU_FWD] && !nu_bit(right, NU_B_ENDED, NU_FWD));
-    nu_assert(!nu_bit(left, NU_B_ENDED, NU_REV));
     *l = (struct nu_joint){.peer = r, .offset = l->offset};
     *r = (struct nu_joint){.peer = l, .offset = r->offset};
     nu_bit_set(left, NU_B_ARRIVED, NU_REV, false); /* an earlier partner's END was its own */
@@ -46,6 +43,17 @@ void nu_join(struct nu_filter *left, struct nu_filter *right)
     left->chain->dirty = right->chain->dirty = 1;
     nu_chain_leave(right->chain);
     nu_chain_leave(left->chain);
+}
+
+void nu_join(struct nu_filter *left, struct nu_filter *right)
+{
+    const struct nu_joint *l = nu_joint_of(left), *r = nu_joint_of(right);
+    nu_assert(l && r && !l->peer && !r->peer);
+    nu_assert(left->chain->loop == right->chain->loop);
+    nu_assert(left->chain->end[NU_FWD] == left && right->chain->end[NU_REV] == right);
+    nu_assert(right->next[NU_FWD] && !nu_bit(right, NU_B_ENDED, NU_FWD));
+    nu_assert(!nu_bit(left, NU_B_ENDED, NU_REV));
+    tie(left, right);
 }
 
 void nu_inject(struct nu_joint *joint, enum nu_dir dir, struct nu_ev *ev)
@@ -99,7 +107,7 @@ void nu_joint_done(struct nu_filter *first, enum nu_dir dir)
 }
 
 /* One half lives on without its other half: nothing beyond holds it any more. */
-static void cut_off(struct nu_joint *joint)
+static inline __attribute__((always_inline)) void cut_off(struct nu_joint *joint)
 {
     joint->peer = NULL;
     set_far_hold(nu_joint_self(joint), outward(nu_joint_self(joint)), false);
@@ -183,4 +191,42 @@ struct nu_filter *nu_direct(const struct nu_filter *f, enum nu_dir dir)
         if (f->sees[dir] & NU_SEES(NU_DATA))
             return NULL;
     }
+}
+
+/* Nothing of a joint's chain is under way, and nothing has crossed that must not be forgotten. */
+static bool is_quiet(const struct nu_joint *joint)
+{
+    const struct nu_filter *f = nu_joint_self(joint);
+    const struct nu_chain *chain = f->chain;
+    bool ended = nu_bit(f, NU_B_ENDED, NU_FWD) || nu_bit(f, NU_B_ENDED, NU_REV);
+    return nu_chain_live(chain) && !chain->blocks[NU_FWD] && !chain->blocks[NU_REV] &&
+           !chain->dirty && !is_watched(chain) && !joint->sent && !ended;
+}
+
+bool nu_joint_skip(struct nu_chain *between)
+{
+    struct nu_joint *l = nu_joint_of(between->end[NU_REV]), *r = nu_joint_of(between->end[NU_FWD]);
+    if (between->depth > 0 || !l || !r || !l->peer || !r->peer)
+        return false;
+    if (!is_quiet(l) || !is_quiet(r) || !is_quiet(l->peer) || !is_quiet(r->peer))
+        return false;
+    struct nu_joint *left = l->peer, *right = r->peer;
+    left->peer = right;
+    right->peer = left;
+    l->peer = r->peer = NULL;
+    return true;
+}
+
+/* What is beyond is another for both: who is blocked is found out anew. */
+void nu_joint_between(struct nu_filter *left, struct nu_chain *between)
+{
+    struct nu_joint *near = nu_joint_of(left), *far = near->peer;
+    nu_assert(left->chain->loop == between->loop && nu_chain_live(between));
+    between->last_activity = left->chain->last_activity;
+    cut_off(near);
+    tie(left, between->end[NU_REV]);
+    if (!far)
+        return;
+    cut_off(far);
+    tie(between->end[NU_FWD], nu_joint_self(far));
 }

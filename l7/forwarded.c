@@ -176,6 +176,18 @@ static bool read_address(struct nu_text text, struct nu_addr *out)
            (out->kind == NU_ADDR_IP4 || out->kind == NU_ADDR_IP6);
 }
 
+void nu_forwarded_client(struct nu_facts *facts, struct nu_arena *arena,
+                         const struct nu_addr *client)
+{
+    struct nu_facts_more *more = nu_arena_alloc(arena, sizeof *more);
+    if (facts->more)
+        *more = *facts->more;
+    if (more->direct.kind == NU_ADDR_NONE)
+        more->direct = facts->client;
+    facts->more = more;
+    facts->client = *client;
+}
+
 /* The trusted hops say who it is: the peer is the last of them. */
 static void find_client(const struct nu_forwarded_conf *conf, const struct nu_stream *s,
                         struct nu_facts *facts)
@@ -184,13 +196,7 @@ static void find_client(const struct nu_forwarded_conf *conf, const struct nu_st
     struct nu_text list = fw_list(s->request, NU_HDR_XFF);
     if (!read_address(element_from_right(list, conf->trusted_hops), &client))
         return;
-    struct nu_facts_more *more = nu_arena_alloc(s->arena, sizeof *more);
-    if (facts->more)
-        *more = *facts->more;
-    if (more->direct.kind == NU_ADDR_NONE)
-        more->direct = facts->client;
-    facts->more = more;
-    facts->client = client;
+    nu_forwarded_client(facts, s->arena, &client);
 }
 
 static void add_for(struct nu_http_head *head, const struct nu_addr *peer)

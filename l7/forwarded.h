@@ -50,6 +50,11 @@ struct nu_forwarded_conf {
 
 extern const char *const nu_xfcc_names[], *const nu_xfcc_detail_names[];
 
+struct nu_addr;
+struct nu_facts;
+/* These facts are a client's whom a header has named; whom the connection is from is not lost. */
+void nu_forwarded_client(struct nu_facts *facts, struct nu_arena *arena,
+                         const struct nu_addr *client);
 /* Rows of a struct nu_field table; `member_` is a struct nu_forwarded_conf in `type_`. */
 #define NU_FORWARDED_FIELDS(type_, member_)                                                        \
     {.key = "forward_client_cert",                                                                 \

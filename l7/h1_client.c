@@ -7,48 +7,19 @@
  * from the server ends it; the parser says what that is for the response. Holds nothing: the socket
  * holds until it is connected, which the connect timer bounds; a slow router holds through the
  * joint. Timers: connecting, and idle while kept. `close` parts the joint, and leaves the pool. */
-#include "l7/h1_client.h"
+#include "l7/h1_client_priv.h"
 
 #include "core/assert.h"
 #include "l4/sock.h"
-#include "l4/upstream.h"
 #include "l7/h1_body.h"
-#include "l7/pool.h"
 #include "l7/stream.h"
 #include "l7/tunnel.h"
-#include "protocols/http/h1.h"
+#include "l7/tunnel_rest.h"
 #include "protocols/http/h1_write.h"
 
+#include <stdlib.h>
+
 enum { TIMER_CONNECT, TIMER_IDLE };
-
-enum client_state {
-    CLIENT_CONNECTING, /* joined, not ready */
-    CLIENT_BUSY,       /* joined: a request is in progress */
-    CLIENT_KEPT,       /* in the pool, not joined */
-    CLIENT_ENDING,     /* nothing of it may be used any more */
-};
-
-/* What of the exchange in progress is over. */
-enum { SAID = 1, HEARD = 2 };
-
-struct h1_client {
-    struct nu_filter filter;
-    struct nu_joint joint;
-    struct nu_upstream up;
-    struct nu_pooled pooled;
-    void (*ready)(struct nu_filter *router);
-    struct nu_http_head *request; /* in progress: the router's */
-    struct nu_slice rest;         /* received, not read */
-    int64_t since_ms;             /* kept since */
-    uint32_t requests;
-    uint8_t state;
-    uint8_t over; /* SAID, HEARD */
-    bool chunked; /* the request's body is */
-    bool keep;    /* the response allows another request */
-    bool tunnel;  /* what flows is no message any more: each half ends by itself */
-    bool idle_timer;
-    struct nu_h1_parser parser;
-};
 
 static const struct nu_h1_limits limits = NU_H1_LIMITS_DEFAULT;
 
@@ -97,13 +68,13 @@ static void end_now(struct nu_filter *f)
 
 static void leave_pool(struct h1_client *c)
 {
-    if (nu_list_linked(&c->pooled.in_pool))
-        nu_pool_drop(c->up.cluster, loop_of(c)->shard, &c->pooled);
+    if (c->http && nu_list_linked(&c->http->pooled.in_pool))
+        nu_pool_drop(c->up.cluster, loop_of(c)->shard, &c->http->pooled);
 }
 
 static void on_evict(struct nu_pooled *pooled)
 {
-    struct h1_client *c = nu_container(pooled, struct h1_client, pooled);
+    struct h1_client *c = nu_container(pooled, struct http_part, pooled)->of;
     set_state(c, CLIENT_ENDING);
     nu_call(&c->filter, end_now);
 }
@@ -112,12 +83,13 @@ static void on_idle(struct nu_filter *f)
 {
     struct h1_client *c = self_of(f);
     int64_t limit = nu_pool_conf_of(c->up.cluster)->idle_timeout_ms;
-    int64_t quiet = loop_of(c)->now_ms - c->since_ms;
-    c->idle_timer = false;
+    if (c->http)
+        c->http->idle_timer = false;
     if (c->state != CLIENT_KEPT)
         return;
+    int64_t quiet = loop_of(c)->now_ms - c->http->since_ms;
     if (quiet < limit) {
-        c->idle_timer = true;
+        c->http->idle_timer = true;
         nu_timer_set(f, TIMER_IDLE, limit - quiet, on_idle);
         return;
     }
@@ -131,18 +103,18 @@ static void on_idle(struct nu_filter *f)
 static bool may_be_kept(const struct h1_client *c)
 {
     int64_t most = nu_pool_conf_of(c->up.cluster)->max_requests;
-    return c->keep && !c->up.cluster->per_client && c->rest.len == 0 &&
-           (most == 0 || c->requests < most);
+    return c->http->keep && !c->up.cluster->per_client && c->http->rest.len == 0 &&
+           (most == 0 || c->http->requests < most);
 }
 
 static void keep(struct h1_client *c)
 {
     int64_t limit = nu_pool_conf_of(c->up.cluster)->idle_timeout_ms;
-    c->since_ms = loop_of(c)->now_ms;
+    c->http->since_ms = loop_of(c)->now_ms;
     set_state(c, CLIENT_KEPT);
-    if (limit == 0 || c->idle_timer)
+    if (limit == 0 || c->http->idle_timer)
         return;
-    c->idle_timer = true;
+    c->http->idle_timer = true;
     nu_timer_set(&c->filter, TIMER_IDLE, limit, on_idle);
 }
 
@@ -152,8 +124,8 @@ static void exchange_over(struct h1_client *c)
 {
     bool left = !c->joint.peer;
     nu_part(&c->joint, (struct nu_result){.how = NU_CLEAN});
-    c->request = NULL;
-    if (!left && may_be_kept(c) && nu_pool_put(c->up.cluster, loop_of(c)->shard, &c->pooled))
+    c->http->request = NULL;
+    if (!left && may_be_kept(c) && nu_pool_put(c->up.cluster, loop_of(c)->shard, &c->http->pooled))
         keep(c);
     else
         end_now(&c->filter);
@@ -173,12 +145,12 @@ static void say_head(struct h1_client *c, struct nu_http_head *head)
     struct nu_filter *f = &c->filter;
     struct nu_stream *stream = nu_stream_of(nu_joint_peer(&c->joint));
     struct nu_slice out;
-    c->request = head;
+    c->http->request = head;
     c->over = 0;
-    c->requests++;
-    c->chunked = head->body == NU_BODY_CHUNKED;
+    c->http->requests++;
+    c->http->chunked = head->body == NU_BODY_CHUNKED;
     nu_tunnel_ask(head);
-    nu_h1_begin_response(&c->parser, stream->arena, head->method_id, stream->tunnel);
+    nu_h1_begin_response(&c->http->parser, stream->arena, head->method_id, stream->tunnel);
     if (nu_h1_make_head(loop_of(c)->blocks, head, &(struct nu_h1_how){0}, &out))
         nu_fail(f, NU_CAUSE_INTERNAL, NU_SIDE_LOCAL, "a request head that cannot be written");
     else
@@ -187,7 +159,7 @@ static void say_head(struct h1_client *c, struct nu_http_head *head)
 
 static void say_data(struct h1_client *c, struct nu_slice data)
 {
-    if (c->chunked)
+    if (c->http->chunked)
         nu_h1_forward_chunk(&c->filter, NU_FWD, data);
     else
         nu_forward_data(&c->filter, NU_FWD, data);
@@ -195,8 +167,8 @@ static void say_data(struct h1_client *c, struct nu_slice data)
 
 static void say_trailers(struct h1_client *c, const struct nu_http_head *trail)
 {
-    if (c->chunked && nu_h1_forward_trailers(&c->filter, NU_FWD, trail))
-        c->chunked = false; /* the last chunk was with them */
+    if (c->http->chunked && nu_h1_forward_trailers(&c->filter, NU_FWD, trail))
+        c->http->chunked = false; /* the last chunk was with them */
 }
 
 static void say_end(struct h1_client *c, struct nu_result result)
@@ -206,10 +178,10 @@ static void say_end(struct h1_client *c, struct nu_result result)
         nu_fail(&c->filter, (enum nu_cause)result.cause, (enum nu_side)result.side, "%s", "");
         return;
     }
-    if (c->chunked)
-        nu_forward_data(&c->filter, NU_FWD, nu_h1_last_chunk());
     if (c->tunnel)
         nu_forward_end(&c->filter, NU_FWD, result);
+    else if (c->http->chunked)
+        nu_forward_data(&c->filter, NU_FWD, nu_h1_last_chunk());
     over(c, SAID);
 }
 
@@ -261,13 +233,13 @@ static void on_error(struct h1_client *c, const struct nu_h1_out *out)
 /* False: it is not what was asked for. */
 static bool on_head(struct h1_client *c, struct nu_http_head *head)
 {
-    if (!nu_tunnel_is_granted(c->request, head)) {
+    if (!nu_tunnel_is_granted(c->http->request, head)) {
         on_error(c, &(struct nu_h1_out){.error = NU_H1_UPGRADE_UNASKED});
         nu_http_head_drop(head);
         return false;
     }
     c->tunnel = head->body == NU_BODY_TUNNEL;
-    c->keep = !c->tunnel && head->keep_alive && head->body != NU_BODY_CLOSE;
+    c->http->keep = !c->tunnel && head->keep_alive && head->body != NU_BODY_CLOSE;
     tell_head(c, NU_HEAD, head);
     if (c->tunnel) /* what is in hand behind the head still goes the long way */
         nu_tunnel_pass(&c->filter);
@@ -301,7 +273,7 @@ static bool read_one(struct h1_client *c, enum nu_h1_event event, struct nu_h1_o
 
 static bool is_listening(const struct h1_client *c)
 {
-    return c->state == CLIENT_BUSY && c->request && !(c->over & HEARD) &&
+    return c->state == CLIENT_BUSY && (!c->http || c->http->request) && !(c->over & HEARD) &&
            !nu_chain_ended(c->filter.chain);
 }
 
@@ -314,19 +286,28 @@ static void on_unasked(struct h1_client *c)
     nu_fail(&c->filter, NU_CAUSE_UPSTREAM_PROTOCOL, NU_SIDE_UPSTREAM, "%s", "unasked");
 }
 
+static void forget_http(struct h1_client *c)
+{
+    free(c->http);
+    c->http = NULL;
+}
+
 static void on_bytes(struct h1_client *c, struct nu_slice data)
 {
+    struct http_part *http = c->http;
     struct nu_h1_out out;
     bool more = is_listening(c);
-    c->rest = data;
-    while (more && c->rest.len > 0)
-        more = read_one(c, nu_h1_read(&c->parser, &c->rest, &out), &out) && is_listening(c);
-    if (is_listening(c) && c->rest.len == 0) /* an END that needs no byte of its own */
-        read_one(c, nu_h1_read(&c->parser, &c->rest, &out), &out);
-    bool unasked = c->rest.len > 0 && !nu_chain_ended(c->filter.chain);
-    nu_slice_drop(&c->rest);
+    http->rest = data;
+    while (more && http->rest.len > 0)
+        more = read_one(c, nu_h1_read(&http->parser, &http->rest, &out), &out) && is_listening(c);
+    if (is_listening(c) && http->rest.len == 0) /* an END that needs no byte of its own */
+        read_one(c, nu_h1_read(&http->parser, &http->rest, &out), &out);
+    bool unasked = http->rest.len > 0 && !nu_chain_ended(c->filter.chain);
+    nu_slice_drop(&http->rest);
     if (unasked && c->state != CLIENT_ENDING)
         on_unasked(c);
+    if (c->tunnel)
+        forget_http(c);
 }
 
 /* The server has said all it will say. */
@@ -334,13 +315,16 @@ static void on_server_end(struct h1_client *c, struct nu_result result)
 {
     struct nu_h1_out out = {0};
     leave_pool(c);
+    if (c->tunnel)
+        nu_tunnel_disturb(&c->joint);
     if (result.how == NU_CLEAN && is_listening(c)) {
-        c->keep = false;
-        enum nu_h1_event event = nu_h1_eof(&c->parser, &out);
+        enum nu_h1_event event = c->http ? nu_h1_eof(&c->http->parser, &out) : NU_H1_END;
         if (event == NU_H1_MORE) {
             out.error = NU_H1_CUT_HEAD;
             event = NU_H1_ERROR;
         }
+        if (c->http)
+            c->http->keep = false;
         read_one(c, event, &out);
         if (c->tunnel && event == NU_H1_END)
             nu_done(&c->filter, NU_REV);
@@ -377,9 +361,12 @@ static enum nu_open h1_client_open(struct nu_filter *f, const void *conf)
     struct h1_client *c = self_of(f);
     nu_upstream_begin(&c->up, f, want->cluster, want->endpoint);
     c->ready = want->ready;
-    c->pooled.endpoint = want->endpoint;
-    c->pooled.evict = on_evict;
-    nu_h1_init(&c->parser, &limits);
+    c->http = malloc(sizeof *c->http);
+    nu_assert(c->http != NULL);
+    *c->http = (struct http_part){.of = c};
+    c->http->pooled.endpoint = want->endpoint;
+    c->http->pooled.evict = on_evict;
+    nu_h1_init(&c->http->parser, &limits);
     count(c, NU_CLUSTER_CX_HTTP1_TOTAL);
     if (want->cluster->connect_timeout_ms > 0)
         nu_timer_set(f, TIMER_CONNECT, want->cluster->connect_timeout_ms, on_connect_timeout);
@@ -407,11 +394,13 @@ static void h1_client_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 static void h1_client_close(struct nu_filter *f)
 {
     struct h1_client *c = self_of(f);
+    if (c->tunnel)
+        nu_tunnel_disturb(&c->joint);
     struct nu_chain *owner = owner_of(c);
     leave_pool(c);
     if (c->up.ready && owner)
         count(c, NU_CLUSTER_CX_DESTROY_WITH_ACTIVE_RQ);
-    nu_slice_drop(&c->rest);
+    forget_http(c);
     nu_upstream_end(&c->up, f, owner);
     if (c->over & HEARD && !c->tunnel) /* whatever came then, the response is whole */
         nu_part(&c->joint, (struct nu_result){.how = NU_CLEAN});
@@ -432,6 +421,16 @@ static const struct nu_filter_type h1_client_type = {
     .close = h1_client_close,
 };
 
+bool nu_h1_client_is(const struct nu_filter *f)
+{
+    return f && f->type == &h1_client_type;
+}
+
+void nu_h1_client_tell(const struct nu_filter *client, struct nu_chain *owner)
+{
+    nu_upstream_tell(&((const struct h1_client *)client)->up, client, owner);
+}
+
 /* Off the pool: whether the server has neither closed nor spoken, asked of the kernel as the news
  * may wait in the loop's set. With TLS it may be a ticket: once read, all else has ended it (P2).
  */
@@ -451,7 +450,7 @@ static struct h1_client *take_kept(struct nu_filter *router, const struct nu_cli
     unsigned shard = nu_filter_loop(router)->shard;
     struct nu_pooled *pooled;
     while (!want->fresh && (pooled = nu_pool_take(want->cluster, shard, want->endpoint))) {
-        struct h1_client *c = nu_container(pooled, struct h1_client, pooled);
+        struct h1_client *c = nu_container(pooled, struct http_part, pooled)->of;
         if (!nu_chain_ended(c->filter.chain) && (!want->careful || is_quiet(c)))
             return c;
         on_evict(pooled);

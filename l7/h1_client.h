@@ -9,4 +9,9 @@
 enum nu_client_answer nu_h1_client_join(struct nu_filter *router, const struct nu_client_want *want,
                                         bool *reused);
 
+/* Whether it is one of these; NULL is not. */
+bool nu_h1_client_is(const struct nu_filter *f);
+/* The log of this chain is to know what a handshake found out. */
+void nu_h1_client_tell(const struct nu_filter *client, struct nu_chain *owner);
+
 #endif

@@ -16,8 +16,6 @@
 
 #include <string.h>
 
-enum { TIMER, TIMER_RESUME };
-
 static struct h1_server *self_of(struct nu_filter *f)
 {
     return (struct h1_server *)f;
@@ -57,7 +55,7 @@ static void watch(struct h1_server *s)
     nu_timer_set(&s->filter, TIMER, at > now ? at - now : 0, on_timer);
 }
 
-static void on_deadline(struct nu_filter *f)
+void h1_watch(struct nu_filter *f)
 {
     watch(self_of(f));
 }
@@ -146,7 +144,7 @@ static void begin_stream(struct h1_server *s, struct nu_stream *stream)
 {
     s->first = false;
     s->stream = stream;
-    stream->watch = on_deadline;
+    stream->watch = h1_watch;
     h1_set_in(s, IN_BODY);
     inject_head(s, NU_HEAD, stream->request);
 }
@@ -310,6 +308,7 @@ void h1_response_over(struct h1_server *s)
 static void on_client_end(struct h1_server *s)
 {
     struct nu_h1_out out;
+    h1_tunnel_wake(s);
     if (!s->chosen && h1_rest(s) > 0) { /* it began as HTTP/2 would, but did not go on */
         s->chosen = true;
         h1_count(s, NU_HTTP_CX_HTTP1_TOTAL, 1);
@@ -451,6 +450,7 @@ static void h1_server_start(struct nu_filter *f)
 static void h1_server_close(struct nu_filter *f)
 {
     struct h1_server *s = self_of(f);
+    h1_tunnel_wake(s);
     if (s->stream)
         h1_count(s, NU_HTTP_CX_DESTROY_ACTIVE_RQ, 1);
     h1_tunnel_count(s);

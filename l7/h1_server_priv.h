@@ -7,6 +7,9 @@
 #include "l7/http.h"
 #include "l7/stream.h"
 
+/* Slots of its timers. */
+enum { TIMER, TIMER_RESUME, TIMER_REST };
+
 /* What of the request has come. */
 enum in_state {
     IN_IDLE,    /* nothing */
@@ -38,20 +41,30 @@ struct h1_reading {
     struct nu_h1_parser parser;
 };
 
+/* A tunnel, seen from here. */
+enum aside_state {
+    ASIDE_NOT,    /* there is none, or its bytes come here */
+    ASIDE_STANDS, /* they pass by: the socket counts them */
+    ASIDE_RESTS,  /* and the stream is put away */
+};
+
 struct h1_server {
     struct nu_filter filter;
     struct nu_joint joint;
     const struct nu_http_conf *conf;
-    struct nu_stream *stream;   /* in progress, as long as joined */
-    struct h1_reading *reading; /* or NULL */
-    int64_t since_ms;           /* of the state `in`, on the loop's clock */
+    struct nu_stream *stream; /* in progress, as long as joined */
+    union {
+        struct h1_reading *reading;  /* or NULL */
+        struct nu_tunnel_rest *rest; /* ASIDE_RESTS */
+    };
+    int64_t since_ms; /* of the state `in`, on the loop's clock */
     uint8_t in, out;
     bool chosen;      /* the client has begun to speak, and it is HTTP/1 */
     bool first;       /* no request has come yet */
     bool closing;     /* no request after this one */
     bool broken;      /* what the client sends is no longer read as HTTP */
     bool half_closed; /* the client has said all it will say */
-    bool passed;      /* bytes of the tunnel pass by: the socket counts them */
+    uint8_t aside;    /* enum aside_state */
 };
 
 static inline int64_t h1_now(const struct h1_server *s)
@@ -76,6 +89,8 @@ void h1_set_in(struct h1_server *s, enum in_state to);
 void h1_inject(struct h1_server *s, struct nu_ev ev);
 /* All of the request has come. */
 void h1_request_over(struct h1_server *s);
+/* As a stream's `watch`. */
+void h1_watch(struct nu_filter *f);
 /* What waits in `rest` is read when this callback is over. */
 void h1_read_later(struct h1_server *s);
 
@@ -87,6 +102,8 @@ void h1_tunnel_decided(struct h1_server *s, bool open);
 void h1_tunnel_ended(struct h1_server *s);
 /* Lets its bytes pass by, if nobody else has to count them. */
 void h1_tunnel_pass(struct h1_server *s);
+/* Has the stream back, if it is put away. Before anything is done to it. */
+void h1_tunnel_wake(struct h1_server *s);
 /* Brings the stream's bytes up to date. Before it is parted from. */
 void h1_tunnel_count(struct h1_server *s);
 

@@ -2,6 +2,7 @@
  * that took too long is answered; h1_server.c has the timer. */
 #include "l7/h1_server_priv.h"
 #include "l7/route/route.h"
+#include "l7/tunnel_rest.h"
 
 #define HALF_CLOSED_MS                                                                             \
     1000 /* for a response to begin once the client closed its half: most such                     \
@@ -22,14 +23,24 @@ static int64_t after(int64_t from_ms, int64_t timeout_ms)
     return timeout_ms > 0 ? from_ms + timeout_ms : 0;
 }
 
+static int64_t idle_limit(const struct nu_route *route, int64_t otherwise)
+{
+    return route && route->idle_timeout_ms >= 0 ? route->idle_timeout_ms : otherwise;
+}
+
 static int64_t idle_deadline(const struct h1_server *s)
 {
-    const struct nu_route *route = s->stream->route;
     int64_t limit =
-        s->in == IN_TUNNEL ? s->conf->tunnel_idle_timeout_ms : s->conf->stream_idle_timeout_ms;
-    if (route && route->idle_timeout_ms >= 0)
-        limit = route->idle_timeout_ms;
+        idle_limit(s->stream->route, s->in == IN_TUNNEL ? s->conf->tunnel_idle_timeout_ms
+                                                        : s->conf->stream_idle_timeout_ms);
     return after(nu_chain_last_activity(s->stream->chain), limit);
+}
+
+/* Its stream is put away: the connection is what bytes touch. */
+static int64_t rest_deadline(const struct h1_server *s)
+{
+    int64_t limit = idle_limit(nu_tunnel_rest_route(s->rest), s->conf->tunnel_idle_timeout_ms);
+    return after(nu_chain_last_activity(s->filter.chain), limit);
 }
 
 /* While a request is in progress: no byte either way, all of it too slow, the router's own. */
@@ -60,7 +71,9 @@ int64_t h1_deadline(const struct h1_server *s)
         return after(s->since_ms, s->conf->headers_timeout_ms);
     if (h1_is_idle(s))
         return after(s->since_ms, s->conf->idle_timeout_ms);
-    return s->stream ? stream_deadline(s) : 0;
+    if (s->stream)
+        return stream_deadline(s);
+    return s->aside == ASIDE_RESTS ? rest_deadline(s) : 0;
 }
 
 static void client_is_gone(struct h1_server *s)
@@ -71,6 +84,7 @@ static void client_is_gone(struct h1_server *s)
 
 void h1_expire_stream(struct h1_server *s)
 {
+    h1_tunnel_wake(s);
     struct nu_stream *stream = s->stream;
     int64_t now = h1_now(s);
     if (stream->deadline_ms && stream->deadline_ms <= now) {

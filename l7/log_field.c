@@ -1,8 +1,13 @@
 /* Fields that log formats name; see log_field.h. */
 #include "l7/log_field.h"
 
+#include "core/assert.h"
+
 #include <ctype.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum part { PART_FIELD, PART_METHOD, PART_PATH, PART_AUTHORITY, PART_SCHEME, PART_STATUS };
 
@@ -32,6 +37,48 @@ static const struct {
     {":status",    PART_STATUS,    OF_RESPONSE},
 };
 
+/* --- what is wanted --- */
+
+/* Names that have no number; for good, as configs come and go with the same few. */
+struct other {
+    struct other *next;
+    size_t len;
+    char name[];
+};
+
+static atomic_bool wanted[2][NU_HDR_COUNT];
+static struct other *_Atomic others;
+
+static bool is_other(const char *name, size_t len)
+{
+    const struct other *o = atomic_load_explicit(&others, memory_order_acquire);
+    while (o && (o->len != len || strncasecmp(o->name, name, len) != 0))
+        o = o->next;
+    return o != NULL;
+}
+
+/* Main thread. */
+static void want(const struct field *field, unsigned of)
+{
+    enum nu_hdr id = field->part == PART_SCHEME ? NU_HDR_XFP : field->id;
+    bool text = field->part == PART_FIELD || field->part == PART_SCHEME;
+    if (text && of != OF_TRAILER)
+        atomic_store_explicit(&wanted[of == OF_RESPONSE][id], true, memory_order_relaxed);
+    if (!text || id != NU_HDR_OTHER || is_other(field->name.at, field->name.len))
+        return;
+    struct other *o = malloc(sizeof *o + field->name.len);
+    nu_assert(o != NULL);
+    *o = (struct other){.next = atomic_load(&others), .len = field->name.len};
+    memcpy(o->name, field->name.at, o->len);
+    atomic_store_explicit(&others, o, memory_order_release);
+}
+
+bool lf_is_wanted(bool of_response, const struct nu_http_field *field)
+{
+    return atomic_load_explicit(&wanted[of_response][field->id], memory_order_relaxed) &&
+           (field->id != NU_HDR_OTHER || is_other(field->name, field->name_len));
+}
+
 /* NULL, or why there is no such field. */
 static const char *read_field(struct nu_arena *arena, const char *text, size_t len, unsigned of,
                               struct field *out)
@@ -43,6 +90,7 @@ static const char *read_field(struct nu_arena *arena, const char *text, size_t l
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i].of & of && strcmp(parts[i].name, name) == 0) {
             out->part = parts[i].part;
+            want(out, of);
             return NULL;
         }
     if (!nu_http_name_ok(out->name) || len > NU_HTTP_NAME_MAX_BYTES)
@@ -50,7 +98,16 @@ static const char *read_field(struct nu_arena *arena, const char *text, size_t l
     out->id = nu_hdr_find(name, len);
     if (out->id == NU_HDR_HOST && of & OF_REQUEST)
         out->part = PART_AUTHORITY;
+    want(out, of);
     return NULL;
+}
+
+enum nu_err lf_prepare_request_id(struct nu_arena *arena, const char *arg, const void **out,
+                                  const char **error)
+{
+    want(&(struct field){.id = NU_HDR_REQUEST_ID}, OF_REQUEST);
+    *out = NULL;
+    return NU_OK;
 }
 
 static enum nu_err prepare(struct nu_arena *arena, const char *arg, const void **out,

@@ -25,6 +25,12 @@ struct nu_text lf_request_value(const void *prepared, const struct nu_http_head 
                                 bool rewritten);
 /* Whether it asks for x-envoy-upstream-service-time. */
 bool lf_is_service_time(const void *prepared);
+/* Whether any format of this process, ever, asks for a field of requests (or of responses): what is
+ * put away for a log line that comes much later need not have the others. Any thread. */
+bool lf_is_wanted(bool of_response, const struct nu_http_field *field);
+/* As a log operator's prepare: it shows x-request-id. */
+enum nu_err lf_prepare_request_id(struct nu_arena *arena, const char *arg, const void **out,
+                                  const char **error);
 /* The value of a parameter in a path's query. */
 struct nu_text lf_query(const void *prepared, struct nu_text path);
 

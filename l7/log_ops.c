@@ -279,7 +279,11 @@ static const struct nu_log_op own[] = {
     NUMBER("UPSTREAM_SERVICE_MS", upstream_service_ms,
            "Milliseconds from the end of the request to the head of the server's response."),
     TEXT("ROUTE_NAME", route_name, "The name of the route that took the request."),
-    TEXT("STREAM_ID", stream_id, "The request's `x-request-id`, else the connection's number."),
+    {.name = "STREAM_ID",
+                                                                                .doc = "The request's `x-request-id`, else the connection's number.",
+                                                                                .value = NU_LOG_TEXT,
+                                                                                .prepare = lf_prepare_request_id,
+                                                                                .write = stream_id},
     TEXT("RESPONSE_FLAGS_LONG", flags_long, "A request's `RESPONSE_FLAGS` in words."),
 };
 

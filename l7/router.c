@@ -9,9 +9,11 @@
 
 #include "l7/attempt.h"
 #include "l7/forwarded.h"
+#include "l7/h1_client.h"
 #include "l7/http.h"
 #include "l7/local_reply.h"
 #include "l7/route/route.h"
+#include "l7/tunnel.h"
 
 #include <string.h>
 
@@ -245,6 +247,53 @@ static void on_leave(struct nu_filter *f)
     if (!nu_bit(f, NU_B_ENDED, NU_REV))
         nu_forward_end(f, NU_REV, result);
     nu_drop(f, NU_FWD);
+}
+
+/* --- at rest --- */
+
+bool nu_router_may_rest(const struct nu_filter *f)
+{
+    const struct router *r = (const struct router *)f;
+    bool open = r->state == ROUTER_ANSWERED && r->tunnel && !r->ended && !r->heard_end;
+    return open && r->counted && r->tries == 1 && !r->pick.far && r->pick.tried_count == 0 &&
+           nu_h1_client_is(nu_joint_peer(&r->joint));
+}
+
+void nu_router_rest(struct nu_filter *f, struct nu_router_rest *out)
+{
+    struct router *r = self_of(f);
+    *out = (struct nu_router_rest){
+        .route = r->stream->route,
+        .cluster = r->pick.cluster,
+        .endpoint = r->pick.endpoint,
+        .try_ms = r->try_ms,
+        .connect_ms = nu_chain_facts_exchange(f->chain)->connect_ms,
+        .reused = r->reused,
+    };
+    r->counted = false;
+    r->pick = (struct nu_pick){0};
+}
+
+void nu_router_again(struct nu_filter *f, const struct nu_router_rest *rest)
+{
+    struct router *r = self_of(f);
+    struct nu_facts_exchange *facts = nu_chain_facts_exchange(f->chain);
+    const struct nu_filter *client = nu_joint_peer(&r->joint);
+    r->pick = (struct nu_pick){.cluster = rest->cluster, .endpoint = rest->endpoint, .most = 1};
+    r->try_ms = rest->try_ms;
+    r->reused = rest->reused;
+    r->tries = 1;
+    r->tunnel = r->counted = r->lost = r->heard = true;
+    r->state = ROUTER_ANSWERED;
+    r->stream->cluster = rest->cluster;
+    *facts = (struct nu_facts_exchange){.stream = r->stream,
+                                        .cluster = rest->cluster->name,
+                                        .upstream = &rest->endpoint->addr,
+                                        .connect_ms = rest->connect_ms,
+                                        .attempts = 1};
+    nu_tunnel_pass(f);
+    if (client)
+        nu_h1_client_tell(client, f->chain);
 }
 
 static enum nu_open router_open(struct nu_filter *f, const void *conf)

@@ -299,6 +299,36 @@ struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_pla
     return start(codec, left, s, &facts);
 }
 
+struct nu_filter *nu_stream_codec(const struct nu_stream *s)
+{
+    const struct stream_in *in = (struct stream_in *)nu_chain_end(s->chain, NU_REV);
+    return in->filter.type == &nu_stream_in ? nu_joint_peer(&in->joint) : NULL;
+}
+
+void nu_stream_put_away(struct nu_stream *s)
+{
+    struct nu_chain *chain = s->chain;
+    s->chain = NULL; /* so `closed` takes it for one that was replaced */
+    nu_chain_abort(chain, NU_CAUSE_NONE);
+}
+
+struct nu_stream *nu_stream_again(struct nu_filter *codec, const struct nu_http_conf *conf,
+                                  struct nu_http_head *head, const struct nu_addr *client,
+                                  int64_t start_ms)
+{
+    struct nu_stream *s = allocate(codec, conf, head, head->arena);
+    s->start_ms = start_ms;
+    struct nu_facts facts = facts_of(codec, s);
+    struct nu_facts_exchange exchange = {.stream = s};
+    if (client)
+        nu_forwarded_client(&facts, s->arena, client);
+    facts.exchange = &exchange;
+    pin(s, codec);
+    make_chain(s, nu_filter_loop(codec), NULL, NULL, &facts);
+    s->router = nu_chain_end(s->chain, NU_FWD);
+    return s;
+}
+
 void nu_stream_answer(struct nu_stream *s, unsigned status, const char *details,
                       enum nu_stream_flag flag)
 {

@@ -13,6 +13,7 @@
 #include "core/chain.h"
 #include "protocols/http/head.h"
 
+struct nu_addr;
 struct nu_http_conf;
 struct nu_chain_conf;
 struct nu_route;
@@ -112,6 +113,17 @@ struct nu_stream *nu_stream_refused(struct nu_filter *codec, const struct nu_pla
                                     const struct nu_http_conf *conf, struct nu_http_head *head,
                                     struct nu_arena *arena, unsigned status, const char *details,
                                     enum nu_stream_flag flag);
+
+/* What its left end is joined to, where that is a codec; NULL: nothing is, any more. */
+struct nu_filter *nu_stream_codec(const struct nu_stream *s);
+/* For tunnels at rest: a stream whose joints are free goes, at the turn's end, and is neither
+ * counted nor logged. */
+void nu_stream_put_away(struct nu_stream *s);
+/* The inverse: a stream, of a head in whose arena it is made, that was counted when it began; not
+ * joined, and without the route's filters. `client`: whom a header named, or NULL. */
+struct nu_stream *nu_stream_again(struct nu_filter *codec, const struct nu_http_conf *conf,
+                                  struct nu_http_head *head, const struct nu_addr *client,
+                                  int64_t start_ms);
 
 /* From the codec, in mid-stream: the request is answered with this, and its server is not waited
  * for any more. If a response has begun, that is cut. */

@@ -4,7 +4,9 @@ import hashlib
 import os
 import struct
 
+from lib.clients import recv_head
 from lib.http import Client, Reader
+from lib.many import ManyEcho, connect_all
 from lib.peers import Server
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -105,3 +107,37 @@ class WsServer(Server):
             conn.sendall(frame(PONG if opcode == PING else opcode, payload, fin=fin))
             if opcode == CLOSE:
                 return
+
+
+class ManyWs(ManyEcho):
+    """Opens thousands of WebSockets; then each byte comes back as it is."""
+
+    def __init__(self, **more):
+        self.heads, self.open = {}, set()
+        super().__init__(**more)
+
+    def _answer(self, conn):
+        fd = conn.fileno()
+        if fd in self.open:
+            super()._answer(conn)
+            self.open -= {fd} - self.by_fd.keys()
+            return
+        self.heads[fd] = self.heads.get(fd, b"") + conn.recv(65536)
+        if self.heads[fd].endswith(b"\r\n\r\n"):
+            del self.heads[fd]
+            self.open.add(fd)
+            conn.sendall(accepted(KEY))
+
+
+def open_all(address, count, at_once=100):
+    """`count` client sockets whose handshake is over, some of them at a time: what is lent meanwhile does not count then."""
+    clients = []
+    while len(clients) < count:
+        new = connect_all(address, min(at_once, count - len(clients)))
+        for client in new:
+            client.sendall((HANDSHAKE + "\r\n").encode())
+        for client in new:
+            head, rest = recv_head(client)
+            assert head.startswith(b"HTTP/1.1 101 ") and not rest, head
+        clients += new
+    return clients

@@ -476,6 +476,88 @@ static void test_T5_failure_crosses_as_end(void **state)
     assert_diary("a<answer a<end:cancelled b:go<"); /* behind what came before it */
 }
 
+/* --- a chain between two --- */
+
+static struct nu_chain *between(unsigned first)
+{
+    const struct nu_place places[] = {
+        {&nu_probe_joint, &kit->a[first]    },
+        {&nu_probe_joint, &kit->a[first + 1]}
+    };
+    return nu_chain_new(&kit->loop, places, 2, NULL, NULL, NULL);
+}
+
+/* a | b ~ e | f ~ c | d */
+static struct nu_chain *three(void)
+{
+    kit_pair();
+    struct nu_chain *middle = between(4);
+    nu_joint_between(kit->a[1].self, middle);
+    nu_diary_read(&kit->diary);
+    return middle;
+}
+
+static void test_J5_left_out_and_back(void **state)
+{
+    struct nu_chain *middle = three();
+    nu_say(kit->a[0].self, NU_FWD, "x");
+    assert_diary("b>x e>x f>x c>x d>x");
+    assert_true(nu_joint_skip(middle));
+    nu_chain_abort(middle, NU_CAUSE_NONE);
+    nu_loop_settle(&kit->loop);
+    assert_diary("e:close f:close");
+    nu_say(kit->a[0].self, NU_FWD, "x");
+    nu_say(kit->a[3].self, NU_REV, "y");
+    assert_diary("b>x c>x d>x c<y b<y a<y");
+    nu_joint_between(kit->a[1].self, between(6));
+    nu_diary_read(&kit->diary);
+    nu_say_end(kit->a[3].self, NU_REV, NU_CAUSE_UPSTREAM_FIN);
+    assert_diary("c<end:clean h<end:clean g<end:clean b<end:clean a<end:clean");
+    nu_say_end(kit->a[0].self, NU_FWD, NU_CAUSE_CLIENT_FIN);
+    nu_loop_settle(&kit->loop);
+    assert_int_equal(kit->loop.chain_count, 0);
+    assert_int_equal(kit->result.how, NU_CLEAN);
+}
+
+/* What is blocked beyond is so for whoever is there now, and until it is free. */
+static void test_J5_a_hold_finds_the_newcomer(void **state)
+{
+    kit_pair();
+    nu_outside_hold(kit->a[3].self, NU_FWD, true);
+    int64_t quiet_since = kit->loop.now_ms;
+    kit->loop.now_ms += 500;
+    struct nu_chain *middle = between(4);
+    nu_joint_between(kit->a[1].self, middle);
+    assert_int_equal(nu_chain_last_activity(middle), quiet_since);
+    assert_true(nu_blocked(kit->a[5].self, NU_FWD));
+    assert_true(nu_blocked(kit->a[0].self, NU_FWD));
+    nu_outside_hold(kit->a[3].self, NU_FWD, false);
+    assert_false(nu_blocked(kit->a[5].self, NU_FWD));
+    assert_false(nu_blocked(kit->a[0].self, NU_FWD));
+    assert_true(nu_joint_skip(middle));
+    nu_chain_abort(middle, NU_CAUSE_NONE);
+}
+
+static void watch_nothing(struct nu_chain *chain, struct nu_filter *from, enum nu_dir dir,
+                          const struct nu_ev *ev, void *ctx)
+{
+}
+
+static void test_J5_not_where_something_is_under_way(void **state)
+{
+    struct nu_chain *middle = three();
+    nu_outside_hold(kit->a[3].self, NU_FWD, true);
+    assert_false(nu_joint_skip(middle));
+    nu_outside_hold(kit->a[3].self, NU_FWD, false);
+    nu_watch(middle, watch_nothing, NULL);
+    assert_false(nu_joint_skip(middle));
+    nu_watch(middle, NULL, NULL);
+    nu_say_end(kit->a[3].self, NU_REV, NU_CAUSE_UPSTREAM_FIN);
+    assert_false(nu_joint_skip(middle));
+    nu_chain_abort(leg(), NU_CAUSE_DRAIN);
+    assert_false(nu_joint_skip(middle));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +591,9 @@ int main(void)
         KIT_TEST(test_T5_failure_crosses_as_end),
         KIT_TEST(test_T6_drop_at_a_joint),
         KIT_TEST(test_T6_drop_into_a_joint),
+        KIT_TEST(test_J5_left_out_and_back),
+        KIT_TEST(test_J5_a_hold_finds_the_newcomer),
+        KIT_TEST(test_J5_not_where_something_is_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
