@@ -24,20 +24,31 @@ static const uint32_t decoder_bytes[] = {[TAP_GZIP] = 44 * 1024,
 static enum tap_coding find(struct nu_text text)
 {
     enum nu_coding known = nu_coding_find(text.at, text.len);
-    if (text.len == 0 || known == NU_CODING_IDENTITY)
+    if (known == NU_CODING_IDENTITY)
         return TAP_PLAIN;
     if (nu_text_is_fold(text, "deflate"))
         return TAP_DEFLATE;
-    return known == NU_CODING_GZIP     ? TAP_GZIP
-           : known == NU_CODING_BROTLI ? TAP_BROTLI
-                                       : TAP_UNKNOWN;
+    return known == NU_CODING_GZIP ? TAP_GZIP : known == NU_CODING_BROTLI ? TAP_BROTLI : TAP_UNKNOWN;
+}
+
+/* One after the other is hardly ever said, and not looked into. */
+static enum tap_coding find_only(struct nu_text list)
+{
+    enum tap_coding only = TAP_PLAIN;
+    struct nu_text element;
+    while (nu_http_list_next(&list, &element)) {
+        enum tap_coding coding = find(element);
+        if (coding != TAP_PLAIN)
+            only = only == TAP_PLAIN ? coding : TAP_UNKNOWN;
+    }
+    return only;
 }
 
 void tap_body_begin(struct tap_body *b, struct tap_conn *conn, struct nu_text coding)
 {
     size_t room = tap_body_room(conn);
     b->conn = conn;
-    b->coding = (uint8_t)find(coding);
+    b->coding = (uint8_t)find_only(coding);
     b->over_coding = b->coding == TAP_PLAIN || b->coding == TAP_UNKNOWN;
     b->room = room < UINT32_MAX / 2 ? (uint32_t)room : UINT32_MAX / 2;
 }

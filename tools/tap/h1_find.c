@@ -186,7 +186,8 @@ static enum tap_found find(const struct tap_start *start)
         return TAP_YES;
     if (start->may_turn && (judge(start, 0, 1) == TAP_YES || judge(start, 1, 0) == TAP_YES))
         return TAP_TURNED;
-    if (client == TAP_NO || server == TAP_NO)
+    /* A server may answer in HTTP to what is none. */
+    if (server == TAP_NO || (client == TAP_NO && (start->first[1].len || start->ended[1])))
         return TAP_NO;
     return TAP_MORE;
 }

@@ -124,14 +124,18 @@ struct tap_open *h1_pair_response(struct h1 *h)
     struct tap_open *o = NULL;
     if (nu_list_empty(&h->pending))
         return answers_nobody(h, false);
-    if (!h->lossy)
-        return take_pending(h, nu_container(h->pending.next, struct tap_open, link));
-    o = by_position(h, h->side[1].begins);
-    if (!o)
+    o = nu_container(h->pending.next, struct tap_open, link);
+    if (!h->lossy && !h->unsure)
+        return take_pending(h, o);
+    struct tap_open *sure = by_position(h, h->side[1].begins);
+    if (!sure && h->lossy)
         return answers_nobody(h, true);
-    tell_lost_before(h, o);
+    if (!sure)
+        return take_pending(h, o);
+    tell_lost_before(h, sure);
     h->lossy = h->side[0].at == H1_SEARCH;
-    return take_pending(h, o);
+    h->unsure = false;
+    return take_pending(h, sure);
 }
 
 void h1_tell(struct h1 *h, struct tap_open *o)

@@ -51,7 +51,8 @@ struct h1 {
     unsigned earlies;
     struct tap_open *asks; /* the request that the client's side waits for */
     struct tap_layer *inner;
-    bool lossy; /* something was missed since a pair was sure */
+    bool lossy;  /* bytes were missed since a pair was sure */
+    bool unsure; /* or some were not understood: then the order is still the best guess */
     size_t held;
 };
 

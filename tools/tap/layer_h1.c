@@ -173,7 +173,7 @@ static void on_error(struct h1 *h, int dir, const struct nu_h1_out *out, const s
                  nu_h1_error_clause(out->error));
     leave(s, H1_SEARCH);
     s->drop_line = drop_line;
-    h->lossy = true;
+    h->unsure = true;
     h1_over(h, o, dir, false, ns);
 }
 
