@@ -7,12 +7,15 @@
  * path, or a response's status, and these are in the static table (RFC 7541 A). -1: not known. */
 static int sender_of(const uint8_t *block, size_t len)
 {
-    while (len && (*block & 0xe0) == 0x20) { /* a table's size */
-        block++;
-        len--;
+    size_t at = 0;
+    while (at < len && (block[at] & 0xe0) == 0x20) { /* a table's size, of one byte or more */
+        bool more = (block[at++] & 31) == 31;
+        while (more && at < len)
+            more = block[at++] & 128;
     }
-    if (len == 0)
+    if (at >= len)
         return -1;
+    block += at;
     if ((*block >= 0x88 && *block <= 0x8e) || *block == 0x48 || *block == 0x08 || *block == 0x18)
         return 1;
     return *block >= 0x81 && *block <= 0x87 ? 0 : -1;

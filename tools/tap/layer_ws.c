@@ -15,8 +15,8 @@
 
 /* A message in progress, or a control frame. */
 struct message {
-    uint64_t len, missing;
-    uint8_t *kept; /* malloced, of `room` bytes */
+    uint64_t len, sent, missing; /* bytes: inflated, as they came, in gaps */
+    uint8_t *kept;               /* malloced, of `room` bytes */
     size_t kept_len, room;
     uint8_t opcode; /* 0 = none */
     bool compressed, bomb, unread, orphan;
@@ -105,6 +105,14 @@ static void note(const struct message *m, struct tap_note *note)
         tap_note_add(note, "cannot be inflated: the length is the compressed one");
 }
 
+/* Of what cannot be inflated as it was sent. */
+static uint64_t length_of(const struct message *m)
+{
+    if (m->bomb || (m->compressed && !m->unread))
+        return m->len;
+    return m->sent + m->missing;
+}
+
 static void tell(struct ws *w, int dir, struct message *m, bool whole, int64_t ns)
 {
     struct tap_ws event = {
@@ -113,7 +121,7 @@ static void tell(struct ws *w, int dir, struct message *m, bool whole, int64_t n
         .time_ns = ns,
         .dir = dir,
         .opcode = m->opcode,
-        .len = m->len,
+        .len = length_of(m),
         .kept = m->kept,
         .kept_len = m->kept_len,
         .close_code = close_code_of(m),
@@ -179,12 +187,12 @@ static void payload(struct ws *w, int dir, const uint8_t *at, size_t len)
 {
     struct side *s = &w->side[dir];
     struct message *m = message_of(s);
+    m->sent += len;
     if (m->compressed && !m->unread && s->broken_context)
         m->unread = true;
     if (m->compressed && !m->unread) {
         inflate_some(w, dir, at, len);
     } else {
-        m->len += m->bomb ? 0 : len;
         if (!m->compressed)
             keep(m, at, len);
         if (m == &s->data && !m->compressed && s->inflate)
@@ -338,8 +346,10 @@ static void gap(struct tap_layer *layer, int dir, uint64_t bytes, int64_t ns)
     s->at += in_frame;
     if (s->left == 0)
         end_frame(w, dir, ns);
-    if (bytes > in_frame)
+    if (bytes > in_frame) {
+        s->lost += bytes - in_frame;
         lose(w, dir, ns);
+    }
     account(w);
 }
 
