@@ -28,7 +28,9 @@ static enum tap_coding find(struct nu_text text)
         return TAP_PLAIN;
     if (nu_text_is_fold(text, "deflate"))
         return TAP_DEFLATE;
-    return known == NU_CODING_GZIP ? TAP_GZIP : known == NU_CODING_BROTLI ? TAP_BROTLI : TAP_UNKNOWN;
+    return known == NU_CODING_GZIP     ? TAP_GZIP
+           : known == NU_CODING_BROTLI ? TAP_BROTLI
+                                       : TAP_UNKNOWN;
 }
 
 /* One after the other is hardly ever said, and not looked into. */

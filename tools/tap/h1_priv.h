@@ -1,4 +1,5 @@
-/* Inside of the HTTP/1 reader only. layer_h1.c reads both directions; h1_pair.c says which response
+/* Inside of the HTTP/1 reader only. layer_h1.c reads both directions; h1_message.c a message;
+ * h1_pair.c says which response
  * answers which request; h1_find.c finds where messages begin. */
 #ifndef NU_TOOLS_TAP_H1_PRIV_H
 #define NU_TOOLS_TAP_H1_PRIV_H
@@ -61,6 +62,19 @@ struct h1 {
 struct tap_layer *h1_open(struct tap_conn *conn, unsigned depth);
 /* The client's side goes on behind a request whose answer says what follows. */
 void h1_decide(struct h1 *h, bool inner, int64_t ns);
+
+/* --- h1_message.c --- */
+
+/* The only place that assigns what a direction is at. */
+void h1_go(struct h1_side *side, enum h1_at at);
+/* The same, and the message is over: nothing is kept of it here. */
+void h1_leave(struct h1_side *side, enum h1_at at);
+/* Takes something off the front of `in`, counted already, or changes what the direction is at. */
+typedef void h1_step(struct h1 *h, int dir, struct nu_piece *in, int64_t ns);
+h1_step h1_step_idle, h1_step_within;
+/* What is known of a head that was refused or cut becomes its exchange's; `head` may be NULL, `in`
+ * is what is left of the input. */
+void h1_salvage(struct h1 *h, int dir, struct nu_http_head *head, const struct nu_piece *in);
 
 /* --- h1_pair.c --- */
 
