@@ -16,7 +16,7 @@ static const struct nu_h1_limits limits = {
 };
 
 /* The only place that assigns it. */
-void h1_go(struct h1_side *s, enum h1_at at)
+void h1_be_at(struct h1_side *s, enum h1_at at)
 {
     s->at = at;
 }
@@ -57,7 +57,7 @@ void h1_leave(struct h1_side *s, enum h1_at at)
     s->arena = NULL;
     s->open = NULL;
     s->begin = NULL;
-    h1_go(s, at);
+    h1_be_at(s, at);
 }
 
 static void on_request_head(struct h1 *h, struct nu_http_head *head)
@@ -185,7 +185,7 @@ void h1_step_idle(struct h1 *h, int dir, struct nu_piece *in, int64_t ns)
         begin_times(s, 1, o);
         nu_h1_begin_response(&s->parser, s->arena, method, !asked || asked->upgrade.len);
     }
-    h1_go(s, H1_WITHIN);
+    h1_be_at(s, H1_WITHIN);
 }
 
 /* An answer to nobody knows what has no body, whatever its length says, when the next one begins

@@ -66,7 +66,7 @@ void h1_decide(struct h1 *h, bool inner, int64_t ns);
 /* --- h1_message.c --- */
 
 /* The only place that assigns what a direction is at. */
-void h1_go(struct h1_side *side, enum h1_at at);
+void h1_be_at(struct h1_side *side, enum h1_at at);
 /* The same, and the message is over: nothing is kept of it here. */
 void h1_leave(struct h1_side *side, enum h1_at at);
 /* Takes something off the front of `in`, counted already, or changes what the direction is at. */

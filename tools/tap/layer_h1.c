@@ -53,7 +53,7 @@ static void judge_line(struct h1 *h, int dir, const char *line, size_t len, int6
     if (at < 0)
         return;
     struct nu_piece found = {(const uint8_t *)line + at, len - (size_t)at};
-    h1_go(s, H1_IDLE);
+    h1_be_at(s, H1_IDLE);
     s->count -= found.len; /* counted again */
     feed_some(h, dir, found, ns);
 }
@@ -98,7 +98,7 @@ static void step_wait(struct h1 *h, int dir, struct nu_piece *in, int64_t ns)
                        h->side[1].at != H1_WITHIN;
         if (connect) {
             h->inner = tap_guess_new(h->layer.conn, h->layer.depth + 1, NULL);
-            h1_go(&h->side[1], H1_INNER);
+            h1_be_at(&h->side[1], H1_INNER);
         }
         h1_decide(h, connect, ns);
         if (connect)
@@ -179,7 +179,7 @@ void h1_decide(struct h1 *h, bool inner, int64_t ns)
     if (inner && s->at != H1_WAIT)
         h1_leave(s, H1_INNER);
     else
-        h1_go(s, inner ? H1_INNER : gap ? H1_SEARCH : H1_IDLE);
+        h1_be_at(s, inner ? H1_INNER : gap ? H1_SEARCH : H1_IDLE);
     if (inner && gap)
         tap_gap(h->inner, 0, gap, ns);
     s->count -= bytes.len;
@@ -234,7 +234,7 @@ static void gap(struct tap_layer *layer, int dir, uint64_t bytes, int64_t ns)
     else if (s->at == H1_WAIT)
         s->wait_gap += bytes + s->wait_len;
     else
-        h1_go(s, H1_SEARCH);
+        h1_be_at(s, H1_SEARCH);
     s->skipped += s->line_len;
     s->line_len = s->wait_len = 0;
     account(h);
@@ -338,7 +338,7 @@ struct tap_layer *h1_open(struct tap_conn *conn, unsigned depth)
     nu_list_init(&h->early);
     for (int dir = 0; dir < 2; dir++)
         if (!nu_flow_half(conn->flow, dir)->from_syn)
-            h1_go(&h->side[dir], H1_SEARCH);
+            h1_be_at(&h->side[dir], H1_SEARCH);
     account(h);
     return &h->layer;
 }
