@@ -56,11 +56,11 @@ struct h2_stream *h2_stream_of(struct h2 *h, uint32_t id, int dir);
 /* The one that a request of HTTP/1 opened; takes the exchange. */
 void h2_stream_upgraded(struct h2 *h, struct tap_open *o);
 /* A whole block of fields came. */
-void h2_on_block(struct h2 *h, int dir, const uint8_t *block, size_t len, int64_t ns);
+void h2_saw_block(struct h2 *h, int dir, const uint8_t *block, size_t len, int64_t ns);
 /* The block of a stream is lost. */
-void h2_on_block_lost(struct h2 *h, int dir, int64_t ns);
-void h2_on_data(struct h2 *h, int dir, const struct nu_h2_cut *cut, int64_t ns);
-void h2_on_reset(struct h2 *h, int dir, uint32_t id, uint32_t code, int64_t ns);
+void h2_saw_block_lost(struct h2 *h, int dir, int64_t ns);
+void h2_saw_data(struct h2 *h, int dir, const struct nu_h2_cut *cut, int64_t ns);
+void h2_saw_reset(struct h2 *h, int dir, uint32_t id, uint32_t code, int64_t ns);
 /* Whatever they were saying in `dir`, some of it is missing. */
 void h2_break_streams(struct h2 *h, int dir, uint64_t bytes, int64_t ns);
 /* Nothing more comes: tells all. */

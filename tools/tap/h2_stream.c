@@ -271,7 +271,7 @@ static void ignore(void *ctx, struct nu_text name, struct nu_text value)
 {
 }
 
-void h2_on_block(struct h2 *h, int dir, const uint8_t *block, size_t len, int64_t ns)
+void h2_saw_block(struct h2 *h, int dir, const uint8_t *block, size_t len, int64_t ns)
 {
     struct h2_side *s = &h->side[dir];
     struct h2_stream *st = h2_stream_of(h, s->about, dir);
@@ -289,7 +289,7 @@ void h2_on_block(struct h2 *h, int dir, const uint8_t *block, size_t len, int64_
     message(h, st, dir, &m, ns);
 }
 
-void h2_on_block_lost(struct h2 *h, int dir, int64_t ns)
+void h2_saw_block_lost(struct h2 *h, int dir, int64_t ns)
 {
     struct h2_side *s = &h->side[dir];
     struct h2_stream *st = h2_stream_of(h, s->about, dir);
@@ -303,7 +303,7 @@ void h2_on_block_lost(struct h2 *h, int dir, int64_t ns)
         side_over(h, st, dir, ns);
 }
 
-void h2_on_data(struct h2 *h, int dir, const struct nu_h2_cut *cut, int64_t ns)
+void h2_saw_data(struct h2 *h, int dir, const struct nu_h2_cut *cut, int64_t ns)
 {
     struct h2_stream *st = h2_stream_of(h, cut->frame.stream, dir);
     if (!st)
@@ -327,7 +327,7 @@ void h2_on_data(struct h2 *h, int dir, const struct nu_h2_cut *cut, int64_t ns)
 
 /* Without an error it is said after a whole response, by who does not need the rest of the request
  * (RFC 9113 8.1). */
-void h2_on_reset(struct h2 *h, int dir, uint32_t id, uint32_t code, int64_t ns)
+void h2_saw_reset(struct h2 *h, int dir, uint32_t id, uint32_t code, int64_t ns)
 {
     struct h2_stream *st = *place_of(h, id);
     if (!st)

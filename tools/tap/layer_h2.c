@@ -23,7 +23,7 @@ static void lose_block(struct h2 *h, int dir, int64_t ns)
 {
     struct h2_side *s = &h->side[dir];
     if (s->in_block)
-        h2_on_block_lost(h, dir, ns);
+        h2_saw_block_lost(h, dir, ns);
     s->in_block = false;
     s->block_len = 0;
     nu_hpack_forget(s->hpack);
@@ -52,7 +52,7 @@ static void end_block(struct h2 *h, int dir, int64_t ns)
         lose_block(h, dir, ns);
         return;
     }
-    h2_on_block(h, dir, s->block, s->block_len, ns);
+    h2_saw_block(h, dir, s->block, s->block_len, ns);
     s->in_block = false;
     s->block_len = 0;
 }
@@ -86,7 +86,7 @@ static void on_fields(struct h2 *h, int dir, const struct nu_h2_cut *cut, int64_
     }
     if (f->flags & NU_H2_END_HEADERS) {
         s->in_block = false;
-        h2_on_block(h, dir, part.data, part.len, ns);
+        h2_saw_block(h, dir, part.data, part.len, ns);
         return;
     }
     add_to_block(s, part);
@@ -108,7 +108,7 @@ static void on_continuation(struct h2 *h, int dir, const struct nu_h2_cut *cut, 
 
 static void on_rst_stream(struct h2 *h, int dir, const struct nu_h2_cut *cut, int64_t ns)
 {
-    h2_on_reset(h, dir, cut->frame.stream, number(cut->data.data), ns);
+    h2_saw_reset(h, dir, cut->frame.stream, number(cut->data.data), ns);
 }
 
 /* What the receiver of the other direction's blocks allows. */
@@ -176,7 +176,7 @@ static void on_cut(struct h2 *h, int dir, const struct nu_h2_cut *cut, uint64_t 
     } else if (cut->what == NU_H2_CUT_DATA || cut->what == NU_H2_CUT_MISSING) {
         if (h->side[dir].in_block)
             lose_block(h, dir, ns);
-        h2_on_data(h, dir, cut, ns);
+        h2_saw_data(h, dir, cut, ns);
     } else if (cut->what == NU_H2_CUT_LOST) {
         lost_frame(h, dir, cut, ns);
     } else if (cut->what == NU_H2_CUT_BROKEN) {
