@@ -134,7 +134,7 @@ $(FUZZ_BIN): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,$(FILT_S
 
 run:
 	$(Q).ci/deps build
-	+$(Q)$(BUILD_ALL) $(BUILD)/nuncio
+	+$(Q)$(BUILD_ALL) $(BUILD)/nuncio $(BUILD)/nuncio-tap
 	$(Q)docs/examples/demo.sh $(BUILD)/nuncio
 
 deps:

@@ -4,6 +4,8 @@
 set -u
 nuncio=$1
 config=$(dirname "$0")/demo.yaml
+sudo=
+[ "$(id -u)" = 0 ] || sudo="sudo "
 export DEMO_HTTP=${DEMO_HTTP:-8080} DEMO_TLS=${DEMO_TLS:-8443}
 tmp=$(mktemp -d)
 export CERTS=$tmp/certs
@@ -95,6 +97,9 @@ Plain HTTP, sent on to HTTPS:
 
 Which chain and route take a request, and why the others do not:
   CERTS=$CERTS DEMO_TLS=$DEMO_TLS $nuncio explain -c $config 'GET https://www.test:$DEMO_TLS/blue/page.html'
+
+What flows, on both sides of it and inside TLS, while you try the above (capturing takes root):
+  $sudo$nuncio-tap -i lo --keylog $CERTS/keys.txt tcp port $DEMO_HTTP or $DEMO_TLS or ${DEMO_BLUE##*:} or ${DEMO_GREEN##*:}
 
 TXT
 wait "${children[-1]}"

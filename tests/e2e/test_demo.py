@@ -33,13 +33,20 @@ def refused(port):
 def test_the_commands_work_and_ctrl_c_ends_it_all(closing, ports, end):
     demo = closing(Child("env", "--default-signal=INT", DEMO, BINARY, env={**os.environ, **ports}))
     demo.wait_line("Ctrl-C here ends everything")
-    commands = eventually(lambda: len(found := [line for line in demo.lines if line.startswith("  ")]) == 6 and found)
-    passed, here, blue, green, moved, explained = (command("sh", "-c", line) for line in commands)
+    commands = eventually(lambda: len(found := [line for line in demo.lines if re.match(r"  \S", line)]) == 7 and found)
+    *others, watch = commands
+    tap = closing(Child("sh", "-c", "exec " + watch.strip())) if os.geteuid() == 0 else None
+    if tap:
+        tap.wait_line("listens on lo")
+    passed, here, blue, green, moved, explained = (command("sh", "-c", line) for line in others)
     assert "CN = green.test" in passed.stdout
     assert [done.stdout for done in (here, blue, green)] == ["hello from nuncio\n", "hello from blue\n", "hello from green\n"]
     assert f"location: https://www.test:{ports['DEMO_TLS']}/blue/page.html" in moved.stdout.lower()
     assert "routes[1] takes it: cluster blue_site as /page.html" in explained.stdout
     demo.wait_line(r'"GET /blue/page\.html HTTP/1\.1" 200 - ')
+    if tap:
+        tap.wait_line(rf"GET https://www\.test:{ports['DEMO_TLS']}/blue/page\.html -> 200 ")
+        tap.wait_line(r"GET https://www\.test:\d+/page\.html -> 200 ")  # the leg to the server, over TLS again
 
     services = re.findall(r"127\.0\.0\.1:(\d+)[,.]", demo.output())
     demo.signal(end)

@@ -38,12 +38,14 @@ def test_install_puts_all_below_destdir_and_uninstall_takes_it_back(tmp_path):
     make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt/n")
     found = files(tmp_path)
     assert all(name.startswith("opt/n/") for name in found)
-    for name in ["bin/nuncio", "share/man/man1/nuncio.1", "share/man/man5/nuncio.yaml.5", "share/bash-completion/completions/nuncio",
+    for name in ["bin/nuncio", "bin/nuncio-tap", "share/man/man1/nuncio.1", "share/man/man1/nuncio-tap.1",
+                 "share/bash-completion/completions/nuncio-tap", "share/man/man5/nuncio.yaml.5", "share/bash-completion/completions/nuncio",
                  "lib/systemd/system/nuncio.service", "lib/sysusers.d/nuncio.conf", "etc/nuncio/nuncio.yaml",
                  "share/doc/nuncio/README.md", "share/doc/nuncio/examples/sni.yaml"]:
         assert f"opt/n/{name}" in found
     program = command(tmp_path / "opt/n/bin/nuncio", "check", "-c", tmp_path / "opt/n/etc/nuncio/nuncio.yaml")
     assert program.returncode == 0 and program.stdout == "ok: 0 listeners, 0 clusters\n"
+    assert command(tmp_path / "opt/n/bin/nuncio-tap", "--version").returncode == 0
     make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/opt/n")
     assert files(tmp_path) == ["opt/n/etc/nuncio/nuncio.yaml"]
 

@@ -135,10 +135,13 @@ static size_t most_of(const struct side *side)
     return side->whole ? TAP_GUESS_MAX : TAP_GUESS_MIDDLE;
 }
 
+/* Never NULL, even where there is nothing. */
 static struct nu_piece first_of(const struct guess *g, int dir)
 {
+    static const uint8_t nothing[1];
     size_t len = g->side[dir].seen, most = most_of(&g->side[dir]);
-    return (struct nu_piece){g->side[dir].kept, len < most ? len : most};
+    const uint8_t *kept = g->side[dir].kept ? g->side[dir].kept : nothing;
+    return (struct nu_piece){kept, len < most ? len : most};
 }
 
 static bool is_over(const struct side *side)
