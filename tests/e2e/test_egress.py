@@ -186,12 +186,13 @@ def send_hello(name):
 
 def test_names_without_addresses(row, gateway, dns):
     """Asked for once: the answer that there is none is kept as well, for a short time."""
-    child = gateway()
+    child, began = gateway(), time.monotonic()
     for _ in range(3):
         assert call(row, "none.ok.test") == ""
     assert end(child, 3) == ("dns_resolution_failure", "none.ok.test: no such name")
     assert logs.last(child)["flags"] == "DF"
-    assert dns.asked("none.ok.test") == 1 and child.stats()["dns_cache.out.dns_query_failure"] == 1
+    for asked in dns.asked("none.ok.test"), child.stats()["dns_cache.out.dns_query_failure"]:
+        assert 1 <= asked <= 1 + (time.monotonic() - began) / 5
 
 
 def test_a_name_server_that_says_nothing(row, gateway):

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -19,6 +20,17 @@ def command(*words, timeout=60, check=False, **more):
         more.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.run([str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=timeout * SLOW, check=check, **TEXT, **more)
+
+
+def cpu_of(fn):
+    """Seconds of CPU that the programs took which began and ended in fn()."""
+    def used():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    before = used()
+    fn()
+    return used() - before
 
 
 class Child:
