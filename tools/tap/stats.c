@@ -34,13 +34,22 @@ static int64_t time_of_bucket(unsigned at)
     return (int64_t)(1000 * (low + ldexp(0.5 / TAP_STATS_SUB, (int)power)));
 }
 
-static int64_t percentile(const struct tap_stats_row *row, unsigned percent)
+static void time_add(struct tap_times *t, int64_t ns)
 {
-    uint64_t want = (row->timed * percent + 99) / 100, seen = 0;
+    if (ns < 0)
+        return;
+    t->count++;
+    t->bucket[bucket_of(ns)]++;
+    t->most = ns > t->most ? ns : t->most;
+}
+
+static int64_t percentile(const struct tap_times *t, unsigned percent)
+{
+    uint64_t want = (t->count * percent + 99) / 100, seen = 0;
     for (unsigned i = 0; i < TAP_STATS_POWERS * TAP_STATS_SUB; i++) {
-        seen += row->ttfb[i];
+        seen += t->bucket[i];
         if (seen >= want)
-            return time_of_bucket(i);
+            return time_of_bucket(i) < t->most ? time_of_bucket(i) : t->most;
     }
     return 0;
 }
@@ -78,15 +87,12 @@ static struct tap_stats_row *row_for(struct tap_stats *s, struct nu_text host)
 
 static void count(struct tap_stats_row *row, const struct tap_exchange *x)
 {
-    int64_t ttfb = tap_ttfb_ns(x);
     row->requests++;
     row->by_class[x->status < 600 ? x->status / 100 : 0]++;
     for (int dir = 0; dir < 2; dir++)
         row->bytes[dir] += x->message[dir].body_wire;
-    if (ttfb < 0)
-        return;
-    row->timed++;
-    row->ttfb[bucket_of(ttfb)]++;
+    time_add(&row->ttfb, tap_ttfb_ns(x));
+    time_add(&row->total, tap_total_ns(x));
 }
 
 /* --- what is counted --- */
@@ -149,40 +155,45 @@ static void put_count(struct tap_out *out, uint64_t n, size_t columns)
     put_cell(out, text, columns);
 }
 
-static void put_time(struct tap_out *out, const struct tap_stats_row *row, unsigned percent)
+static void put_time(struct tap_out *out, const struct tap_times *times, int64_t ns)
 {
     size_t from = out->buf.len;
-    if (row->timed)
-        tap_put_duration(out, percentile(row, percent));
-    char text[32];
-    size_t len = out->buf.len - from;
-    nu_assert(len < sizeof text);
-    memcpy(text, out->buf.data + from, len);
-    text[len] = 0;
-    out->buf.len = from;
-    put_cell(out, row->timed ? text : "-", 9);
+    char text[32] = "-";
+    if (times->count) {
+        tap_put_duration(out, ns);
+        size_t len = out->buf.len - from;
+        nu_assert(len < sizeof text);
+        memcpy(text, out->buf.data + from, len);
+        text[len] = 0;
+        out->buf.len = from;
+    }
+    put_cell(out, text, 8);
 }
 
 static void put_head(struct tap_out *out)
 {
     tap_put_color(out, TAP_BOLD);
-    tap_put(out, "host                            requests    2xx    3xx    4xx    5xx   none"
-                 "      p50      p90      p99\n");
+    tap_put(out, "                                                              "
+                 "ttfb            total\n"
+                 "host                     requests   2xx   3xx   4xx   5xx  none"
+                 "     p50     p99     p50     p99     max\n");
     tap_put_color(out, TAP_PLAIN);
 }
 
 static void put_row(struct tap_out *out, const struct tap_stats_row *row, struct nu_text name)
 {
     size_t from = out->buf.len;
-    tap_put_safe(out, name, 28);
-    pad_from(out, from, 32);
+    tap_put_safe(out, name, 22);
+    pad_from(out, from, 25);
     put_count(out, row->requests, 8);
     for (unsigned c = 2; c < TAP_STATS_CLASSES; c++)
-        put_count(out, row->by_class[c], 7);
-    put_count(out, row->by_class[0] + row->by_class[1], 7);
-    put_time(out, row, 50);
-    put_time(out, row, 90);
-    put_time(out, row, 99);
+        put_count(out, row->by_class[c], 6);
+    put_count(out, row->by_class[0] + row->by_class[1], 6);
+    put_time(out, &row->ttfb, percentile(&row->ttfb, 50));
+    put_time(out, &row->ttfb, percentile(&row->ttfb, 99));
+    put_time(out, &row->total, percentile(&row->total, 50));
+    put_time(out, &row->total, percentile(&row->total, 99));
+    put_time(out, &row->total, row->total.most);
     tap_put_char(out, '\n');
 }
 
@@ -240,8 +251,6 @@ static void stats_finish(void *ctx)
             put_row(&s->out, s->row[i], nu_text(s->row[i]->host, s->row[i]->host_len));
     if (s->rows > 1)
         put_row(&s->out, &s->all, NU_TEXT("all"));
-    if (s->all.timed)
-        tap_put(&s->out, "\nTimes are those to a response's first byte.\n");
     tap_out_flush(&s->out);
 }
 

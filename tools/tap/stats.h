@@ -11,13 +11,18 @@
 #define TAP_STATS_POWERS  40  /* of microseconds: 12 days */
 #define TAP_STATS_CLASSES 6   /* none, 1xx to 5xx */
 
+struct tap_times {
+    uint64_t count;
+    int64_t most; /* ns */
+    uint32_t bucket[TAP_STATS_POWERS * TAP_STATS_SUB];
+};
+
 struct tap_stats_row {
     char host[64]; /* cut; made safe when shown */
     size_t host_len;
     uint64_t requests, bytes[2];
     uint64_t by_class[TAP_STATS_CLASSES];
-    uint64_t timed; /* requests with a ttfb */
-    uint32_t ttfb[TAP_STATS_POWERS * TAP_STATS_SUB];
+    struct tap_times ttfb, total;
 };
 
 struct tap_stats {
