@@ -136,9 +136,6 @@ void unseal_close(struct nu_unseal *u, struct unseal_half *h, enum nu_unseal_rea
     h->state = UNSEAL_CLOSED;
     if (u->closed == NU_UNSEAL_OPEN)
         u->closed = reason;
-    h->part = unseal_resize(u, h->part, h->part_cap, 0);
-    h->message = unseal_resize(u, h->message, h->message_cap, 0);
-    h->part_len = h->part_cap = h->message_len = h->message_cap = 0;
     unseal_enter(u, h, EPOCH_CLEAR);
     u->handler->closed(u->ctx, h->dir, reason, h->time_ns);
 }
@@ -147,6 +144,19 @@ void unseal_close_both(struct nu_unseal *u, enum nu_unseal_reason reason)
 {
     unseal_close(u, &u->half[UNSEAL_CLIENT], reason);
     unseal_close(u, &u->half[UNSEAL_SERVER], reason);
+}
+
+/* What closed directions had gathered; not before the turn's end, since it may be what was read. */
+static void sweep(struct nu_unseal *u)
+{
+    for (int dir = 0; dir < 2; dir++) {
+        struct unseal_half *h = &u->half[dir];
+        if (h->state != UNSEAL_CLOSED)
+            continue;
+        h->part = unseal_resize(u, h->part, h->part_cap, 0);
+        h->message = unseal_resize(u, h->message, h->message_cap, 0);
+        h->part_len = h->part_cap = h->message_len = h->message_cap = 0;
+    }
 }
 
 /* Nothing it waits for will come, or it may wait no longer. */
@@ -158,6 +168,7 @@ static void give_up(struct nu_unseal *u, enum nu_unseal_reason reason)
             drop_queue(u, dir);
         }
     stop_waiting(u);
+    sweep(u);
 }
 
 /* Those who wait longest make room; it may be this one. */
@@ -260,6 +271,7 @@ static void settle(struct nu_unseal *u)
     if (!nu_list_empty(&u->queue) && u->yield)
         pump(u);
     u->yield = false;
+    sweep(u);
     if (nu_list_empty(&u->queue)) {
         stop_waiting(u);
         return;

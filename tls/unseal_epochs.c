@@ -262,7 +262,8 @@ static bool try_numbers(struct nu_unseal *u, const struct unseal_half *h, struct
                         const uint8_t *record, size_t len, uint64_t *number,
                         struct unseal_opened *out)
 {
-    uint64_t first = h->lost / (UNSEAL_HEADER + UNSEAL_RECORD_MAX);
+    bool other = seal == &h->next; /* none of them may be under these keys */
+    uint64_t first = other ? 0 : h->lost / (UNSEAL_HEADER + UNSEAL_RECORD_MAX);
     uint64_t last = h->lost / (UNSEAL_HEADER + 1u);
     if (last > first + NU_UNSEAL_HUNT_TRIES)
         last = first + NU_UNSEAL_HUNT_TRIES;
@@ -276,12 +277,23 @@ static bool try_numbers(struct nu_unseal *u, const struct unseal_half *h, struct
     return false;
 }
 
-static void tell_gap(struct nu_unseal *u, struct unseal_half *h, uint64_t records, bool exact)
+/* Exactly as much as all lost records were of data, which mostly they are. */
+static void tell_gap(struct nu_unseal *u, struct unseal_half *h, uint64_t records)
 {
     uint64_t around = records * unseal_overhead(&h->seal);
-    exact = exact && h->seal.bulk->mode != UNSEAL_CBC;
     if (h->epoch == EPOCH_TRAFFIC)
-        u->handler->gap(u->ctx, h->dir, h->lost > around ? h->lost - around : 0, exact, h->time_ns);
+        u->handler->gap(u->ctx, h->dir, h->lost > around ? h->lost - around : 0,
+                        h->seal.bulk->mode != UNSEAL_CBC, h->time_ns);
+}
+
+/* The same where the keys have changed unseen, and `records` before this one are under the new
+ * ones. If it is the first with data, what is lost was the handshake: up to TLS 1.2 a Finished
+ * comes before. */
+static void tell_gap_and_change(struct nu_unseal *u, struct unseal_half *h, uint64_t records,
+                                bool updated)
+{
+    if (h->epoch == EPOCH_TRAFFIC && (updated || records > (is_13(u) ? 0 : 1)))
+        u->handler->gap(u->ctx, h->dir, h->lost, false, h->time_ns);
 }
 
 static bool open_behind(struct nu_unseal *u, struct unseal_half *h, const uint8_t *record,
@@ -289,14 +301,15 @@ static bool open_behind(struct nu_unseal *u, struct unseal_half *h, const uint8_
 {
     struct unseal_opened out;
     uint64_t number = 0;
-    bool same = h->seal.suite || h->epoch != EPOCH_CLEAR ? current_keys(u, h) : false;
-    same = same && try_numbers(u, h, &h->seal, record, len, &number, &out);
-    if (!same) {
-        if (!next_keys(u, h) || !try_numbers(u, h, &h->next, record, len, &number, &out))
-            return false;
+    bool updated = h->epoch == EPOCH_TRAFFIC;
+    if (current_keys(u, h) && try_numbers(u, h, &h->seal, record, len, &number, &out)) {
+        tell_gap(u, h, number);
+    } else if (next_keys(u, h) && try_numbers(u, h, &h->next, record, len, &number, &out)) {
         enter_next(u, h);
+        tell_gap_and_change(u, h, number, updated);
+    } else {
+        return false;
     }
-    tell_gap(u, h, number, same);
     deliver(u, h, &out);
     return true;
 }

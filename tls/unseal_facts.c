@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define ARENA_FIRST_BYTES 512 /* names of most handshakes */
+#define SNI_FRONT         5   /* of server_name: list's length, type, name's length */
 
 const char *nu_unseal_reason_str(enum nu_unseal_reason reason)
 {
@@ -112,6 +113,17 @@ static const char *printable(struct nu_unseal *u, const uint8_t *bytes, size_t l
 
 /* --- hellos --- */
 
+/* A name that is an address is against RFC 6066 3, which sniffers mind and readers do not. */
+static const char *address_name(struct nu_unseal *u, const struct nu_client_hello *ch)
+{
+    struct nu_hello_ext ext;
+    for (unsigned at = 0; nu_hello_ext_next(ch, &at, &ext);)
+        if (ext.type == 0 && ext.body.len > SNI_FRONT)
+            return printable(u, nu_hello_bytes(ch, ext.body) + SNI_FRONT,
+                             ext.body.len - (size_t)SNI_FRONT);
+    return NULL;
+}
+
 void unseal_fact_hello(struct nu_unseal *u, const uint8_t *message, size_t len)
 {
     struct nu_client_hello ch;
@@ -121,6 +133,8 @@ void unseal_fact_hello(struct nu_unseal *u, const uint8_t *message, size_t len)
     if (nu_client_hello_message(&ch, message, len) == NU_OK) {
         if (ch.sni.len)
             u->facts.sni = printable(u, nu_hello_bytes(&ch, ch.sni), ch.sni.len);
+        else if (ch.sni_is_ip)
+            u->facts.sni = address_name(u, &ch);
         while (u->facts.alpn_count < NU_UNSEAL_ALPN_MAX && nu_hello_alpn_next(&ch, &at, &name))
             u->facts.alpn[u->facts.alpn_count++] =
                 printable(u, nu_hello_bytes(&ch, name), name.len);
