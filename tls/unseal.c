@@ -231,6 +231,8 @@ static bool read_chunk(struct nu_unseal *u, struct unseal_chunk *c, const uint8_
     struct unseal_half *h = &u->half[c->dir];
     h->time_ns = c->time_ns;
     if (c->kind == CHUNK_END) {
+        if (h->state != UNSEAL_CLOSED && !unseal_read_last(u, h))
+            return false;
         u->handler->end(u->ctx, c->dir, c->time_ns);
         return true;
     }

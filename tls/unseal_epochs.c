@@ -257,7 +257,8 @@ bool unseal_ready(struct nu_unseal *u, struct unseal_half *h)
 }
 
 /* Numbers that the record can have: at least so many are lost that the longest records hold the
- * lost bytes. *number is how many after the seal's. */
+ * lost bytes. *number is how many after the seal's. In TLS 1.0 each record is opened with the one
+ * before it, so that only the first can be. */
 static bool try_numbers(struct nu_unseal *u, const struct unseal_half *h, struct unseal_seal *seal,
                         const uint8_t *record, size_t len, uint64_t *number,
                         struct unseal_opened *out)
@@ -267,6 +268,8 @@ static bool try_numbers(struct nu_unseal *u, const struct unseal_half *h, struct
     uint64_t last = h->lost / (UNSEAL_HEADER + 1u);
     if (last > first + NU_UNSEAL_HUNT_TRIES)
         last = first + NU_UNSEAL_HUNT_TRIES;
+    if (seal->version < 0x0302)
+        last = 0;
     for (*number = first; *number <= last && u->hunt_work <= NU_UNSEAL_HUNT_WORK; ++*number) {
         if (unseal_open(seal, seal->seq + *number, record, len, u->all->room, out)) {
             seal->seq += *number + 1;
@@ -294,6 +297,14 @@ static void tell_gap_and_change(struct nu_unseal *u, struct unseal_half *h, uint
 {
     if (h->epoch == EPOCH_TRAFFIC && (updated || records > (is_13(u) ? 0 : 1)))
         u->handler->gap(u->ctx, h->dir, h->lost, false, h->time_ns);
+}
+
+void unseal_tell_lost(struct nu_unseal *u, struct unseal_half *h)
+{
+    uint64_t lost = h->lost + h->part_len;
+    h->lost = 0;
+    if (lost && h->epoch == EPOCH_TRAFFIC)
+        u->handler->gap(u->ctx, h->dir, lost, false, h->time_ns);
 }
 
 static bool open_behind(struct nu_unseal *u, struct unseal_half *h, const uint8_t *record,

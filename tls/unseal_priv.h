@@ -114,6 +114,9 @@ void unseal_append(struct nu_unseal *u, uint8_t **at, uint32_t *len, uint32_t *c
 /* Reads on; how many bytes were taken. Fewer: the direction is blocked, or somebody else's turn has
  * come (u->yield). */
 size_t unseal_read(struct nu_unseal *u, struct unseal_half *h, const uint8_t *bytes, size_t len);
+/* Nothing more will come: what was kept to be hunted through is judged as it is. False: that cannot
+ * be told yet. */
+bool unseal_read_last(struct nu_unseal *u, struct unseal_half *h);
 /* The next bytes are lost. */
 void unseal_miss(struct nu_unseal *u, struct unseal_half *h, uint64_t bytes);
 
@@ -125,6 +128,8 @@ enum unseal_step unseal_record(struct nu_unseal *u, struct unseal_half *h, const
 /* What may be the first record behind a gap. False: it is none that opens. */
 bool unseal_record_behind(struct nu_unseal *u, struct unseal_half *h, const uint8_t *record,
                           size_t len);
+/* There is none up to the end. */
+void unseal_tell_lost(struct nu_unseal *u, struct unseal_half *h);
 /* Whether that can be told yet. */
 bool unseal_ready(struct nu_unseal *u, struct unseal_half *h);
 /* The direction goes on under other keys. */

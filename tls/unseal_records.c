@@ -84,11 +84,32 @@ static void pass_over(struct unseal_half *h, size_t n)
     h->hunted += (uint32_t)n;
 }
 
-/* The first place from `at` on where a record may begin; `len` if there is none. */
-static size_t next_candidate(const uint8_t *bytes, size_t len, size_t at)
+/* Whether a record of this connection may begin so. Sealed ones of TLS 1.3 all look alike. */
+static bool may_begin(const struct nu_unseal *u, const uint8_t *bytes, size_t len)
 {
-    while (at < len && nu_unseal_looks(bytes + at, len - at) == NU_NOT_THIS)
-        at++;
+    uint16_t version = u->facts.version;
+    if (nu_unseal_looks(bytes, len) == NU_NOT_THIS)
+        return false;
+    if (version == UNSEAL_TLS13 && bytes[0] != TYPE_DATA)
+        return false;
+    return len < 3 || bytes[2] == (version == UNSEAL_TLS13 ? 3 : version & 0xff);
+}
+
+/* Whether the whole of what may begin there is at hand. */
+static bool is_whole(const uint8_t *bytes, size_t len)
+{
+    return len >= UNSEAL_HEADER && whole_len(bytes) <= len;
+}
+
+/* The first place from `at` on where a record may begin; `len` if there is none. `last`: one that
+ * is not whole is none. */
+static size_t next_candidate(const struct nu_unseal *u, const struct unseal_half *h, size_t at,
+                             bool last)
+{
+    for (; at < h->part_len; at++)
+        if (may_begin(u, h->part + at, h->part_len - at) &&
+            (!last || is_whole(h->part + at, h->part_len - at)))
+            return at;
     return at;
 }
 
@@ -103,17 +124,16 @@ static bool is_found(struct nu_unseal *u, struct unseal_half *h, size_t at)
 }
 
 /* Looks through what is gathered, as far as it can tell: true, and what is behind the record that
- * was found is left; or the beginning of what may be one. */
-static bool hunt(struct nu_unseal *u, struct unseal_half *h)
+ * was found is left; or the beginning of what may be one, unless nothing more will come. */
+static bool hunt(struct nu_unseal *u, struct unseal_half *h, bool last)
 {
     size_t at = 0;
     bool found = false;
     for (;;) {
-        size_t next = next_candidate(h->part, h->part_len, at);
+        size_t next = next_candidate(u, h, at, last);
         pass_over(h, next - at);
         at = next;
-        size_t left = h->part_len - at;
-        if (left < UNSEAL_HEADER || whole_len(h->part + at) > left)
+        if (!is_whole(h->part + at, h->part_len - at))
             break;
         size_t whole = whole_len(h->part + at);
         found = is_found(u, h, at);
@@ -220,8 +240,20 @@ static bool step_on(struct nu_unseal *u, struct unseal_half *h, const uint8_t *b
         return false;
     n = *at < len ? take_hunted(u, h, bytes + *at, len - *at) : 0;
     *at += n;
-    bool found = h->part_len && hunt(u, h);
+    bool found = h->part_len && hunt(u, h, false);
     return found || *at < len;
+}
+
+bool unseal_read_last(struct nu_unseal *u, struct unseal_half *h)
+{
+    if (h->state == UNSEAL_HUNTING && !unseal_ready(u, h))
+        return false;
+    while (h->state == UNSEAL_HUNTING && hunt(u, h, true))
+        while (holds_whole(h) && read_gathered(u, h))
+            ;
+    if (h->state == UNSEAL_HUNTING)
+        unseal_tell_lost(u, h);
+    return true;
 }
 
 /* What is blocked is given back, so that a direction that has something to read always has bytes

@@ -52,6 +52,7 @@ struct wire {
         size_t at, len;
     } step[WIRE_STEPS];
     unsigned steps;
+    unsigned talk;        /* the first behind the handshake */
     struct text bytes;    /* all of them */
     struct text plain[2]; /* what was said */
     struct text keys;     /* the log */
@@ -306,6 +307,7 @@ static void kit_connect(SSL_CTX *server, SSL_CTX *client, SSL_SESSION *session, 
         kit_early(&p, flags);
     kit_shake(&p);
     assert_int_equal(SSL_session_reused(p.end[1]), session != NULL);
+    wire.talk = wire.steps;
     kit_talk(&p, flags);
     SSL_free(p.end[0]);
     SSL_free(p.end[1]);
