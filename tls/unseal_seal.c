@@ -44,13 +44,15 @@ static bool start_mac(struct unseal_algorithms *all, struct unseal_seal *seal, c
 }
 
 /* CCM wants to know the tag's length before it takes a key. */
-static bool prepare_aead(struct unseal_seal *seal)
+static bool prepare(struct unseal_seal *seal)
 {
     uint8_t none[16] = {0};
-    if (EVP_CIPHER_CTX_ctrl(seal->cipher, EVP_CTRL_AEAD_SET_IVLEN, 12, NULL) != 1)
-        return false;
-    return seal->bulk->mode != UNSEAL_CCM ||
-           EVP_CIPHER_CTX_ctrl(seal->cipher, EVP_CTRL_AEAD_SET_TAG, seal->bulk->tag, none) == 1;
+    EVP_CIPHER_CTX *ctx = seal->cipher;
+    if (seal->bulk->mode == UNSEAL_CBC)
+        return EVP_CIPHER_CTX_set_padding(ctx, 0) == 1;
+    return EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, 12, NULL) == 1 &&
+           (seal->bulk->mode != UNSEAL_CCM ||
+            EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, seal->bulk->tag, none) == 1);
 }
 
 bool unseal_seal_start(struct unseal_algorithms *all, struct unseal_seal *seal,
@@ -61,39 +63,37 @@ bool unseal_seal_start(struct unseal_algorithms *all, struct unseal_seal *seal,
     seal->bulk = unseal_bulk(suite->bulk);
     seal->cipher = EVP_CIPHER_CTX_new();
     nu_assert(seal->cipher != NULL);
-    if (!cipher || EVP_DecryptInit_ex2(seal->cipher, cipher, NULL, NULL, NULL) != 1)
-        return false;
-    if (seal->bulk->mode != UNSEAL_CBC && !prepare_aead(seal))
-        return false;
-    if (EVP_DecryptInit_ex2(seal->cipher, NULL, key, NULL, NULL) != 1)
-        return false;
-    if (seal->bulk->mode != UNSEAL_CBC)
-        return true;
-    EVP_CIPHER_CTX_set_padding(seal->cipher, 0);
-    return start_mac(all, seal, mac_key);
+    return cipher && EVP_DecryptInit_ex2(seal->cipher, cipher, NULL, NULL, NULL) == 1 &&
+           prepare(seal) && EVP_DecryptInit_ex2(seal->cipher, NULL, key, NULL, NULL) == 1 &&
+           (!mac_key || start_mac(all, seal, mac_key));
+}
+
+/* CCM checks the tag as it decrypts, also of no bytes at all; the others at the end. */
+static bool decrypt(EVP_CIPHER_CTX *ctx, bool ccm, const struct unseal_sealed *in, int len,
+                    uint8_t *out)
+{
+    uint8_t none;
+    int n;
+    if (ccm)
+        return EVP_DecryptUpdate(ctx, NULL, &n, NULL, len) == 1 &&
+               EVP_DecryptUpdate(ctx, NULL, &n, in->aad, (int)in->aad_len) == 1 &&
+               EVP_DecryptUpdate(ctx, out, &n, in->bytes, len) == 1;
+    return EVP_DecryptUpdate(ctx, NULL, &n, in->aad, (int)in->aad_len) == 1 &&
+           (!len || EVP_DecryptUpdate(ctx, out, &n, in->bytes, len) == 1) &&
+           EVP_DecryptFinal_ex(ctx, &none, &n) == 1;
 }
 
 bool unseal_aead(struct unseal_seal *seal, const uint8_t nonce[static 12],
                  const struct unseal_sealed *in, uint8_t *out)
 {
-    EVP_CIPHER_CTX *ctx = seal->cipher;
-    uint8_t tag[16], none;
-    int n, tag_len = seal->bulk->tag, len = (int)in->len - tag_len;
-    bool ccm = seal->bulk->mode == UNSEAL_CCM;
+    uint8_t tag[16];
+    int tag_len = seal->bulk->tag, len = (int)in->len - tag_len;
     if (len < 0)
         return false;
     memcpy(tag, in->bytes + len, (size_t)tag_len);
-    if (EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, tag_len, tag) != 1 ||
-        EVP_DecryptInit_ex2(ctx, NULL, NULL, nonce, NULL) != 1)
-        return false;
-    if (ccm && EVP_DecryptUpdate(ctx, NULL, &n, NULL, len) != 1)
-        return false;
-    if (EVP_DecryptUpdate(ctx, NULL, &n, in->aad, (int)in->aad_len) != 1)
-        return false;
-    /* CCM checks the tag right here, also of no bytes at all; the others at the end. */
-    if ((len || ccm) && EVP_DecryptUpdate(ctx, out, &n, in->bytes, len) != 1)
-        return false;
-    return ccm || EVP_DecryptFinal_ex(ctx, &none, &n) == 1;
+    return EVP_CIPHER_CTX_ctrl(seal->cipher, EVP_CTRL_AEAD_SET_TAG, tag_len, tag) == 1 &&
+           EVP_DecryptInit_ex2(seal->cipher, NULL, NULL, nonce, NULL) == 1 &&
+           decrypt(seal->cipher, seal->bulk->mode == UNSEAL_CCM, in, len, out);
 }
 
 bool unseal_open(struct unseal_seal *seal, uint64_t seq, const uint8_t *record, size_t len,
