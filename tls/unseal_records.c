@@ -248,7 +248,7 @@ bool unseal_read_last(struct nu_unseal *u, struct unseal_half *h)
 {
     if (h->state == UNSEAL_HUNTING && !unseal_ready(u, h))
         return false;
-    while (h->state == UNSEAL_HUNTING && hunt(u, h, true))
+    while (h->state == UNSEAL_HUNTING && h->part_len && hunt(u, h, true))
         while (holds_whole(h) && read_gathered(u, h))
             ;
     if (h->state == UNSEAL_HUNTING)

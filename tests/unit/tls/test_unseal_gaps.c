@@ -106,6 +106,24 @@ static void holes_in_the_data(void **state)
     }
 }
 
+/* Nothing comes behind it: it is told as it ends. */
+static void a_hole_at_the_end(void **state)
+{
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        kit_make(ways[i].version, ways[i].cipher, ways[i].flags);
+        size_t end = sent_before(1, wire.steps);
+        for (size_t tail = 0; tail < 30; tail += 7) {
+            begin_with_keys();
+            feed_but((struct hole){1, end - 5000, end - tail});
+            assert_but_for_a_gap(1, false);
+            assert_int_equal(heard.gaps, 1);
+            assert_true(heard.missing[1] >= wire.plain[1].len - heard.plain[1].len);
+            assert_int_equal(heard.ends[1], 1);
+            done();
+        }
+    }
+}
+
 /* In TLS 1.0 the block before is needed: the record behind a hole is lost with it. */
 static void a_hole_in_a_chain_of_blocks(void **state)
 {
@@ -259,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holes_in_the_data),
+        cmocka_unit_test(a_hole_at_the_end),
         cmocka_unit_test(a_hole_in_a_chain_of_blocks),
         cmocka_unit_test(each_record_of_the_handshake),
         cmocka_unit_test(updated_keys_that_were_not_seen),
