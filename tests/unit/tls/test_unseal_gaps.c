@@ -142,7 +142,7 @@ static void a_hole_in_a_chain_of_blocks(void **state)
 /* The record at `at` of a direction's stream: its length. */
 static size_t record_len(int dir, size_t at)
 {
-    uint8_t header[5];
+    uint8_t header[5] = {0};
     size_t have = 0, before = 0;
     for (unsigned i = 0; i < wire.steps; i++) {
         if (wire.step[i].dir != dir)
