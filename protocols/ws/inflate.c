@@ -87,7 +87,7 @@ struct nu_ws_deflate nu_ws_deflate_of(const struct nu_http_head *response)
     const struct nu_http_field *f = nu_http_get(response, NU_HDR_WS_EXTENSIONS);
     for (; f; f = nu_http_next(response, f)) {
         struct nu_text rest = nu_http_field_value(f), element;
-        while (nu_http_list_next(&rest, &element))
+        while (rest.len && nu_http_list_next(&rest, &element))
             extension(&d, element);
     }
     return d;

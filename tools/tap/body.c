@@ -38,7 +38,7 @@ static enum tap_coding find_only(struct nu_text list)
 {
     enum tap_coding only = TAP_PLAIN;
     struct nu_text element;
-    while (nu_http_list_next(&list, &element)) {
+    while (list.len && nu_http_list_next(&list, &element)) {
         enum tap_coding coding = find(element);
         if (coding != TAP_PLAIN)
             only = only == TAP_PLAIN ? coding : TAP_UNKNOWN;

@@ -154,9 +154,10 @@ static enum tap_found judge_response(const char *at, size_t len)
 /* Somewhere in what there is of a direction that did not begin with it. */
 static bool has_start(int dir, struct nu_piece bytes)
 {
-    const char *at = (const char *)bytes.data, *end = at + bytes.len, *line;
-    while (at < end && (line = memchr(at, '\n', (size_t)(end - at))) != NULL) {
-        if (h1_find_start(dir, at, (size_t)(line + 1 - at)) >= 0)
+    const char *at = (const char *)bytes.data, *line;
+    for (size_t left = bytes.len, n; left && (line = memchr(at, '\n', left)) != NULL; left -= n) {
+        n = (size_t)(line + 1 - at);
+        if (h1_find_start(dir, at, n) >= 0)
             return true;
         at = line + 1;
     }

@@ -76,7 +76,8 @@ static void on_granted(struct h1 *h, struct tap_open *o, const struct nu_http_he
     struct tap_conn *conn = h->layer.conn;
     unsigned depth = h->layer.depth + 1;
     struct nu_ws_deflate deflate = nu_ws_deflate_of(head);
-    bool ws = nu_ws_is_offered(head->upgrade), h2 = nu_text_is_fold(head->upgrade, "h2c");
+    bool ws = head->upgrade.len && nu_ws_is_offered(head->upgrade);
+    bool h2 = head->upgrade.len && nu_text_is_fold(head->upgrade, "h2c");
     h->asks = NULL;
     h1_leave(&h->side[1], H1_INNER);
     conn->exchange = o->x.number;
