@@ -36,7 +36,10 @@ static size_t record(struct kit *k, const uint8_t *at, size_t len)
         tap_gap(k->layer, dir, n + 1, k->ns++);
         break;
     case 1:
-        tap_shrink(k->layer);
+        if (n & 1)
+            tap_wake(k->layer, k->ns++);
+        else
+            tap_shrink(k->layer);
         break;
     case 2: /* what is acknowledged, and whether something waits */
         k->flow.half[dir].started = k->flow.half[dir].has_ack = true;
@@ -59,13 +62,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct kit *k = kit_new(!(*data & 8));
     tap_want_bodies(k->tap, *data & 16 ? 100 : 0, 0);
     k->layer = open_layer(&k->conn, *data & 7);
-    uint8_t how = *data >> 5;
+    uint8_t how = *data >> 5 & 3;
     for (data++, len--; len >= 2;) {
         size_t used = record(k, data, len);
         data += used;
         len -= used;
     }
-    kit_end(k, how % 3);
+    if (how < 3) /* else nobody listens any more */
+        kit_end(k, how);
     struct tap_figures figures = tap_figures(k->tap);
     nu_assert(figures.incomplete <= figures.exchanges && figures.exchanges <= k->conn.exchanges);
     kit_free(k);
