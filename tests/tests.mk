@@ -113,9 +113,10 @@ $(BUILD)/bench/http_parser: BENCH_LIBS := -lhttp_parser $(LDLIBS)
 $(BUILD)/bench/http_parser: $(LIB)
 $(BUILD)/bench/tls: BENCH_LIBS := $(LDLIBS)
 
-bench: $(BUILD)/nuncio $(BENCH_BIN)
+bench: $(BUILD)/nuncio $(BUILD)/nuncio-tap $(BENCH_BIN)
 	$(Q).ci/deps --check build test lint
 	$(Q)$(PYTHON) tests/bench/run.py --nuncio $(abspath $(BUILD)/nuncio) --tools $(BUILD)/bench $(BENCH)
 	$(Q)$(PYTHON) tests/bench/load_config.py --nuncio $(abspath $(BUILD)/nuncio) --limit 0.5
 	$(Q)$(PYTHON) tests/bench/round_trip.py --nuncio $(abspath $(BUILD)/nuncio) --tools $(BUILD)/bench
 	$(Q)$(PYTHON) tests/bench/http_parser.py --program $(BUILD)/bench/http_parser --limit 0.5
+	$(Q)$(PYTHON) tests/bench/tap.py --tap $(abspath $(BUILD)/nuncio-tap) --limit 12

@@ -259,6 +259,10 @@ bool nu_http_list_next(struct nu_text *rest, struct nu_text *element)
 {
     while (rest->len && (is_blank(*rest->at) || *rest->at == ','))
         *rest = nu_text(rest->at + 1, rest->len - 1);
+    if (!rest->len) { /* its bytes may be NULL, of which there is no part */
+        *element = *rest;
+        return false;
+    }
     size_t end = element_end(*rest);
     *element = nu_text(rest->at, end);
     *rest = nu_text(rest->at + end, rest->len - end);
