@@ -223,10 +223,15 @@ static const struct nu_h2_handler handler = {
 
 /* --- reading --- */
 
+static void begin(struct h2_client *m);
+
+/* The server's first bytes may come with the last of its handshake. */
 static void on_bytes(struct h2_client *m, struct nu_slice bytes)
 {
     struct nu_filter *f = &m->filter;
-    if (!m->h2) { /* it speaks before it is connected to */
+    if (!m->up.ready)
+        begin(m);
+    if (!m->h2 || nu_chain_ended(f->chain)) {
         nu_slice_drop(&bytes);
         return;
     }
@@ -299,8 +304,9 @@ static void on_other_protocol(struct h2_client *m)
     const char *alpn = tls && tls->alpn ? tls->alpn : "no protocol";
     h2_client_leave_pool(m);
     if (!m->may_differ) {
-        nu_fail(f, NU_CAUSE_UPSTREAM_TLS_FAILED, NU_SIDE_UPSTREAM,
-                "the server agreed to %s, and not to h2 (ALPN)", alpn);
+        nu_chain_facts_more(f->chain)->tls_failure = nu_arena_printf(
+            nu_chain_arena(f->chain), "the server agreed to %s, and not to h2 (ALPN)", alpn);
+        nu_fail(f, NU_CAUSE_UPSTREAM_TLS_FAILED, NU_SIDE_UPSTREAM, "%s", "");
         return;
     }
     atomic_store_explicit(&m->up.endpoint->http1_ms, h2_client_now(m), memory_order_relaxed);
@@ -332,20 +338,25 @@ static bool become_ready(struct h2_client *m)
     return true;
 }
 
-/* Nothing ahead holds any more: the first time, all that waits is begun. */
+/* All that waits is begun. */
+static void begin(struct h2_client *m)
+{
+    if (!become_ready(m))
+        return;
+    nu_list_each (node, &m->requests)
+        h2_request_ready(nu_container(node, struct h2_request, link));
+}
+
+/* Nothing ahead holds any more: the first time, it is connected to. */
 static void h2_client_flow(struct nu_filter *f, enum nu_dir dir, bool go_on)
 {
     struct h2_client *m = self_of(f);
     if (dir != NU_FWD || !go_on)
         return;
-    if (m->h2) {
+    if (m->h2)
         write_out(f);
-        return;
-    }
-    if (m->up.ready || !become_ready(m))
-        return;
-    nu_list_each (node, &m->requests)
-        h2_request_ready(nu_container(node, struct h2_request, link));
+    else if (!m->up.ready)
+        begin(m);
 }
 
 /* Its response, if it is whole, stays so. */
