@@ -1,8 +1,10 @@
-/* The HTTP/2 codec, a server's: frames as a script, in pieces, with users that answer, keep, reset
- * or leave. Whatever comes, what goes out is frames, and every block is given back.
+/* The HTTP/2 codec, a server's or a client's: frames as a script, in pieces, with users that
+ * answer, keep, reset or leave. Whatever comes, what goes out is frames, and every block is given
+ * back.
  *
- * The first byte chooses the user, the second how the bytes are cut; then frames: type, flags,
- * stream, length, and so many bytes. A type of 255: the rest is bytes as they are. */
+ * The first byte chooses the user, the second how the bytes are cut, and the side (2: a client,
+ * which has asked three times); then frames: type, flags, stream, length, and so many bytes. A type
+ * of 255: the rest is bytes as they are. */
 #include "tests/unit/protocols/http2/h2_kit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -21,7 +23,7 @@ static void script(struct kit_bytes *b, const uint8_t *data, size_t len)
 
 static void check_frames(const struct kit *k)
 {
-    size_t at = 0;
+    size_t at = k->client ? NU_H2_PREFACE_LEN : 0;
     while (at + 9 <= k->out_len) {
         const uint8_t *f = (const uint8_t *)k->out + at;
         size_t len = (size_t)f[0] << 16 | (size_t)f[1] << 8 | f[2];
@@ -43,9 +45,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     k->conf.streams = data[0] & 32 ? 2 : 100;
     k->conf.limits.head_bytes = data[0] & 64 ? 300 : 60000;
     k->conf.limits.body_bytes = data[0] & 128 ? 50 : 0;
-    kit_begin(k);
     b.len = 0;
-    kit_preface(&b);
+    if (data[1] & 2) {
+        kit_begin_client(k);
+        kit_ask(k, "GET", 0);
+        kit_ask(k, "HEAD", 0);
+        kit_ask(k, "POST", 1000);
+        while (nu_h2_write(k->h2, 65536, k->now_ms))
+            continue;
+        kit_frame(&b, 4, 0, 0, "", 0);
+    } else {
+        kit_begin(k);
+        kit_preface(&b);
+    }
     script(&b, data + 2, len - 2);
     for (size_t at = 0, n; at < b.len; at += n) {
         seed = seed * 1103515245 + 12345;

@@ -1,5 +1,5 @@
-/* A server's codec with a user that writes down what it hears and answers as it is told; shared by
- * the unit tests and the fuzz target. */
+/* A codec, a server's or a client's, with a user that writes down what it hears and answers as it
+ * is told; shared by the unit tests and the fuzz target. */
 #ifndef TESTS_UNIT_PROTOCOLS_HTTP2_H2_KIT_H
 #define TESTS_UNIT_PROTOCOLS_HTTP2_H2_KIT_H
 
@@ -32,6 +32,7 @@ struct kit {
     enum kit_answer answer;
     size_t body; /* bytes of the answer instead of "ok" */
     bool keep;   /* what is received is not taken */
+    bool client;
     unsigned kept, woken, room, sent;
     int64_t now_ms;
 };
@@ -83,6 +84,11 @@ static inline void kit_head(void *ctx, struct nu_h2_stream *st)
 {
     struct kit *k = ctx;
     size_t i = 0;
+    if (k->client) {
+        kit_note(k, "head %d %u %s\n", st->id, st->head->status,
+                 nu_http_body_str((enum nu_http_body)st->head->body));
+        return;
+    }
     kit_note(k, "head %d %.*s %.*s %s\n", st->id, (int)st->head->method.len, st->head->method.at,
              (int)st->head->path.len, st->head->path.at,
              nu_h2_error_str((enum nu_h2_error)st->error));
@@ -118,7 +124,7 @@ static inline void kit_end(void *ctx, struct nu_h2_stream *st)
 {
     struct kit *k = ctx;
     kit_note(k, "\nend %d\n", st->id);
-    if (k->answer == KIT_AT_END)
+    if (k->answer == KIT_AT_END && !k->client)
         kit_respond(k, st);
 }
 
@@ -134,8 +140,10 @@ static inline void kit_room(void *ctx, struct nu_h2_stream *st)
 
 static inline void kit_sent(void *ctx, struct nu_h2_stream *st)
 {
-    ((struct kit *)ctx)->sent++;
-    kit_leave(ctx, st);
+    struct kit *k = ctx;
+    k->sent++;
+    if (!k->client)
+        kit_leave(k, st);
 }
 
 static inline void kit_cut(void *ctx, struct nu_h2_stream *st)
@@ -196,6 +204,33 @@ static inline struct kit *kit_new(enum kit_answer answer)
 static inline void kit_begin(struct kit *k)
 {
     k->h2 = nu_h2_server_new(&k->conf, &kit_handler, k, k->pool);
+}
+
+static inline void kit_begin_client(struct kit *k)
+{
+    k->client = true;
+    k->h2 = nu_h2_client_new(&k->conf, &kit_handler, k, k->pool, false);
+}
+
+/* A request with so many bytes of a body, if any; it is said at once. */
+static inline struct nu_h2_stream *kit_ask(struct kit *k, const char *method, size_t body)
+{
+    struct nu_arena *arena = nu_arena_new(1024);
+    struct nu_http_head *head = nu_http_head_new(arena);
+    head->method = nu_text(method, strlen(method));
+    head->method_id = (uint8_t)nu_method_find(method, strlen(method));
+    head->authority = NU_TEXT("a.test");
+    head->path = NU_TEXT("/");
+    head->body = body ? NU_BODY_CHUNKED : NU_BODY_NONE;
+    struct nu_h2_stream *st = nu_h2_ask(k->h2, arena, head, k);
+    size_t i = 0;
+    while (k->streams[i])
+        nu_assert(++i < KIT_STREAMS);
+    k->streams[i] = st;
+    for (; body > 0; body--)
+        nu_h2_say_data(st, (struct nu_slice){(const uint8_t *)"x", 1, NULL});
+    nu_h2_say_end(st);
+    return st;
 }
 
 static inline enum nu_err kit_read(struct kit *k, const void *bytes, size_t len)
