@@ -15,7 +15,7 @@
 #define LENGTH_3                                                                                   \
     "\x0f\x0d\x01"                                                                                 \
     "3" /* content-length: 3 */
-#define FIELD "\x00\x01x\x01y"
+#define FIELD "\x10\x01x\x01y"
 #define ENDS  5 /* END_HEADERS, END_STREAM */
 
 /* Frames of a server on the first stream: type, flags, payload. */
@@ -86,10 +86,10 @@ static const struct row rows[] = {
        "\x08\x03"
        "600"}},
      "\nbad 1 http2.invalid_status\n"                                                                                            },
-    {"capitals",           "GET",  {{1, ENDS, OK "\x00\x01X\x01y"}},                  "\nbad 1 http2.invalid_header_name\n"      },
+    {"capitals",           "GET",  {{1, ENDS, OK "\x10\x01X\x01y"}},                  "\nbad 1 http2.invalid_header_name\n"      },
     {"connection",
      "GET",                        {{1, ENDS,
-       OK "\x00\x0a"
+       OK "\x10\x0a"
           "connection\x01y"}},
      "\nbad 1 http2.connection_header\n"                                                                                         },
     {"reset",              "GET",  {{1, 4, OK}, {3, 0, "...."}},                      "head 1 200 chunked\ncut 1 unknown peer\n" },
