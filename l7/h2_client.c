@@ -106,6 +106,13 @@ static void on_codec_over(struct h2_client *m)
     go(m);
 }
 
+/* A server that takes no requests: each would open another connection, and leave it here. */
+static bool is_of_no_use(const struct h2_client *m)
+{
+    return m->state == H2_OPEN && nu_list_empty(&m->requests) && nu_h2_active(m->h2) == 0 &&
+           nu_h2_room(m->h2) == 0;
+}
+
 static void write_out(struct nu_filter *f)
 {
     struct h2_client *m = self_of(f);
@@ -120,6 +127,8 @@ static void write_out(struct nu_filter *f)
         return;
     if (!nu_h2_is_alive(m->h2))
         on_codec_over(m);
+    else if (is_of_no_use(m))
+        h2_client_leave(m);
 }
 
 /* A connection that never came about has nothing to write; it only goes. */

@@ -29,7 +29,7 @@ static const struct nu_field fields[] = {
      .fallback = "1024",
      .max = 1000000,
      .doc = "Connections that each worker keeps open for the next request; the oldest goes first. "
-            "0 = none."},
+            "0 = none. Of HTTP/2: that may take requests."},
     {.key = "idle_timeout",
      .type = NU_DURATION,
      .offset = offsetof(struct nu_pool_conf, idle_timeout_ms),
@@ -40,7 +40,7 @@ static const struct nu_field fields[] = {
      .offset = offsetof(struct nu_pool_conf, max_requests),
      .fallback = "0",
      .doc = "Requests on one connection before it is closed; 0 = any number."},
-    {0                    }
+    {0}
 };
 
 static const struct nu_schema schema = {
@@ -200,8 +200,12 @@ bool nu_pool_share(struct nu_cluster *cluster, unsigned shard, struct nu_pooled 
     struct nu_cluster_view *view = &cluster->view[shard];
     if (!may_stay(cluster, view, pooled))
         return false;
+    int64_t most = nu_pool_conf_of(cluster)->max_idle;
+    struct shelf *shelf = &pool_of(view)->shared;
     pooled->shared = true;
-    list(&pool_of(view)->shared, pooled);
+    if (most > 0 && shelf->count >= most)
+        evict_oldest(shelf);
+    list(shelf, pooled);
     return true;
 }
 

@@ -40,7 +40,8 @@ bool nu_pool_put(struct nu_cluster *cluster, unsigned shard, struct nu_pooled *p
 /* The latest that was put for the endpoint, off the lists; NULL: none. */
 struct nu_pooled *nu_pool_take(struct nu_cluster *cluster, unsigned shard,
                                const struct nu_endpoint *endpoint);
-/* Puts one that requests share to be found by the next ones. False: it may not be. */
+/* Puts one that requests share to be found by the next ones; evicts the oldest where there are too
+ * many, which serves what it has. False: it may not be. */
 bool nu_pool_share(struct nu_cluster *cluster, unsigned shard, struct nu_pooled *pooled);
 /* The one shared for the longest time, for the endpoint, that fits; it stays on the lists. NULL:
  * none. */

@@ -237,6 +237,7 @@ void h2_stream_release(struct nu_h2_stream *st)
     if (nu_list_linked(&st->news_link))
         nu_list_del(&st->news_link);
     st->h2->active--;
+    st->h2->begun -= st->h2->client && st->submitted;
     st->h2->grown -= st->window - st->h2->conf->stream_window;
     st->h2 = NULL;
     st->held = false;

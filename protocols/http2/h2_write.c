@@ -226,6 +226,7 @@ static void submit_ours(struct nu_h2_stream *st)
     struct h2_nva nva;
     st->submitted = true;
     if (st->h2->client) {
+        st->h2->begun++;
         h2_nva_request(&nva, st);
         st->id = nghttp2_submit_request(st->h2->session, NULL, nva.at, nva.count,
                                         alone ? NULL : &body, st);
@@ -256,11 +257,18 @@ static void give_window(struct nu_h2_stream *st)
                                           (int32_t)st->window);
 }
 
+/* nghttp2 would have it wait for another to end; its user knows other connections. */
+static bool is_one_too_many(const struct nu_h2 *h2)
+{
+    return h2->begun >= nghttp2_session_get_remote_settings(
+                            h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 static void submit(struct nu_h2_stream *st)
 {
     if (st->taken > 0)
         give_window(st);
-    if (st->to_reset && st->h2->client && !st->submitted) {
+    if (st->h2->client && !st->submitted && (st->to_reset || is_one_too_many(st->h2))) {
         be_unsent(st);
         return;
     }

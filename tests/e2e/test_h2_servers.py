@@ -166,6 +166,30 @@ def test_max_requests_and_idle_timeout(nuncio, peer):
     proxy.wait_stat("cluster.c.upstream_cx_idle_timeout", 1)
 
 
+def test_a_server_that_takes_nothing(tight, peer):
+    """SETTINGS_MAX_CONCURRENT_STREAMS 0: its connections are not kept."""
+    server = peer(H2Server, lambda conn, request: reset(request.stream, 7), first=settings((3, 0)))
+    nuncio = tight(to(server, more={"pool": {"idle_timeout": "1h"}}))
+    client = Client(nuncio)
+    assert [client.get().status for _ in range(2)] == [503, 503]
+    nuncio.wait_stat("cluster.c.upstream_cx_active", 0)
+    client.sock.close()
+
+
+def test_a_reload_loses_no_request(nuncio, peer):
+    """A cluster that is another one opens a connection of its own; the old one serves what it has, and goes."""
+    server = peer(H2Server, lambda conn, request: None if request.path == "/wait" else ok(request.stream))
+    proxy = nuncio(to(server))
+    with h2.connect(proxy) as client:
+        client.send(headers(1, [*h2.GET[:2], (":path", "/wait"), h2.GET[3]]))
+        server.wait(lambda: server.requests, "one")
+        proxy.reload(to(server, more={"http2": {"max_concurrent_streams": 7}}))
+        assert client.get(3).body == b"ok" and len(server.connections) == 2
+        server.connections[0].send(ok(1))
+        assert client.response(1).body == b"ok"
+        assert server.saw("GOAWAY", 0).code == "NO_ERROR"
+
+
 def test_a_server_that_goes_away_loses_no_request(tight, peer):
     """What GOAWAY says was not looked at is sent again, elsewhere, whatever its method is; the rest is served."""
     waiting = []

@@ -3,6 +3,8 @@ import gzip
 
 import pytest
 
+from lib import servers
+from lib.h2_server import H2Server
 from lib.http import OK, Origin
 from lib.mirror import Mirror, curl
 from lib.nuncio import ROOT
@@ -86,6 +88,18 @@ def test_example_http2(example, peer, example_certs):
     assert done.stdout == "ok 2", done
     assert [request.get("x-forwarded-proto") for request in origin.requests] == ["https", "https", "http"]
     proxy.wait_line(r'^\[\S+\] "GET / HTTP/2" 200 - ')
+
+
+def test_example_http2_servers(example, peer, tmp_path, example_certs):
+    mesh = peer(H2Server)
+    service = peer(servers.nginx, tmp_path, ["https"], lambda ports: (
+        f"server {{ listen 127.0.0.1:{ports['https']} ssl http2; ssl_certificate {example_certs}/service.pem;"
+        f" ssl_certificate_key {example_certs}/service.key; location / {{ return 200 '$server_protocol\\n'; }} }}"))
+    proxy = example("http2-servers", ADMIN=f"unix:{tmp_path}/a", HTTP_PORT=0, MESH=mesh.address, SERVICE=service.address)
+    url = f"http://{proxy.address('in')}"
+    assert [curl(url + path).body.strip() for path in ("/", "/", "/tls/", "/tls/")] == ["ok", "ok", "HTTP/2.0", "HTTP/2.0"]
+    stats = proxy.stats()
+    assert stats["cluster.mesh.upstream_rq_total"] == stats["cluster.service.upstream_rq_total"] == 2
 
 
 def test_example_http_mesh(example, peer, example_certs):

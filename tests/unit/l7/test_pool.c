@@ -147,6 +147,53 @@ static void endpoints_that_are_gone(void **state)
     retire(&made, NULL);
 }
 
+static bool share(unsigned i, const struct nu_endpoint *endpoint)
+{
+    kept[i].pooled.endpoint = endpoint;
+    kept[i].pooled.evict = on_evict;
+    return nu_pool_share(cluster, 0, &kept[i].pooled);
+}
+
+static const struct nu_pooled *full;
+
+static bool has_room(const struct nu_pooled *pooled)
+{
+    return pooled != full;
+}
+
+static void assert_found(const struct nu_endpoint *endpoint, int i)
+{
+    assert_ptr_equal(nu_pool_find(cluster, 0, endpoint, has_room), i < 0 ? NULL : &kept[i].pooled);
+}
+
+/* Those that requests share stay where they are, apart from those that are kept. */
+static void the_oldest_that_fits_is_shared(void **state)
+{
+    use("max_idle: 3");
+    full = NULL;
+    assert_found(a, -1);
+    assert_true(share(0, a) && share(1, b) && share(2, a));
+    assert_found(a, 0);
+    assert_found(a, 0);
+    full = &kept[0].pooled;
+    assert_found(a, 2);
+    assert_taken(a, -1);
+    assert_true(put(3, a));
+    nu_pool_drop(cluster, 0, &kept[2].pooled);
+    assert_found(a, -1);
+    assert_true(share(4, a) && share(5, a));
+    assert_int_equal(kept[0].evicted, 1);
+    assert_found(a, 4);
+    atomic_store(&b->health, NU_ENDPOINT_FAILED);
+    another_set();
+    assert_int_equal(kept[1].evicted, 1);
+    assert_false(share(1, b));
+    atomic_store(&b->health, 0);
+    retire(&made, NULL);
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(kept[i].evicted, i != 2);
+}
+
 static int start(void **state)
 {
     nu_pool_register();
@@ -156,9 +203,13 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_comes_first),    cmocka_unit_test(the_oldest_goes),
-        cmocka_unit_test(who_leaves_is_not_found), cmocka_unit_test(none_are_kept),
-        cmocka_unit_test(a_cluster_that_goes),     cmocka_unit_test(endpoints_that_fail),
+        cmocka_unit_test(the_last_comes_first),
+        cmocka_unit_test(the_oldest_goes),
+        cmocka_unit_test(the_oldest_that_fits_is_shared),
+        cmocka_unit_test(who_leaves_is_not_found),
+        cmocka_unit_test(none_are_kept),
+        cmocka_unit_test(a_cluster_that_goes),
+        cmocka_unit_test(endpoints_that_fail),
         cmocka_unit_test(endpoints_that_are_gone),
     };
     return cmocka_run_group_tests(tests, start, no_workers);
