@@ -8,7 +8,7 @@ from pathlib import Path
 from lib import servers
 from lib.certs import Certs
 from lib.process import Child
-from scenarios import DATAGRAMS, ENCRYPTED, HTTP, PATHS
+from scenarios import DATAGRAMS, ENCRYPTED, HTTP, PATHS, WEBSOCKET
 
 PROXY_CPU, LOAD_CPU = 0, 1
 
@@ -28,8 +28,9 @@ def streams(origins):
 
 
 def listener(name, folder):
-    if name in HTTP:
-        return f"  - {{name: {name}, bind: \"127.0.0.1:0\", filters: [{{http: {{routes: [{{cluster: {name}}}]}}}}]}}\n"
+    if name in HTTP or name in WEBSOCKET:
+        http = f"{WEBSOCKET.get(name, '')}routes: [{{cluster: {name}}}]"
+        return f"  - {{name: {name}, bind: \"127.0.0.1:0\", filters: [{{http: {{{http}}}}}]}}\n"
     if name not in DATAGRAMS:
         cert = certificate(folder)
         tls = f"tls: {{certificates: [{{cert: {cert.cert}, key: {cert.key}}}]}}, " if name in ENCRYPTED else ""
@@ -56,6 +57,8 @@ def haproxy(_tools, folder, origins):
         return f" ssl crt {certificate(folder).both}" if name in ENCRYPTED else ""
 
     def mode(name):
+        if name in WEBSOCKET:
+            return "http"
         return "http\n  http-reuse always" if name in HTTP else "tcp\n  option splice-auto"
 
     def render(ports):
@@ -78,13 +81,16 @@ def nginx_server(name, at, port, cert):
 
 def nginx(_tools, folder, origins):
     def stream(ports):
-        return "\n".join(nginx_server(name, ports[name], port, certificate(folder)) for name, port in origins.items() if name not in HTTP)
+        return "\n".join(nginx_server(name, ports[name], port, certificate(folder)) for name, port in origins.items()
+                         if name not in HTTP and name not in WEBSOCKET)
 
     def http(ports):
         return "keepalive_requests 100000000;\n" + "\n".join(
             f"upstream {name} {{ server 127.0.0.1:{origins[name]}; keepalive 256; keepalive_requests 100000000; }}\n"
             f"server {{ listen 127.0.0.1:{ports[name]}; location / {{ proxy_http_version 1.1; proxy_set_header Connection \"\";"
-            f" proxy_pass http://{name}; }} }}" for name in origins if name in HTTP)
+            f" proxy_pass http://{name}; }} }}" for name in origins if name in HTTP) + "\n".join(
+            f"server {{ listen 127.0.0.1:{ports[name]}; location / {{ proxy_http_version 1.1; proxy_set_header Connection upgrade;"
+            f" proxy_set_header Upgrade $http_upgrade; proxy_pass http://127.0.0.1:{origins[name]}; }} }}" for name in origins if name in WEBSOCKET)
     return servers.nginx(folder, list(origins), http=http, stream=stream, prefix=pinned(PROXY_CPU), connections=20000)
 
 

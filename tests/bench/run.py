@@ -25,8 +25,10 @@ from lib.clients import connect  # noqa: E402
 from lib.poll import eventually  # noqa: E402
 from lib.process import Child, command  # noqa: E402
 from peers import LOAD_CPU, PEERS, http_origin, pinned  # noqa: E402
-from scenarios import DATAGRAMS, ENCRYPTED, HTTP, SCENARIOS  # noqa: E402
+from lib.websocket import HANDSHAKE  # noqa: E402
+from scenarios import DATAGRAMS, ENCRYPTED, HTTP, SCENARIOS, WEBSOCKET  # noqa: E402
 
+WS_ASK = (HANDSHAKE + "\r\n").encode()
 HTTP_ASK = b"GET / HTTP/1.1\r\nHost: bench.test\r\n\r\n"
 MEASURED = re.compile(r"units (\d+) seconds (\S+) p50 (\d+) p99 (\d+) errors (\d+)")
 
@@ -38,6 +40,7 @@ class Tools(NamedTuple):
     relay: str
     udp: str
     tls: str
+    ws: str
 
 
 def cpu_ns(child):
@@ -69,6 +72,8 @@ class Bench:
             self.children.append(http_origin(self.folder))
             return self.children[-1].ports[kind]
         words = (self.tools.udp, "echo") if kind in DATAGRAMS else (self.tools.origin, ENCRYPTED.get(kind, kind))
+        if kind in WEBSOCKET:
+            words = (self.tools.ws, "origin")
         child = Child(*pinned(LOAD_CPU, *words))
         self.children.append(child)
         return int(child.wait_line(r"^(\d+)$")[1])
@@ -120,7 +125,7 @@ class Bench:
         clients = []
         for i in range(scenario.idle):  # a byte to and fro: the whole path exists when it is back
             clients.append(open_client(port, scenario.listener in ENCRYPTED))
-            clients[-1].sendall(HTTP_ASK if scenario.listener in HTTP else b"x")
+            clients[-1].sendall(HTTP_ASK if scenario.listener in HTTP else WS_ASK if scenario.listener in WEBSOCKET else b"x")
             assert clients[-1].recv(4096), f"{peer}: connection {i} ended:\n{child.output()}"
         used = memory_kib(child.pid) - before
         for client in clients:
@@ -168,7 +173,7 @@ def show(results, peers):
 def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--nuncio", required=True)
-    parse.add_argument("--tools", required=True, help="folder with origin, load, relay, udp and tls")
+    parse.add_argument("--tools", required=True, help="folder with origin, load, relay, udp, tls and ws")
     parse.add_argument("--scenarios", default=",".join(SCENARIOS))
     parse.add_argument("--peers", default=",".join(PEERS))
     parse.add_argument("--rounds", type=int, default=5)
@@ -179,7 +184,7 @@ def main():
         sys.exit("bench: needs two CPUs, one for the proxy and one for the load")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    tools = Tools(args.nuncio, *(f"{args.tools}/{name}" for name in ("origin", "load", "relay", "udp", "tls")))
+    tools = Tools(args.nuncio, *(f"{args.tools}/{name}" for name in ("origin", "load", "relay", "udp", "tls", "ws")))
     peers = args.peers.split(",")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(tools, folder, args.scenarios.split(","))

@@ -9,7 +9,7 @@ class Scenario(NamedTuple):
     per_unit: float = 1   # units of `unit` in one exchange
     idle: int = 0         # connections opened and left alone
     scale: float = 1e-3   # from nanoseconds of CPU to the unit
-    program: str = "load"  # or tls, udp, wrk: then `load` is connections, path, headers
+    program: str = "load"  # or tls, udp, ws, wrk: then `load` is connections, path, headers
     peers: tuple = ("nuncio", "haproxy", "nginx", "relay")
 
 
@@ -25,6 +25,9 @@ TLS = ("nuncio", "haproxy", "nginx")
 HTTP = ("http",)
 PATHS = {"/": 2, "/64k": 64 << 10, "/1m": 1 << 20}
 
+# Listeners that proxy WebSockets, and what ours has in its list of filters; the origin behind them sends each frame back.
+WEBSOCKET = {"ws": "", "ws_seen": "filters: [{websocket: {messages_per_second: 0}}], "}
+
 SCENARIOS = {
     "idle_tcp": Scenario("KiB/connection", "echo", idle=4000),
     "tcp": Scenario("us/round trip", "echo", ("ping", 64, 64)),
@@ -34,6 +37,9 @@ SCENARIOS = {
     "h1_64k": Scenario("us/request", "http", (16, "/64k"), program="wrk"),
     "h1_1m": Scenario("us/MiB", "http", (8, "/1m"), program="wrk"),
     "connrate": Scenario("us/request", "http", (32, "/", "Connection: close"), program="wrk", peers=TLS),
+    "idle_ws": Scenario("KiB/connection", "ws", idle=4000, peers=TLS),
+    "ws": Scenario("us/round trip", "ws", ("ping", 64, 64), program="ws"),
+    "ws_seen": Scenario("us/round trip", "ws_seen", ("ping", 64, 64), program="ws"),  # by us; others see bytes in both
     "idle_tls": Scenario("KiB/connection", "tls_echo", idle=1000, peers=TLS),
     "tls": Scenario("us/round trip", "tls_echo", ("ping", 64, 64), program="tls", peers=TLS),
     "tls_1m": Scenario("us/MiB", "tls_blob", ("pull", 8, 1 << 20), program="tls", peers=TLS),
