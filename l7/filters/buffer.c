@@ -142,11 +142,20 @@ static void buffer_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     }
 }
 
+static bool has_no_body(const struct nu_stream *s)
+{
+    return s->tunnel || s->request->body == NU_BODY_NONE;
+}
+
+static bool buffer_spare(const void *conf, const struct nu_facts *facts)
+{
+    return has_no_body(facts->exchange->stream);
+}
+
 static enum nu_open buffer_open(struct nu_filter *f, const void *conf)
 {
-    const struct nu_stream *s = nu_stream_of(f);
     ((struct buffer *)f)->conf = conf;
-    return s->tunnel || s->request->body == NU_BODY_NONE ? NU_PASS : NU_OPEN;
+    return has_no_body(nu_stream_of(f)) ? NU_PASS : NU_OPEN;
 }
 
 static void buffer_close(struct nu_filter *f)
@@ -187,6 +196,7 @@ const struct nu_filter_type nu_filter_buffer = {
     .face = NU_FACES(NU_FACE_HTTP, NU_FACE_HTTP),
     .sees = {NU_SEES(NU_HEAD) | NU_SEES(NU_DATA) | NU_SEES(NU_TRAIL) | NU_SEES(NU_END), 0},
     .schema = &schema,
+    .spare = buffer_spare,
     .open = buffer_open,
     .event = buffer_event,
     .close = buffer_close,

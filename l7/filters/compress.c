@@ -210,6 +210,11 @@ static void compress_flow(struct nu_filter *f, enum nu_dir dir, bool go)
     tell(c);
 }
 
+static bool compress_spare(const void *conf, const struct nu_facts *facts)
+{
+    return facts->exchange->stream->tunnel;
+}
+
 static enum nu_open compress_open(struct nu_filter *f, const void *conf)
 {
     ((struct compress *)f)->conf = conf;
@@ -230,6 +235,7 @@ const struct nu_filter_type nu_filter_compress = {
              NU_SEES(NU_HEAD) | NU_SEES(NU_DATA) | NU_SEES(NU_TRAIL) | NU_SEES(NU_END)},
     .schema = &compress_schema,
     .prepare = compress_prepare,
+    .spare = compress_spare,
     .open = compress_open,
     .event = compress_event,
     .flow = compress_flow,

@@ -231,6 +231,13 @@ static void decompress_flow(struct nu_filter *f, enum nu_dir dir, bool go)
     tell(d, dir);
 }
 
+static bool decompress_spare(const void *conf, const struct nu_facts *facts)
+{
+    const struct decompress_conf *c = conf;
+    const struct nu_stream *s = facts->exchange->stream;
+    return s->tunnel || (c->direction == REQUEST && s->request->body == NU_BODY_NONE);
+}
+
 static enum nu_open decompress_open(struct nu_filter *f, const void *conf)
 {
     ((struct decompress *)f)->conf = conf;
@@ -329,6 +336,7 @@ const struct nu_filter_type nu_filter_decompress = {
              NU_SEES(NU_HEAD) | NU_SEES(NU_DATA) | NU_SEES(NU_TRAIL) | NU_SEES(NU_END)},
     .schema = &schema,
     .prepare = decompress_prepare,
+    .spare = decompress_spare,
     .open = decompress_open,
     .event = decompress_event,
     .flow = decompress_flow,

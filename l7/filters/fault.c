@@ -92,6 +92,9 @@ static bool begin(struct fault *x)
     return true;
 }
 
+static const struct nu_text delay_header = {"x-envoy-fault-delay-request", 27};
+static const struct nu_text abort_header = {"x-envoy-fault-abort-request", 27};
+
 /* A number that a request asks for, where requests may; -1: none. */
 static int64_t asked(const struct fault *x, const struct nu_http_head *head, struct nu_text name)
 {
@@ -113,7 +116,7 @@ static int64_t asked(const struct fault *x, const struct nu_http_head *head, str
 static int64_t delay_of(struct fault *x, const struct nu_http_head *head)
 {
     const struct delay_conf *conf = x->conf->delay;
-    int64_t ms = asked(x, head, NU_TEXT("x-envoy-fault-delay-request"));
+    int64_t ms = asked(x, head, delay_header);
     if (ms < 0)
         ms = conf ? conf->time_ms : 0;
     else if (ms > DELAY_MAX_MS)
@@ -125,7 +128,7 @@ static int64_t delay_of(struct fault *x, const struct nu_http_head *head)
 static unsigned abort_of(struct fault *x, const struct nu_http_head *head)
 {
     const struct abort_conf *conf = x->conf->abort;
-    int64_t status = asked(x, head, NU_TEXT("x-envoy-fault-abort-request"));
+    int64_t status = asked(x, head, abort_header);
     if (status < 200 || status > 599)
         status = conf ? conf->status : 0;
     return status && hits(x, conf ? &conf->share : NULL) && begin(x) ? (unsigned)status : 0;
@@ -178,11 +181,22 @@ static void fault_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     nu_timer_set(f, TIMER_DELAY, ms, on_delay_over);
 }
 
-static enum nu_open fault_open(struct nu_filter *f, const void *opaque)
+static bool does_nothing(const struct fault_conf *conf, const struct nu_http_head *head)
 {
-    const struct fault_conf *conf = opaque;
+    bool asked_for =
+        conf->headers && (nu_http_find(head, delay_header) || nu_http_find(head, abort_header));
+    return !conf->delay && !conf->abort && !conf->response_rate && !asked_for;
+}
+
+static bool fault_spare(const void *conf, const struct nu_facts *facts)
+{
+    return does_nothing(conf, facts->exchange->stream->request);
+}
+
+static enum nu_open fault_open(struct nu_filter *f, const void *conf)
+{
     ((struct fault *)f)->conf = conf;
-    return conf->delay || conf->abort || conf->response_rate || conf->headers ? NU_OPEN : NU_PASS;
+    return does_nothing(conf, nu_stream_of(f)->request) ? NU_PASS : NU_OPEN;
 }
 
 static void fault_close(struct nu_filter *f)
@@ -336,6 +350,7 @@ const struct nu_filter_type nu_filter_fault = {
     .sees = {NU_SEES(NU_HEAD), 0},
     .schema = &schema,
     .prepare = fault_prepare,
+    .spare = fault_spare,
     .open = fault_open,
     .event = fault_event,
     .close = fault_close,

@@ -113,6 +113,11 @@ static enum nu_open health_check_open(struct nu_filter *f, const void *conf)
     return asks(conf, nu_stream_of(f)->request) ? NU_OPEN : NU_PASS;
 }
 
+static bool health_check_spare(const void *conf, const struct nu_facts *facts)
+{
+    return !asks(conf, facts->exchange->stream->request);
+}
+
 /* --- config --- */
 
 static void health_check_names(const struct nu_generation *gen, struct nu_conf *conf,
@@ -210,6 +215,7 @@ const struct nu_filter_type nu_filter_health_check = {
     .schema = &schema,
     .prepare = health_check_prepare,
     .check_names = health_check_names,
+    .spare = health_check_spare,
     .open = health_check_open,
     .event = health_check_event,
 };

@@ -28,6 +28,11 @@ bool nu_ws_may_open(const struct nu_stream *s)
     return s->tunnel && !s->status && nu_text_is_fold(s->request->upgrade, "websocket");
 }
 
+bool nu_ws_spare(const void *conf, const struct nu_facts *facts)
+{
+    return !nu_ws_may_open(facts->exchange->stream);
+}
+
 bool nu_ws_has_opened(const struct nu_stream *s, const struct nu_head *response)
 {
     const struct nu_http_head *head = (const struct nu_http_head *)response;
@@ -118,6 +123,7 @@ const struct nu_filter_type nu_ws_open = {
     .face = NU_FACES(NU_FACE_HTTP, NU_FACE_WS),
     .flags = NU_F_INTERNAL,
     .sees = {NU_SEES(NU_DATA), NU_SEES(NU_HEAD) | NU_SEES(NU_MSG)},
+    .spare = nu_ws_spare,
     .open = end_open,
     .event = end_event,
     .close = end_close,
@@ -130,6 +136,7 @@ const struct nu_filter_type nu_ws_shut = {
     .face = NU_FACES(NU_FACE_WS, NU_FACE_HTTP),
     .flags = NU_F_INTERNAL,
     .sees = {NU_SEES(NU_MSG), NU_SEES(NU_HEAD) | NU_SEES(NU_DATA)},
+    .spare = nu_ws_spare,
     .open = end_open,
     .event = end_event,
     .close = end_close,

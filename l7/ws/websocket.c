@@ -419,6 +419,7 @@ const struct nu_filter_type nu_filter_websocket = {
              NU_SEES(NU_HEAD) | NU_SEES(NU_MSG) | NU_SEES(NU_END)},
     .schema = &nu_websocket_schema,
     .prepare = nu_websocket_prepare,
+    .spare = nu_ws_spare,
     .open = websocket_open,
     .event = websocket_event,
     .signal = websocket_signal,

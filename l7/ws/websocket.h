@@ -51,6 +51,8 @@ enum nu_ws_stat nu_ws_close_stat(unsigned code);
 
 /* Whether the request may become a WebSocket, by what was decided of it. */
 bool nu_ws_may_open(const struct nu_stream *s);
+/* As `spare` of the filters that are there for them. */
+bool nu_ws_spare(const void *conf, const struct nu_facts *facts);
 /* Whether the response's head opened it. */
 bool nu_ws_has_opened(const struct nu_stream *s, const struct nu_head *response);
 
