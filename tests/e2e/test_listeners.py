@@ -15,7 +15,7 @@ from lib.hello import hello
 from lib.nuncio import run_nuncio
 from lib.peers import Echo, Hang
 from lib.poll import eventually
-from lib.ports import free_port, listening
+from lib.ports import free_port, listening, lone_port
 from lib.process import command
 from lib.tools import threads
 
@@ -59,7 +59,7 @@ def test_several_binds_of_all_kinds(nuncio, workers):
 
 
 def test_ipv4_and_ipv6_wildcards_share_a_port(nuncio):
-    port = free_port()
+    port = lone_port()
     proxy = echo_on(nuncio, f"0.0.0.0:{port}", f"[::]:{port}", workers=2)
     for host in ("127.0.0.1", "127.0.0.9", "[::1]"):
         assert says(f"{host}:{port}"), host

@@ -13,7 +13,7 @@ from lib.config import LOGS, cluster, config
 from lib.dns import Dns
 from lib.nuncio import run_nuncio
 from lib.poll import SLOW, eventually, patiently
-from lib.ports import free_udp_port
+from lib.ports import lone_port
 from lib.process import Child, command
 
 LOG = [*LOGS, {"path": "datagrams", "format": "%DATAGRAMS_RECEIVED% %DATAGRAMS_SENT% %BYTES_RECEIVED% %BYTES_SENT% %CLOSE_CAUSE%\n"}]
@@ -54,7 +54,7 @@ def test_dig_through_to_dnsmasq(nuncio, closing, workers):
 def test_a_dead_name_server_is_not_noticed(nuncio, closing):
     """Half of the servers are down: every question is answered at once all the same."""
     dns = closing(Dns({"a.test": ["192.0.2.7"]}))
-    proxy = nuncio(relay(f"127.0.0.1:{free_udp_port()}", dns.child, proxy={"responses": 1}))
+    proxy = nuncio(relay(f"127.0.0.1:{lone_port()}", dns.child, proxy={"responses": 1}))
     for _ in range(8):
         assert dig(proxy.address("in"), "a.test", "+timeout=10") == ["192.0.2.7"]
     proxy.wait_stat("cluster.c.udp.sess_rx_errors", lambda n: n >= 4)
@@ -62,7 +62,7 @@ def test_a_dead_name_server_is_not_noticed(nuncio, closing):
 
 
 def test_socat_on_both_ends(nuncio, closing):
-    port = free_udp_port()
+    port = lone_port()
     server = closing(Child("socat", f"UDP4-RECVFROM:{port},bind=127.0.0.1,fork,reuseaddr", "SYSTEM:cat"))
     proxy = nuncio(relay(f"127.0.0.1:{port}"))
     host, there = udp.resolve(proxy.address("in"))[1]
@@ -77,7 +77,7 @@ def test_socat_on_both_ends(nuncio, closing):
 def test_iperf3_without_loss(nuncio, peer):
     """Its control connection goes beside it, through a TCP listener of the same port."""
     server = peer(servers.iperf3)
-    port = free_udp_port()
+    port = lone_port()
     proxy = nuncio(config(
         listeners=[listener({"udp_proxy": "c"}, name="data", bind=f"udp://127.0.0.1:{port}"),
                    {"name": "control", "bind": f"127.0.0.1:{port}", "filters": [{"tcp_proxy": "c"}]}],
@@ -254,7 +254,7 @@ def test_a_server_that_goes_ends_its_sessions(nuncio, closing):
 
 
 def test_nobody_there(nuncio):
-    proxy = nuncio(relay(f"127.0.0.1:{free_udp_port()}"))
+    proxy = nuncio(relay(f"127.0.0.1:{lone_port()}"))
     with udp.client(proxy.address("in")) as client:
         client.send(b"x")
         row = logs.last(proxy)
@@ -262,7 +262,7 @@ def test_nobody_there(nuncio):
 
 
 def test_a_name_that_is_not_known(nuncio):
-    proxy = nuncio(relay("nobody.test:1"), env={"NUNCIO_DNS": f"127.0.0.1:{free_udp_port()}"})
+    proxy = nuncio(relay("nobody.test:1"), env={"NUNCIO_DNS": f"127.0.0.1:{lone_port()}"})
     with udp.client(proxy.address("in")) as client:
         client.send(b"x")
         assert logs.last(proxy)["cause"] == "no_healthy_upstream"
@@ -436,7 +436,7 @@ def test_many_clients_on_all_workers(nuncio, peer):
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_socket_that_systemd_passes(nuncio, host):
     """The datagram that starts the program is its first one, and answers come from where it was sent to."""
-    port = free_udp_port()
+    port = lone_port()
     proxy = nuncio(config(listeners=[listener("echo", bind=f"udp://{host}:{port}")], drain_timeout="20ms"), ready=False, workers=2,
                    under=("systemd-socket-activate", "-d", "-l", f"{host}:{port}"))
     proxy.wait_line("^Listening on")

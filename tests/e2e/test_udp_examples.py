@@ -7,7 +7,7 @@ from lib import udp
 from lib.dns import Dns
 from lib.nuncio import ROOT
 from lib.poll import eventually
-from lib.ports import free_udp_port
+from lib.ports import lone_port
 from lib.process import command
 
 FOLDER = ROOT / "docs/examples"
@@ -31,7 +31,7 @@ def dig(port, *options):
 def test_example_dns_balancing(example, closing, tmp_path):
     """One of two servers, then both, then the other: nobody who asks notices. TCP goes beside it."""
     one, two = closing(Dns({"a.test": ["192.0.2.1"]})), Dns({"a.test": ["192.0.2.2"]})
-    port = free_udp_port()
+    port = lone_port()
     proxy = example("dns-balancing", BIND=f"127.0.0.1:{port}", ADMIN=f"unix:{tmp_path}/a", ONE=one.child.address, TWO=two.child.address)
     assert {*dig(port), *dig(port), *dig(port)} == {"192.0.2.1", "192.0.2.2"}
     assert dig(port, "+tcp") in (["192.0.2.1"], ["192.0.2.2"])

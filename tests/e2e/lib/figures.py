@@ -8,7 +8,7 @@ from collections import Counter
 
 from lib.peers import Server
 from lib.poll import PATIENCE, eventually
-from lib.ports import free_udp_port
+from lib.ports import lone_port
 from lib.process import Child
 from lib.servers import launch
 
@@ -36,7 +36,7 @@ class Collectd(Child):
     """Receives statsd's datagrams and writes what it makes of them as CSV."""
 
     def __init__(self, folder):
-        self.dir, self.port = folder, free_udp_port()
+        self.dir, self.port = folder, lone_port()
         (folder / "collectd.conf").write_text(COLLECTD.format(dir=folder, port=self.port))
         super().__init__("/usr/sbin/collectd", "-f", "-C", folder / "collectd.conf")
         wanted = f"{self.port:04X}"

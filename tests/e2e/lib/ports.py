@@ -1,4 +1,5 @@
 """Ports for programs that cannot be told to take a free one themselves, and ports that refuse."""
+import contextlib
 import itertools
 import os
 import random
@@ -24,19 +25,20 @@ def free_port(host="127.0.0.1"):
             return listener.getsockname()[1]
 
 
-def free_udp_port():
-    """A UDP port that is free now, of those that the kernel gives nobody by itself: only who chooses here as well could take it."""
+def lone_port():
+    """A port that is free now for UDP and TCP on all addresses, and that the kernel gives nobody by itself."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         first = int(file.read().split()[0])
     while True:
         port = random.randrange(first // 2, first)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            try:
-                udp.bind(("", port))
-                tcp.bind(("", port))
-                return port
-            except OSError:
-                continue
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for family in (socket.AF_INET, socket.AF_INET6):
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    sock = stack.enter_context(socket.socket(family, kind))
+                    if family == socket.AF_INET6:
+                        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    sock.bind(("", port))
+            return port
 
 
 def listening(table):
