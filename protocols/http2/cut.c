@@ -115,7 +115,7 @@ static bool search(struct nu_h2_cutter *c, struct nu_piece *in)
 {
     size_t room, n, from = 0;
     if (!c->search)
-        c->search = malloc(NU_H2_SEARCH_MAX);
+        c->search = calloc(1, NU_H2_SEARCH_MAX);
     nu_assert(c->search != NULL);
     room = NU_H2_SEARCH_MAX - c->search_len;
     n = in->len < room ? in->len : room;
