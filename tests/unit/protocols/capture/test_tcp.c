@@ -195,6 +195,33 @@ static void test_headers(void **state)
     assert_int_equal(nu_tcp_parse((struct nu_piece){b, 24}, 24, &seg), NU_ERR_SYNTAX);
 }
 
+static void on_timed(void *ctx, struct nu_piece bytes, int64_t ns)
+{
+    note("%.*s@%lld ", (int)bytes.len, (const char *)bytes.data, (long long)ns);
+}
+
+/* What waited for something missing has the time of its own packet. */
+static void test_time_of_what_was_kept(void **state)
+{
+    static const struct nu_tcp_handler timed = {on_timed, on_gap, on_end};
+    struct nu_tcp_half half = {0};
+    struct nu_tcp_segment seg = {.flags = NU_TCP_SYN, .seq = 9};
+    *diary = 0;
+    nu_tcp_segment(&half, &seg, 1, &timed, NULL);
+    seg = (struct nu_tcp_segment){
+        .seq = 12, .payload = {(const uint8_t *)"cd", 2},
+             .wire_len = 2
+    };
+    nu_tcp_segment(&half, &seg, 2, &timed, NULL);
+    seg = (struct nu_tcp_segment){
+        .seq = 10, .payload = {(const uint8_t *)"ab", 2},
+             .wire_len = 2
+    };
+    nu_tcp_segment(&half, &seg, 5, &timed, NULL);
+    assert_string_equal(diary, "ab@5 cd@2 ");
+    nu_tcp_drop(&half);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_from_the_midst),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_time_of_what_was_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
