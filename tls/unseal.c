@@ -136,6 +136,8 @@ void unseal_close(struct nu_unseal *u, struct unseal_half *h, enum nu_unseal_rea
     h->state = UNSEAL_CLOSED;
     if (u->closed == NU_UNSEAL_OPEN)
         u->closed = reason;
+    if (h->dir == UNSEAL_SERVER)
+        u->has_encrypted = u->yield = true; /* the client need not wait for it */
     unseal_enter(u, h, EPOCH_CLEAR);
     u->handler->closed(u->ctx, h->dir, reason, h->time_ns);
 }

@@ -34,8 +34,7 @@ static void hellos(struct nu_unseal *u, struct unseal_half *h, const uint8_t *m,
         unseal_server_hello(u, m, len);
 }
 
-/* The encrypted premaster, whose first bytes are its name in a key log. Without RSA they are a
- * share's, which no log has. */
+/* The encrypted premaster, whose first bytes are its name in a key log. */
 static void client_key_exchange(struct nu_unseal *u, const uint8_t *m, size_t len)
 {
     if (u->transcript)
@@ -68,7 +67,7 @@ static void encrypted_extensions(struct nu_unseal *u, struct unseal_half *h, con
 
 static void key_exchange(struct nu_unseal *u, struct unseal_half *h, const uint8_t *m, size_t len)
 {
-    if (h->dir == UNSEAL_CLIENT && u->has_server && u->facts.version < UNSEAL_TLS13)
+    if (h->dir == UNSEAL_CLIENT && unseal_is_rsa(u))
         client_key_exchange(u, m, len);
 }
 

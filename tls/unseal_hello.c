@@ -144,13 +144,18 @@ static void read_extensions(struct nu_unseal *u, struct reader *r, struct said *
     }
 }
 
+bool unseal_is_rsa(const struct nu_unseal *u)
+{
+    return u->suite && u->facts.version < UNSEAL_TLS13 && !strstr(u->suite->name, "DH");
+}
+
 static void start_transcript(struct nu_unseal *u, const uint8_t *message, size_t len)
 {
     const char *hash = u->facts.version < 0x0303 ? "MD5-SHA1" : u->suite->hash;
     EVP_MD_CTX_free(u->transcript);
     u->transcript = NULL;
     u->session_hash_len = 0;
-    if (!u->ems || !u->hello || u->facts.version == UNSEAL_TLS13)
+    if (!u->ems || !u->hello || !unseal_is_rsa(u))
         return;
     EVP_MD *md = EVP_MD_fetch(NULL, hash, NULL);
     u->transcript = EVP_MD_CTX_new();

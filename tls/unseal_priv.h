@@ -84,7 +84,7 @@ struct nu_unseal {
     /* --- the handshake --- */
     bool has_client, has_server, has_encrypted; /* the hellos, EncryptedExtensions */
     bool offers_early;
-    bool rsa; /* ClientKeyExchange had a premaster that may be in the log, by wait_rsa's id */
+    bool rsa; /* ClientKeyExchange had a premaster, in the log by rsa_id */
     bool ems; /* RFC 7627 */
     uint8_t client_random[UNSEAL_RANDOM], server_random[UNSEAL_RANDOM];
     uint8_t session_id[32], session_id_len; /* the client's */
@@ -149,6 +149,8 @@ void unseal_handshake_lost(struct nu_unseal *u, struct unseal_half *h);
 void unseal_client_hello(struct nu_unseal *u, const uint8_t *message, size_t len);
 void unseal_server_hello(struct nu_unseal *u, const uint8_t *message, size_t len);
 void unseal_encrypted_extensions(struct nu_unseal *u, const uint8_t *message, size_t len);
+/* The server's suite has the client send the premaster, encrypted with the certificate's key. */
+bool unseal_is_rsa(const struct nu_unseal *u);
 
 /* --- unseal_facts.c --- */
 

@@ -99,6 +99,30 @@ static void one_sides_keys(void **state)
     done();
 }
 
+/* A client that sent early data goes on though its server cannot be read. That it was taken is
+ * not known then. */
+static void early_data_without_the_server(void **state)
+{
+    kit_make(TLS1_3_VERSION, "TLS_AES_128_GCM_SHA256", RESUME | EARLY);
+    size_t early = strlen("early data of the client");
+    begin_with_keys();
+    for (unsigned i = 0, server = 0; i < wire.steps; i++) {
+        const uint8_t *bytes = wire.bytes.data + wire.step[i].at;
+        if (wire.step[i].dir == 0)
+            nu_unseal_feed(u, 0, bytes, wire.step[i].len, 1);
+        else if (server++ == 0) /* the ServerHello, and then what is no TLS */
+            nu_unseal_feed(u, 1, bytes, 5 + (size_t)bytes[3] * 256 + bytes[4], 1);
+        else
+            nu_unseal_feed(u, 1, (const uint8_t *)"HTTP/1.1", 8, 1);
+    }
+    end_both();
+    assert_int_equal(heard.closed[0], NU_UNSEAL_OPEN);
+    assert_int_equal(heard.closed[1], NU_UNSEAL_BAD_RECORD);
+    assert_int_equal(heard.plain[0].len, wire.plain[0].len - early);
+    assert_memory_equal(heard.plain[0].data, wire.plain[0].data + early, heard.plain[0].len);
+    done();
+}
+
 /* RSA's premaster instead of the master secret, with and without RFC 7627. */
 static void a_premaster(void **state)
 {
@@ -320,6 +344,7 @@ int main(void)
         cmocka_unit_test(no_keys),
         cmocka_unit_test(others_keys),
         cmocka_unit_test(one_sides_keys),
+        cmocka_unit_test(early_data_without_the_server),
         cmocka_unit_test(a_premaster),
         cmocka_unit_test(more_than_may_wait),
         cmocka_unit_test(others_need_the_room),
