@@ -8,7 +8,7 @@ import pytest
 from lib import clients, servers
 from lib.config import cluster, config, listener
 from lib.http import Client, Origin, Stuck
-from lib.poll import PATIENCE, SLOW, eventually
+from lib.poll import PATIENCE, SLOW, eventually, patiently
 from lib.nuncio import ROOT
 from lib.ports import free_port
 
@@ -144,11 +144,15 @@ class Visitors:
 
 @pytest.mark.threads
 def test_example_rolling_restart(nuncio, peer, closing, tmp_path):
-    """No request is lost."""
+    """No request is lost, if the delay is long enough for haproxy to notice."""
+    patiently(lambda factor: roll(nuncio, peer, closing, tmp_path, f"{int(800 * factor * SLOW)}ms"))
+
+
+def roll(nuncio, peer, closing, tmp_path, delay):
     server, ports = peer(Origin), [free_port(), free_port()]
 
     def start(port):
-        env = {"SERVER": server.address, "WEB": f"127.0.0.1:{port}", "DELAY": f"{int(800 * SLOW)}ms"}
+        env = {"SERVER": server.address, "WEB": f"127.0.0.1:{port}", "DELAY": delay}
         return nuncio(EXAMPLE.read_text(), env=env)
 
     def is_used(one):

@@ -165,7 +165,8 @@ def test_a_server_whose_cable_is_pulled(tight, closing, machine):
         clients.how_it_ends(client)
     with nuncio.connect("in") as client:
         clients.how_it_ends(client)
-    assert [line["cause"] for line in logs.closed(nuncio, 2)] == ["idle_timeout", "connect_timeout"]
+    first, second = (line["cause"] for line in logs.closed(nuncio, 2))
+    assert first == "idle_timeout" and second in ("connect_timeout", "connection_failure")  # once the kernel knows that nobody is there
     machine.plug()
     with nuncio.connect("in") as client:
         assert echoes(client)

@@ -98,7 +98,7 @@ class H2Server(Server):
     def wait(self, found, what):
         """Waits until found() is true, looked at with each frame that comes; returns what it says."""
         with self.news:
-            assert self.news.wait_for(found, 10 * SLOW), what
+            assert self.news.wait_for(found, PATIENCE), what
             return found()
 
     def saw(self, kind, stream, number=0):
