@@ -57,7 +57,7 @@ def test_python_websockets(tight):
             base = f"ws://127.0.0.1:{nuncio.port('in')}"
             for path in ("/seen", "/unseen"):
                 await asyncio.gather(talk(base + path), talk(base + path, compression=None))
-            await talk_big(base + "/seen")
+            await asyncio.gather(talk_big(base + "/seen"), talk_big(base + "/unseen"))
             return nuncio
     nuncio = asyncio.run(story())
     nuncio.wait_stat("http.ingress.websocket.rx_messages", 11)
