@@ -91,15 +91,14 @@ static void tell_lost_before(struct h1 *h, const struct tap_open *sure)
  * with no more in hand. */
 static struct tap_open *by_position(struct h1 *h, uint64_t begins)
 {
-    struct tap_open *best = NULL;
-    bool alone = true;
-    nu_list_each (it, &h->pending) {
-        struct tap_open *o = nu_container(it, struct tap_open, link);
-        if (o->heard > begins)
-            break;
-        alone = !best || best->heard != o->heard;
-        best = o;
-    }
+    struct nu_list *it = h->pending.prev;
+    while (it != &h->pending && nu_container(it, struct tap_open, link)->heard > begins)
+        it = it->prev;
+    if (it == &h->pending)
+        return NULL;
+    struct tap_open *best = nu_container(it, struct tap_open, link);
+    bool alone = it->prev == &h->pending ||
+                 nu_container(it->prev, struct tap_open, link)->heard != best->heard;
     return alone ? best : NULL;
 }
 

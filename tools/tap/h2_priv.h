@@ -8,7 +8,9 @@
 #include "tools/tap/exchange.h"
 
 #define H2_BUCKETS     64   /* of streams by id; browsers have at most 100 at once */
-#define H2_STREAMS_MAX 4096 /* at once; the one begun first makes room */
+#define H2_STREAMS_MAX 1024 /* at once; the one begun first makes room */
+#define H2_BLOCKS_MAX  32   /* of fields on a stream, by direction: 1xx, head, trailers */
+#define H2_GOAWAYS_MAX 4    /* that are looked at, by direction; two are usual */
 #define H2_OVER        64   /* ids that are remembered as over: frames may be on their way */
 #define H2_BLOCK_MAX   (256 * 1024) /* bytes of a block of fields; a longer one is not read */
 #define H2_HEAD_MAX    (128 * 1024) /* bytes of a head that are kept: blocks can name much */
@@ -22,6 +24,7 @@ struct h2_stream {
     uint32_t id;
     bool broken[2]; /* frames may be missing */
     bool ended[2];  /* of `inner` */
+    uint8_t blocks[2];
 };
 
 struct h2_side {
@@ -34,6 +37,7 @@ struct h2_side {
     int64_t block_ns;
     bool in_block, block_long;
     uint8_t preface; /* bytes that are still to come of it */
+    uint8_t goaways;
     bool ended;
     enum nu_flow_end how;
 };

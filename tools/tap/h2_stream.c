@@ -275,7 +275,10 @@ void h2_saw_block(struct h2 *h, int dir, const uint8_t *block, size_t len, int64
 {
     struct h2_side *s = &h->side[dir];
     struct h2_stream *st = h2_stream_of(h, s->about, dir);
-    if (!st || !st->o) { /* the table learns from it all the same */
+    if (st && st->blocks[dir] < UINT8_MAX)
+        st->blocks[dir]++;
+    if (!st || !st->o ||
+        st->blocks[dir] > H2_BLOCKS_MAX) { /* the table learns from it all the same */
         nu_hpack_read(s->hpack, block, len, ignore, NULL);
         if (st && s->begun.flags & NU_H2_END_STREAM)
             side_over(h, st, dir, ns);
@@ -346,7 +349,7 @@ void h2_break_streams(struct h2 *h, int dir, uint64_t bytes, int64_t ns)
 {
     nu_list_each (it, &h->all) {
         struct h2_stream *st = nu_container(it, struct h2_stream, all);
-        if (st->o && !st->o->over[dir]) {
+        if (st->o && !st->o->over[dir] && !st->broken[dir]) {
             st->broken[dir] = true;
             tap_note_add(&st->o->x.note, "gap of %lluB between the %s's frames",
                          (unsigned long long)bytes, by[dir]);

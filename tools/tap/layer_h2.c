@@ -123,6 +123,9 @@ static void on_settings(struct h2 *h, int dir, const struct nu_h2_cut *cut, int6
 static void on_goaway(struct h2 *h, int dir, const struct nu_h2_cut *cut, int64_t ns)
 {
     uint32_t last = number(cut->data.data) & 0x7fffffff, code = number(cut->data.data + 4);
+    if (h->side[dir].goaways == H2_GOAWAYS_MAX)
+        return;
+    h->side[dir].goaways++;
     nu_list_each (it, &h->all) {
         struct h2_stream *st = nu_container(it, struct h2_stream, all);
         bool theirs = (st->id % 2 == 1) == (dir == 1); /* begun by who hears it */
