@@ -5,6 +5,7 @@
 #include "l4/leg.h"
 #include "l7/client.h"
 #include "l7/forwarded.h"
+#include "l7/h1_client.h"
 #include "l7/head_edit.h"
 #include "l7/http.h"
 #include "l7/retry.h"
@@ -229,7 +230,9 @@ static void join(struct router *r)
         router_reply(r, 501, "", "upgrade_over_http2");
         return;
     }
-    switch (nu_client_join(&r->filter, &want, &r->reused)) {
+    bool plain = nu_client_protocol_of(want.cluster) == NU_CLIENT_HTTP1; /* nearly always */
+    switch (plain ? nu_h1_client_join(&r->filter, &want, &r->reused)
+                  : nu_client_join(&r->filter, &want, &r->reused)) {
     case NU_CLIENT_READY:
         send_all(r);
         break;

@@ -41,8 +41,15 @@ struct router {
     bool counted;   /* this try stands among the cluster's active requests */
 };
 
-/* router.c: the one place where the state changes; keeps count of who waits. */
-void router_set_state(struct router *r, enum router_state to);
+/* router.c: for the next. */
+void router_count_waiting(const struct router *r, enum router_state to);
+/* The one place where the state changes; keeps count of who waits. */
+static inline void router_set_state(struct router *r, enum router_state to)
+{
+    if (r->state == ROUTER_WAITING || to == ROUTER_WAITING)
+        router_count_waiting(r, to);
+    r->state = (uint8_t)to;
+}
 /* router.c: answers by itself; `body` and `details` live as long as the stream. */
 void router_reply(struct router *r, unsigned status, const char *body, const char *details);
 

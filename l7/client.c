@@ -151,12 +151,6 @@ struct nu_ext nu_http2_of_cluster = {
               .doc = "Options of connections that speak HTTP/2."}
 };
 
-enum nu_client_protocol nu_client_protocol_of(const struct nu_cluster *cluster)
-{
-    const int *protocol = nu_ext_get(cluster->ext, &nu_protocol_of_cluster);
-    return protocol ? (enum nu_client_protocol) * protocol : NU_CLIENT_HTTP1;
-}
-
 const struct nu_client_http2 *nu_client_http2_of(const struct nu_cluster *cluster)
 {
     static const struct nu_client_http2 defaults = {

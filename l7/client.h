@@ -23,7 +23,11 @@ struct nu_client_http2 {
     struct nu_h2_conf h2; /* made of it */
 };
 extern struct nu_ext nu_protocol_of_cluster, nu_http2_of_cluster;
-enum nu_client_protocol nu_client_protocol_of(const struct nu_cluster *cluster);
+static inline enum nu_client_protocol nu_client_protocol_of(const struct nu_cluster *cluster)
+{
+    const int *protocol = nu_ext_get(cluster->ext, &nu_protocol_of_cluster);
+    return protocol ? (enum nu_client_protocol) * protocol : NU_CLIENT_HTTP1;
+}
 /* What a cluster has, by default or written. */
 const struct nu_client_http2 *nu_client_http2_of(const struct nu_cluster *cluster);
 

@@ -32,14 +32,14 @@ static void count_pending(const struct router *r, enum nu_cluster_stat stat, int
     nu_stat_add(r->pick.cluster->stats, nu_filter_loop(&r->filter)->shard, stat, n);
 }
 
-void router_set_state(struct router *r, enum router_state to)
+void router_count_waiting(const struct router *r, enum router_state to)
 {
     bool waiting = to == ROUTER_WAITING;
-    if ((r->state == ROUTER_WAITING) != waiting)
-        count_pending(r, NU_CLUSTER_RQ_PENDING_ACTIVE, waiting ? 1 : -1);
-    if (waiting && r->state != ROUTER_WAITING)
+    if ((r->state == ROUTER_WAITING) == waiting)
+        return;
+    count_pending(r, NU_CLUSTER_RQ_PENDING_ACTIVE, waiting ? 1 : -1);
+    if (waiting)
         count_pending(r, NU_CLUSTER_RQ_PENDING_TOTAL, 1);
-    r->state = (uint8_t)to;
 }
 
 void router_reply(struct router *r, unsigned status, const char *body, const char *details)
