@@ -305,6 +305,8 @@ static void put_ws_data(struct tap_lines *lines, const struct tap_ws *m)
         tap_put_u64(out, (uint64_t)m->close_code);
     }
     size_t skip = m->opcode == 8 && kept.len >= 2 ? 2 : 0;
+    if (!kept.len)
+        return;
     kept = nu_text(kept.at + skip, kept.len - skip);
     if (!kept.len || !tap_is_text((const uint8_t *)kept.at, kept.len))
         return;

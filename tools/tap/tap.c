@@ -7,8 +7,10 @@
 
 #include <stdlib.h>
 
-/* A connection that holds no more than this is not worth giving up: its struct, its layers. */
-#define WORTH_IT 4096
+/* Shares of the ceiling. What is counted takes nearly twice as much of the system: the allocator
+ * has its own needs, and the program, too. */
+#define HELD_SHARE  3 /* what layers hold */
+#define FLOWS_SHARE 6 /* connections, and segments that wait for earlier ones */
 
 /* --- the handler of flows --- */
 
@@ -28,6 +30,8 @@ static void on_open(void *ctx, struct nu_flow *flow)
 
 static void heard(struct tap_conn *conn)
 {
+    if (!nu_list_linked(&conn->all))
+        return; /* given up */
     nu_list_del(&conn->all);
     nu_list_add_tail(&conn->tap->conns, &conn->all);
 }
@@ -80,7 +84,8 @@ static void on_close(void *ctx, struct nu_flow *flow)
     tell_late(conn);
     tap_tell_conn(conn);
     tap_layer_free(conn->top);
-    nu_list_del(&conn->all);
+    if (nu_list_linked(&conn->all))
+        nu_list_del(&conn->all);
     t->held -= conn->held;
     free(conn);
 }
@@ -96,7 +101,12 @@ void tap_hold(struct tap_conn *conn, int64_t bytes)
     conn->tap->held += (size_t)bytes;
 }
 
-/* From here on it is only counted. */
+static size_t held(const struct tap *t)
+{
+    return t->held + nu_unseals_memory(t->unseals);
+}
+
+/* From here on it is only counted, and not asked again: it leaves the list. */
 static void give_up(struct tap_conn *conn)
 {
     end_all(conn);
@@ -106,23 +116,27 @@ static void give_up(struct tap_conn *conn)
     conn->tap->figures.given_up++;
 }
 
-static size_t held(const struct tap *t)
+/* True: it could do without a good part of what it held. */
+static bool shrank(struct tap_conn *conn)
 {
-    return t->held + nu_unseals_memory(t->unseals);
+    struct tap *t = conn->tap;
+    size_t before = held(t), worth = conn->held / 2 + 1;
+    tap_shrink(conn->top);
+    size_t freed = before - held(t);
+    t->figures.shrunk += freed > 0;
+    return freed >= worth;
 }
 
-/* A quarter at once, so that it need not be done at every packet. */
+/* A quarter at once, so that it need not be done at every packet. Each connection that is asked
+ * gives something or is never asked again: the cost is in proportion to what came. */
 static void make_room(struct tap *t)
 {
     size_t goal = t->held_max / 4 * 3;
-    nu_list_each (node, &t->conns) {
-        if (held(t) <= goal)
-            return;
-        struct tap_conn *conn = nu_container(node, struct tap_conn, all);
-        size_t before = held(t);
-        tap_shrink(conn->top);
-        t->figures.shrunk += held(t) < before;
-        if (conn->held > WORTH_IT)
+    while (held(t) > goal && !nu_list_empty(&t->conns)) {
+        struct tap_conn *conn = nu_container(nu_list_pop(&t->conns), struct tap_conn, all);
+        if (shrank(conn))
+            nu_list_add_tail(&t->conns, &conn->all);
+        else
             give_up(conn);
     }
 }
@@ -182,11 +196,10 @@ struct tap *tap_new(size_t memory_max)
     struct tap *t = calloc(1, sizeof *t);
     nu_assert(t != NULL);
     nu_list_init(&t->conns);
-    /* The rest is the program's own: its buffers, its libraries. */
-    t->held_max = memory_max / 2;
+    t->held_max = memory_max / HELD_SHARE;
     t->secrets = nu_secrets_new(secrets_max(memory_max));
     t->unseals = nu_unseals_new(t->secrets, NU_UNSEAL_SEALED_MAX, memory_max / 8);
-    t->flows = nu_flows_new(&handler, t, memory_max / 4);
+    t->flows = nu_flows_new(&handler, t, memory_max / FLOWS_SHARE);
     return t;
 }
 
