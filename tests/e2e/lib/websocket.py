@@ -120,7 +120,8 @@ class ManyWs(ManyEcho):
         fd = conn.fileno()
         if fd in self.open:
             super()._answer(conn)
-            self.open -= {fd} - self.by_fd.keys()
+            if fd not in self.by_fd:
+                self.open.discard(fd)
             return
         self.heads[fd] = self.heads.get(fd, b"") + conn.recv(65536)
         if self.heads[fd].endswith(b"\r\n\r\n"):
