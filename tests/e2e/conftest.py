@@ -17,7 +17,7 @@ from lib.scale import PARANOID
 from lib.skips import Skips
 
 SKIPS = Skips(Path(__file__).parent.parent / "SKIPS")
-SECONDS = 120  # of one test, stretched for sanitizers; the mark `deadline(seconds)` says otherwise
+SECONDS = 300  # of one test, stretched for sanitizers; the mark `deadline(seconds)` says otherwise
 
 
 @pytest.fixture
