@@ -36,10 +36,10 @@ def talk(conn, request):
     return ok(stream, request.body or b"ok", ("x-a", "1"), ("set-cookie", "a=1"), ("set-cookie", "b=2"))
 
 
-def test_messages_from_clients_of_http_1(tight, peer):
+def test_messages_from_clients_of_http_1(nuncio, peer):
     server = peer(H2Server, talk)
-    nuncio = tight(to(server, idle="2s"))
-    client = Client(nuncio)
+    proxy = nuncio(to(server, idle="2s"))
+    client = Client(proxy)
     got = client.get("/a?b", "A.test:81", "X-Mixed: A b", "Cookie: a=1; b=2", "TE: trailers", "Connection: te, x-hop", "X-Hop: 1")
     asked = server.requests[-1].fields
     assert {name: asked[name] for name in (":method", ":scheme", ":authority", ":path", "x-mixed", "cookie", "te")} == {
@@ -61,14 +61,14 @@ def test_messages_from_clients_of_http_1(tight, peer):
     assert server.requests[-1].trailers == [("x-end", "1")] and "content-length" not in server.requests[-1].fields
     client.sock.close()
     assert len(server.connections) == 1
-    stats = nuncio.stats()
+    stats = proxy.stats()
     assert (stats["cluster.c.upstream_cx_http2_total"], stats["cluster.c.upstream_rq_total"]) == (1, 7)
 
 
-def test_messages_from_clients_of_http_2(tight, peer):
+def test_messages_from_clients_of_http_2(nuncio, peer):
     server = peer(H2Server, talk)
-    nuncio = tight(to(server, idle="2s"))
-    with h2.connect(nuncio) as client:
+    proxy = nuncio(to(server, idle="2s"))
+    with h2.connect(proxy) as client:
         client.get(1, "/a", ("cookie", "a=1"), ("cookie", "b=2"), ("te", "trailers"))
         asked = server.requests[-1].fields
         assert (asked["cookie"], asked["te"], asked[":authority"]) == ("a=1; b=2", "trailers", "a.test")
@@ -96,20 +96,20 @@ def test_a_client_that_waits_to_be_asked(nuncio, peer):
     assert client.response("POST").body == b"ok"
 
 
-def test_an_answer_in_the_middle_of_an_upload(tight, peer):
+def test_an_answer_in_the_middle_of_an_upload(nuncio, peer):
     """The response is the client's; what is left of the upload ends at us, and the connection serves on."""
     def early(conn, request):
         if request.fields[":method"] == "GET":
             return ok(request.stream)
         return status(request.stream, 413) + data(request.stream, b"no", True) + reset(request.stream, 0)
     server = peer(H2Server, early, early=True)
-    nuncio = tight(to(server, idle="300ms"))
-    with h2.connect(nuncio) as client:
+    proxy = nuncio(to(server, idle="300ms"))
+    with h2.connect(proxy) as client:
         client.send(headers(1, h2.POST, False), data(1, b"x"))
         got = client.response(1)
         assert (got.status, got.body) == (413, b"no")
         assert client.get(3).body == b"ok"
-    client = Client(nuncio)
+    client = Client(proxy)
     client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000000\r\n\r\nx")
     assert client.response("POST").status == 413
     client.sock.close()
@@ -155,24 +155,30 @@ def test_more_than_max_concurrent_streams_of_the_config(nuncio, peer):
     assert len(server.connections) == 3
 
 
-def test_max_requests_and_idle_timeout(nuncio, peer):
+def test_max_requests(nuncio, peer):
     server = peer(H2Server)
-    proxy = nuncio(to(server, more={"pool": {"max_requests": 2, "idle_timeout": "1s"}}))
-    client = Client(proxy)
+    client = Client(nuncio(to(server, more={"pool": {"max_requests": 2}})))
     assert [client.get().body for _ in range(3)] == [b"ok"] * 3
     assert server.saw("GOAWAY", 0).code == "NO_ERROR"
-    assert server.saw("GOAWAY", 0, 1).code == "NO_ERROR"
     assert [request.stream for request in server.requests] == [1, 3, 1]
+
+
+def test_idle_timeout(nuncio, peer):
+    server = peer(H2Server)
+    proxy = nuncio(to(server, more={"pool": {"idle_timeout": "100ms"}}))
+    assert Client(proxy).get().body == b"ok"
+    assert server.saw("GOAWAY", 0).code == "NO_ERROR"
     proxy.wait_stat("cluster.c.upstream_cx_idle_timeout", 1)
+    proxy.wait_stat("cluster.c.upstream_cx_active", 0)
 
 
-def test_a_server_that_takes_nothing(tight, peer):
+def test_a_server_that_takes_nothing(nuncio, peer):
     """SETTINGS_MAX_CONCURRENT_STREAMS 0: its connections are not kept."""
     server = peer(H2Server, lambda conn, request: reset(request.stream, 7), first=settings((3, 0)))
-    nuncio = tight(to(server, more={"pool": {"idle_timeout": "1h"}}))
-    client = Client(nuncio)
+    proxy = nuncio(to(server, more={"pool": {"idle_timeout": "1h"}}))
+    client = Client(proxy)
     assert [client.get().status for _ in range(2)] == [503, 503]
-    nuncio.wait_stat("cluster.c.upstream_cx_active", 0)
+    proxy.wait_stat("cluster.c.upstream_cx_active", 0)
     client.sock.close()
 
 
@@ -190,7 +196,7 @@ def test_a_reload_loses_no_request(nuncio, peer):
         assert server.saw("GOAWAY", 0).code == "NO_ERROR"
 
 
-def test_a_server_that_goes_away_loses_no_request(tight, peer):
+def test_a_server_that_goes_away_loses_no_request(nuncio, peer):
     """What GOAWAY says was not looked at is sent again, elsewhere, whatever its method is; the rest is served."""
     waiting = []
 
@@ -202,8 +208,8 @@ def test_a_server_that_goes_away_loses_no_request(tight, peer):
             return None
         return goaway(3) + b"".join(ok(stream, b"first") for stream in (1, 3))
     server = peer(H2Server, answer)
-    nuncio = tight(to(server, idle="300ms"))
-    with h2.connect(nuncio) as client:
+    proxy = nuncio(to(server, idle="300ms"))
+    with h2.connect(proxy) as client:
         for stream in (1, 3, 5):
             client.send(headers(stream, h2.POST, False), data(stream, b"x", True))
             server.wait(lambda: len(waiting) == (stream + 1) // 2, stream)
@@ -211,7 +217,7 @@ def test_a_server_that_goes_away_loses_no_request(tight, peer):
                   if got.type == "DATA" and got.payload}
         assert bodies[5] == b"second"
     assert [(request.path, request.body) for request in server.requests] == [("/", b"x")] * 4
-    nuncio.wait_stat("cluster.c.upstream_cx_close_notify", 1)
+    proxy.wait_stat("cluster.c.upstream_cx_close_notify", 1)
 
 
 def test_a_stream_that_was_refused_is_sent_again(nuncio, peer):
@@ -230,7 +236,7 @@ ENDS = [("reset", "GET", 1, 503, "UR", None), ("reset", "POST", 1, 503, "UR", No
 
 
 @pytest.mark.parametrize("how, method, tries, code, flags, cut", ENDS, ids=lambda value: str(value))
-def test_what_servers_cut(tight, peer, how, method, tries, code, flags, cut):
+def test_what_servers_cut(nuncio, peer, how, method, tries, code, flags, cut):
     def answer(conn, request):
         if how.startswith("head"):
             conn.send(status(request.stream, 200) + data(request.stream, b"half"))
@@ -239,13 +245,13 @@ def test_what_servers_cut(tight, peer, how, method, tries, code, flags, cut):
             return None
         return reset(request.stream, 7 if how == "refused" else 2)
     server = peer(H2Server, answer)
-    nuncio = tight(to(server, idle="300ms"))
-    with h2.connect(nuncio) as client:
+    proxy = nuncio(to(server, idle="300ms"))
+    with h2.connect(proxy) as client:
         client.send(headers(1, h2.POST if method == "POST" else h2.GET))
         got = client.response(1)
         assert (got.status, got.reset) == (code, cut)
-    assert last_request(nuncio)["flags"] == flags and len(server.requests) == tries
-    assert nuncio.stats()["cluster.c.http2.rx_reset"] == (0 if how.endswith("close") else tries)
+    assert last_request(proxy)["flags"] == flags and len(server.requests) == tries
+    assert proxy.stats()["cluster.c.http2.rx_reset"] == (0 if how.endswith("close") else tries)
 
 
 def test_a_connection_that_breaks_cuts_only_its_own(nuncio, peer):
@@ -269,11 +275,11 @@ def test_a_connection_that_breaks_cuts_only_its_own(nuncio, peer):
     assert (statuses[9], statuses[11], statuses[13]) == ("200", "503", "503")
 
 
-def test_a_client_that_leaves(tight, peer):
+def test_a_client_that_leaves(nuncio, peer):
     """Its stream is reset; the connection, and the others on it, stay."""
     server = peer(H2Server, lambda conn, request: None)
-    nuncio = tight(to(server, idle="2s"))
-    with h2.connect(nuncio) as client, h2.connect(nuncio) as other:
+    proxy = nuncio(to(server, idle="2s"))
+    with h2.connect(proxy) as client, h2.connect(proxy) as other:
         client.send(headers(1, h2.GET))
         server.wait(lambda: len(server.requests) == 1, "one")
         other.send(headers(1, h2.GET))
@@ -283,7 +289,7 @@ def test_a_client_that_leaves(tight, peer):
         server.requests[1].conn.send(ok(3))
         assert other.response(1).body == b"ok"
     assert len(server.connections) == 1
-    nuncio.wait_stat("cluster.c.http2.tx_reset", 1)
+    proxy.wait_stat("cluster.c.http2.tx_reset", 1)
 
 
 def test_a_silent_connection_is_asked_and_given_up(nuncio, peer):
@@ -376,11 +382,11 @@ def large(stream):
     return out + frame("CONTINUATION", 4, stream, parts[-1])
 
 
-def test_responses_that_break_the_rules(tight, peer):
+def test_responses_that_break_the_rules(nuncio, peer):
     """502 for the client, RST_STREAM for the server, and the connection serves on."""
     server = peer(H2Server, lambda conn, request: HEADS[request.path[1:]](request.stream) if request.path != "/" else ok(request.stream))
-    nuncio = tight(to(server, idle="2s", routes=[{"cluster": "c"}]))
-    with h2.connect(nuncio) as client:
+    proxy = nuncio(to(server, idle="2s", routes=[{"cluster": "c"}]))
+    with h2.connect(proxy) as client:
         for number, name in enumerate(HEADS):
             stream = 1 + 2 * number
             got = client.get(stream, "/" + name)
@@ -388,8 +394,8 @@ def test_responses_that_break_the_rules(tight, peer):
             if name not in ENDED:
                 assert (name, server.saw("RST_STREAM", server.requests[-1].stream).code) == (name, "PROTOCOL_ERROR")
         assert client.get(stream + 2).body == b"ok"
-    assert len(server.connections) == 1 and last_request(nuncio, len(HEADS) + 1)["status"] == 200
-    stats = nuncio.stats()
+    assert len(server.connections) == 1 and last_request(proxy, len(HEADS) + 1)["status"] == 200
+    stats = proxy.stats()
     assert (stats["cluster.c.http2.rx_messaging_error"], stats["cluster.c.http2.header_overflow"]) == (len(HEADS), 2)
 
 
@@ -403,11 +409,11 @@ BODIES = {
 }
 
 
-def test_bodies_that_break_the_rules(tight, peer):
+def test_bodies_that_break_the_rules(nuncio, peer):
     """The head may be on its way already: then the client's stream is reset, and nothing looks whole."""
     server = peer(H2Server, lambda conn, request: BODIES[request.path[1:]](request.stream) if request.path != "/" else ok(request.stream))
-    nuncio = tight(to(server, idle="2s"))
-    with h2.connect(nuncio) as client:
+    proxy = nuncio(to(server, idle="2s"))
+    with h2.connect(proxy) as client:
         for number, name in enumerate(BODIES):
             got = client.get(1 + 2 * number, "/" + name)
             assert (name, got.reset == "INTERNAL_ERROR" or got.status == 502) == (name, True)
@@ -433,17 +439,17 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("what", WHOLE)
-def test_connections_that_break_the_rules(tight, peer, what):
+def test_connections_that_break_the_rules(nuncio, peer, what):
     """GOAWAY with the right code; the request is 502 or cut, and the next one goes by another connection."""
     frames, code = WHOLE[what]
     server = peer(H2Server, lambda conn, request: frames(request.stream) if request.path == "/bad" else ok(request.stream))
-    nuncio = tight(to(server, idle="300ms"))
-    with h2.connect(nuncio) as client:
+    proxy = nuncio(to(server, idle="300ms"))
+    with h2.connect(proxy) as client:
         got = client.get(1, "/bad")
         assert got.status == 502 or got.reset == "INTERNAL_ERROR"
         assert client.get(3).body == b"ok"
     assert server.saw("GOAWAY", 0).code == code and len(server.connections) > 1
-    nuncio.wait_stat("cluster.c.upstream_cx_protocol_error", lambda count: count >= 1)
+    proxy.wait_stat("cluster.c.upstream_cx_protocol_error", lambda count: count >= 1)
 
 
 def test_upgrades_are_for_http_1(nuncio, peer):
