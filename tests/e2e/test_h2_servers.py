@@ -13,8 +13,8 @@ from lib.poll import eventually
 POST = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nbody"
 
 
-def to(*servers, more=None, idle="1h", **keys):
-    return front(*servers, to={"protocol": "http2", "pool": {"idle_timeout": idle}, **(more or {})}, **keys)
+def to(*servers, more=None, **keys):
+    return front(*servers, to={"protocol": "http2", **(more or {})}, **keys)
 
 
 def status(stream, code, *fields, end=False):
@@ -38,7 +38,7 @@ def talk(conn, request):
 
 def test_messages_from_clients_of_http_1(nuncio, peer):
     server = peer(H2Server, talk)
-    proxy = nuncio(to(server, idle="2s"))
+    proxy = nuncio(to(server))
     client = Client(proxy)
     got = client.get("/a?b", "A.test:81", "X-Mixed: A b", "Cookie: a=1; b=2", "TE: trailers", "Connection: te, x-hop", "X-Hop: 1")
     asked = server.requests[-1].fields
@@ -67,7 +67,7 @@ def test_messages_from_clients_of_http_1(nuncio, peer):
 
 def test_messages_from_clients_of_http_2(nuncio, peer):
     server = peer(H2Server, talk)
-    proxy = nuncio(to(server, idle="2s"))
+    proxy = nuncio(to(server))
     with h2.connect(proxy) as client:
         client.get(1, "/a", ("cookie", "a=1"), ("cookie", "b=2"), ("te", "trailers"))
         asked = server.requests[-1].fields
@@ -103,7 +103,7 @@ def test_an_answer_in_the_middle_of_an_upload(nuncio, peer):
             return ok(request.stream)
         return status(request.stream, 413) + data(request.stream, b"no", True) + reset(request.stream, 0)
     server = peer(H2Server, early, early=True)
-    proxy = nuncio(to(server, idle="300ms"))
+    proxy = nuncio(to(server))
     with h2.connect(proxy) as client:
         client.send(headers(1, h2.POST, False), data(1, b"x"))
         got = client.response(1)
@@ -208,7 +208,7 @@ def test_a_server_that_goes_away_loses_no_request(nuncio, peer):
             return None
         return goaway(3) + b"".join(ok(stream, b"first") for stream in (1, 3))
     server = peer(H2Server, answer)
-    proxy = nuncio(to(server, idle="300ms"))
+    proxy = nuncio(to(server))
     with h2.connect(proxy) as client:
         for stream in (1, 3, 5):
             client.send(headers(stream, h2.POST, False), data(stream, b"x", True))
@@ -245,7 +245,7 @@ def test_what_servers_cut(nuncio, peer, how, method, tries, code, flags, cut):
             return None
         return reset(request.stream, 7 if how == "refused" else 2)
     server = peer(H2Server, answer)
-    proxy = nuncio(to(server, idle="300ms"))
+    proxy = nuncio(to(server))
     with h2.connect(proxy) as client:
         client.send(headers(1, h2.POST if method == "POST" else h2.GET))
         got = client.response(1)
@@ -278,7 +278,7 @@ def test_a_connection_that_breaks_cuts_only_its_own(nuncio, peer):
 def test_a_client_that_leaves(nuncio, peer):
     """Its stream is reset; the connection, and the others on it, stay."""
     server = peer(H2Server, lambda conn, request: None)
-    proxy = nuncio(to(server, idle="2s"))
+    proxy = nuncio(to(server))
     with h2.connect(proxy) as client, h2.connect(proxy) as other:
         client.send(headers(1, h2.GET))
         server.wait(lambda: len(server.requests) == 1, "one")
@@ -385,7 +385,7 @@ def large(stream):
 def test_responses_that_break_the_rules(nuncio, peer):
     """502 for the client, RST_STREAM for the server, and the connection serves on."""
     server = peer(H2Server, lambda conn, request: HEADS[request.path[1:]](request.stream) if request.path != "/" else ok(request.stream))
-    proxy = nuncio(to(server, idle="2s", routes=[{"cluster": "c"}]))
+    proxy = nuncio(to(server, routes=[{"cluster": "c"}]))
     with h2.connect(proxy) as client:
         for number, name in enumerate(HEADS):
             stream = 1 + 2 * number
@@ -412,7 +412,7 @@ BODIES = {
 def test_bodies_that_break_the_rules(nuncio, peer):
     """The head may be on its way already: then the client's stream is reset, and nothing looks whole."""
     server = peer(H2Server, lambda conn, request: BODIES[request.path[1:]](request.stream) if request.path != "/" else ok(request.stream))
-    proxy = nuncio(to(server, idle="2s"))
+    proxy = nuncio(to(server))
     with h2.connect(proxy) as client:
         for number, name in enumerate(BODIES):
             got = client.get(1 + 2 * number, "/" + name)
@@ -443,7 +443,7 @@ def test_connections_that_break_the_rules(nuncio, peer, what):
     """GOAWAY with the right code; the request is 502 or cut, and the next one goes by another connection."""
     frames, code = WHOLE[what]
     server = peer(H2Server, lambda conn, request: frames(request.stream) if request.path == "/bad" else ok(request.stream))
-    proxy = nuncio(to(server, idle="300ms"))
+    proxy = nuncio(to(server))
     with h2.connect(proxy) as client:
         got = client.get(1, "/bad")
         assert got.status == 502 or got.reset == "INTERNAL_ERROR"
