@@ -198,6 +198,13 @@ static bool is_next_already(const struct h1_side *s, int dir, const struct nu_pi
            nu_h1_opaque(&s->parser) && h1_find_start(1, (const char *)in->data, in->len) == 0;
 }
 
+/* They are told with the exchange, when the bytes that they came in are gone. */
+static void on_trailers(struct h1_side *s, int dir, struct nu_http_head *trailers)
+{
+    nu_http_head_keep(trailers);
+    tap_open_trailers(s->open, dir, trailers);
+}
+
 static enum nu_h1_event read_event(struct h1 *h, int dir, struct nu_piece *in, int64_t ns)
 {
     struct h1_side *s = &h->side[dir];
@@ -217,7 +224,7 @@ static enum nu_h1_event read_event(struct h1 *h, int dir, struct nu_piece *in, i
     else if (event == NU_H1_HEAD)
         on_response_head(h, out.head, ns);
     else if (event == NU_H1_TRAIL)
-        tap_open_trailers(s->open, dir, out.head);
+        on_trailers(s, dir, out.head);
     else if (event == NU_H1_END)
         on_end(h, dir, ns);
     else if (event == NU_H1_ERROR)

@@ -149,6 +149,8 @@ def seeds():
     yield "gzip", pcapng([Talk().ask(get, response(200, gzip.compress(b"hello" * 30, mtime=0), "Content-Encoding: gzip\r\n")).close()])
     yield "gap", pcap([Talk().send(True, get).send(False, response(200, b"x" * 9)[:-6]).lose(False, b"x" * 3).send(False, b"xxx")
                        .ack(True).ask(get, ok).close()])
+    chunked = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-End: 1\r\n"
+    yield "trailers", pcap([Talk().ask(get, chunked).send(False, b"\r\n" + ok).close()])
     yield "reset", pcap([Talk().send(True, get).reset()], RAW)
     yield "server-first", pcap([Talk().send(False, b"220 mail\r\n").send(True, b"EHLO a\r\n").close()], SLL)
     yield "middle", pcap([Talk(opened=False).send(False, b"rest of a body").ask(get, ok).close()], LOOP)
