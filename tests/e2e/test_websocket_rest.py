@@ -1,7 +1,6 @@
 """WebSockets whose bytes pass from socket to socket: the stream is put away meanwhile, and nobody can tell at the end."""
 import select
 import signal
-import socket
 
 import pytest
 
