@@ -83,13 +83,15 @@ static void on_idle(struct nu_filter *f)
 {
     struct h1_client *c = self_of(f);
     int64_t limit = nu_pool_conf_of(c->up.cluster)->idle_timeout_ms;
-    if (c->http)
-        c->http->idle_timer = false;
+    struct http_part *http = c->http;
+    if (!http) /* a tunnel at rest */
+        return;
+    http->idle_timer = false;
     if (c->state != CLIENT_KEPT)
         return;
-    int64_t quiet = loop_of(c)->now_ms - c->http->since_ms;
+    int64_t quiet = loop_of(c)->now_ms - http->since_ms;
     if (quiet < limit) {
-        c->http->idle_timer = true;
+        http->idle_timer = true;
         nu_timer_set(f, TIMER_IDLE, limit - quiet, on_idle);
         return;
     }

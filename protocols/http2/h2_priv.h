@@ -49,7 +49,7 @@ struct nu_h2 {
     uint32_t resets_at;
     uint32_t grown; /* bytes that windows are above their first size */
     uint32_t active;
-    uint32_t begun; /* of a client: those of them that nghttp2 knows */
+    uint32_t begun;               /* of a client: those of them that nghttp2 knows */
     struct nu_h2_stream *reading; /* whose block of fields is not complete; or NULL */
     struct nu_h2_fields fields;   /* of that */
     struct nu_h2_buckets buckets;
