@@ -386,3 +386,10 @@ const struct nu_unseal_facts *nu_unseal_facts(struct nu_unseal *u)
         u->facts.reason = NU_UNSEAL_NO_DATA;
     return &u->facts;
 }
+
+const uint8_t *nu_unseal_id(const struct nu_unseal *u, unsigned which)
+{
+    if (which == 0)
+        return u->has_client ? u->client_random : NULL;
+    return which == 1 && u->rsa ? u->rsa_id : NULL;
+}

@@ -115,6 +115,9 @@ bool nu_unseal_waits(const struct nu_unseal *u);
 /* No keys will come: what waits is given up, and told as closed. */
 void nu_unseal_finish(struct nu_unseal *u);
 const struct nu_unseal_facts *nu_unseal_facts(struct nu_unseal *u);
+/* By what its secrets are found (nu_secrets_find): 0 the client random, 1 that of an RSA premaster;
+ * NU_SECRET_ID_BYTES that live as long as the connection. NULL: not seen. */
+const uint8_t *nu_unseal_id(const struct nu_unseal *u, unsigned which);
 
 /* Whether a direction's first bytes are TLS records: NU_OK, NU_MORE (too few to tell), NU_NOT_THIS.
  * Also in the middle of a connection, at a record's beginning. */

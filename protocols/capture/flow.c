@@ -19,6 +19,7 @@ struct nu_flows {
     size_t memory, memory_max;
     struct nu_list idle, over; /* each: silent longest first */
     struct nu_flow_figures figures;
+    uint64_t last; /* number of the packet's, 0 = of none */
 };
 
 struct nu_flows *nu_flows_new(const struct nu_flow_handler *handler, void *ctx, size_t memory_max)
@@ -274,6 +275,7 @@ static void tcp_packet(struct nu_flows *t, struct nu_ip *ip, int64_t ns)
         return; /* an end or an ACK of what is not known */
     if (!f)
         f = open_flow(t, hash, ip, &seg, ns);
+    t->last = f->number;
     feed(t, f, half, &seg, ns);
     settle(t, f, ns);
     if (t->memory > t->memory_max)
@@ -298,6 +300,7 @@ static bool whole(struct nu_flows *t, struct nu_ip *ip, int64_t ns)
 void nu_flows_packet(struct nu_flows *t, struct nu_piece packet, int64_t ns)
 {
     struct nu_ip ip;
+    t->last = 0;
     t->figures.packets++;
     for (int depth = 0; depth <= TUNNELS_MOST; depth++) {
         if (nu_ip_parse(packet, &ip)) {
@@ -320,6 +323,7 @@ void nu_flows_frame(struct nu_flows *t, uint32_t link, struct nu_piece frame, in
 {
     struct nu_piece packet;
     enum nu_err err = nu_link_open(link, frame, &packet);
+    t->last = 0;
     if (!err) {
         nu_flows_packet(t, packet, ns);
         return;
@@ -360,6 +364,11 @@ const struct nu_addr *nu_flow_from(const struct nu_flow *f, int dir)
 const struct nu_tcp_half *nu_flow_half(const struct nu_flow *f, int dir)
 {
     return &f->half[dir ^ f->turned];
+}
+
+uint64_t nu_flows_last(const struct nu_flows *t)
+{
+    return t->last;
 }
 
 struct nu_flow_figures nu_flows_figures(const struct nu_flows *t)

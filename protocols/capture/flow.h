@@ -68,6 +68,9 @@ void nu_flow_turn(struct nu_flow *flow);
 const struct nu_addr *nu_flow_from(const struct nu_flow *flow, int dir);
 /* What is known of `dir`. */
 const struct nu_tcp_half *nu_flow_half(const struct nu_flow *flow, int dir);
+/* The number of the connection that the last packet was of, which may be over by now; 0: of none.
+ */
+uint64_t nu_flows_last(const struct nu_flows *flows);
 struct nu_flow_figures nu_flows_figures(const struct nu_flows *flows);
 size_t nu_flows_memory(const struct nu_flows *flows);
 

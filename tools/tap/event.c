@@ -64,16 +64,20 @@ static void note_trouble(struct tap_exchange *x)
         tap_note_add(&x->note, "%" PRIu64 " zero window%s", zero, zero == 1 ? "" : "s");
 }
 
-/* Whether anybody wants to know. */
-static bool is_wanted(const struct tap *t, const struct tap_record *r)
-{
-    return !t->quiet && (!t->where || tap_where_passes(t->where, r));
-}
-
 #define TELL(tap, what, ...)                                                                       \
     for (unsigned i = 0; i < (tap)->sinks; i++)                                                    \
         if ((tap)->sink[i].sink->what)                                                             \
     (tap)->sink[i].sink->what((tap)->sink[i].ctx, __VA_ARGS__)
+
+/* Whether it is for the outputs. */
+static bool is_wanted(const struct tap *t, const struct tap_record *r)
+{
+    if (t->quiet)
+        return false;
+    bool fits = !t->where || tap_where_passes(t->where, r);
+    TELL(t, any, r, fits);
+    return fits;
+}
 
 void tap_tell_exchange(struct tap_exchange *x)
 {
@@ -129,4 +133,11 @@ void tap_tell_raw(struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t
     struct tap *t = conn->tap;
     if (!t->quiet)
         TELL(t, raw, conn, dir, bytes, ns);
+}
+
+void tap_tell_secret_id(struct tap_conn *conn, const uint8_t *id)
+{
+    struct tap *t = conn->tap;
+    if (!t->quiet)
+        TELL(t, secret_id, conn, id);
 }

@@ -6,6 +6,7 @@
 #ifndef NU_TOOLS_TAP_EVENT_H
 #define NU_TOOLS_TAP_EVENT_H
 
+#include "protocols/capture/capture.h"
 #include "protocols/http/head.h"
 #include "tools/tap/layer.h"
 
@@ -113,6 +114,8 @@ struct tap_proxy {
     struct nu_addr source, destination; /* NU_ADDR_NONE with local */
 };
 
+struct tap_record;
+
 /* Each may be NULL. Connections are told to `conn` last, when all else of them has been told. */
 struct tap_sink {
     void (*exchange)(void *ctx, const struct tap_exchange *x);
@@ -124,6 +127,12 @@ struct tap_sink {
     void (*plain)(void *ctx, struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
     /* The same, of those that no layer understands. */
     void (*raw)(void *ctx, struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
+    /* A packet as it came, after all that was told because of it; `flow` 0: of no connection. */
+    void (*packet)(void *ctx, const struct nu_capture_event *packet, uint64_t flow);
+    /* All that is told (where.h), also what does not fit --where, before those above. */
+    void (*any)(void *ctx, const struct tap_record *record, bool fits);
+    /* TLS in the connection has this id in key logs, NU_SECRET_ID_BYTES; before any of its data. */
+    void (*secret_id)(void *ctx, struct tap_conn *conn, const uint8_t *id);
     /* Nothing more comes. */
     void (*finish)(void *ctx);
 };
@@ -141,5 +150,6 @@ void tap_tell_ws(const struct tap_ws *message);
 void tap_tell_proxy(const struct tap_proxy *proxy);
 void tap_tell_plain(struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
 void tap_tell_raw(struct tap_conn *conn, int dir, struct nu_piece bytes, int64_t ns);
+void tap_tell_secret_id(struct tap_conn *conn, const uint8_t *id);
 
 #endif

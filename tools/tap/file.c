@@ -110,8 +110,9 @@ static void take_packet(struct reader *r, const struct nu_capture_event *ev)
     }
     if (!tap_bpf_passes(r->job->bpf, ev))
         return;
-    size_t len = ev->len < r->job->snaplen ? ev->len : r->job->snaplen;
-    tap_frame(r->tap, ev->link, (struct nu_piece){ev->data, len}, ev->wire_len, ev->time_ns);
+    struct nu_capture_event packet = *ev;
+    packet.len = ev->len < r->job->snaplen ? ev->len : r->job->snaplen;
+    tap_packet(r->tap, &packet);
 }
 
 static void take_secrets(struct reader *r, const struct nu_capture_event *ev)

@@ -25,6 +25,7 @@ struct tls {
     bool ended[2];       /* as the capture has it */
     bool inner_ended[2]; /* as the layer within was told */
     bool told;
+    uint8_t ids; /* of its secrets, that were told */
 };
 
 /* --- facts --- */
@@ -119,11 +120,18 @@ static const struct nu_unseal_handler handler = {on_plain, on_gap, on_end, on_cl
 
 /* --- the layer --- */
 
+static void tell_ids(struct tls *t)
+{
+    for (const uint8_t *id; (id = nu_unseal_id(t->unseal, t->ids)); t->ids++)
+        tap_tell_secret_id(t->layer.conn, id);
+}
+
 static void tls_feed(struct tap_layer *layer, int dir, struct nu_piece bytes, int64_t ns)
 {
     struct tls *t = (struct tls *)layer;
     t->first_ns = t->first_ns ? t->first_ns : ns;
     nu_unseal_feed(t->unseal, dir, bytes.data, bytes.len, ns);
+    tell_ids(t);
 }
 
 static void tls_gap(struct tap_layer *layer, int dir, uint64_t bytes, int64_t ns)

@@ -82,7 +82,12 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *head, const u_char
 {
     const struct tap_live *l = (const void *)user;
     int64_t ns = head->ts.tv_sec * INT64_C(1000000000) + head->ts.tv_usec * l->tick_ns;
-    tap_frame(l->tap, l->link, (struct nu_piece){bytes, head->caplen}, head->len, ns);
+    tap_packet(l->tap, &(struct nu_capture_event){.kind = NU_CAPTURE_PACKET,
+                                                  .data = bytes,
+                                                  .len = head->caplen,
+                                                  .wire_len = head->len,
+                                                  .link = l->link,
+                                                  .time_ns = ns});
 }
 
 bool tap_live_run(struct tap_live *l, const struct tap_live_job *job, struct tap *tap)

@@ -182,6 +182,11 @@ void tap_add_secrets(struct tap *t, struct nu_piece text)
         tap_wake(nu_container(node, struct tap_conn, all)->top, t->now_ns);
 }
 
+const struct nu_secrets *tap_secrets(const struct tap *t)
+{
+    return t->secrets;
+}
+
 /* --- the tap --- */
 
 /* An eighth of the memory: 22 MiB are NU_SECRETS_MAX. */
@@ -239,6 +244,15 @@ void tap_frame(struct tap *t, uint32_t link, struct nu_piece frame, size_t wire_
     nu_flows_frame(t->flows, link, frame, ns);
     if (held(t) > t->held_max)
         make_room(t);
+}
+
+void tap_packet(struct tap *t, const struct nu_capture_event *p)
+{
+    tap_frame(t, p->link, (struct nu_piece){p->data, p->len}, p->wire_len, p->time_ns);
+    uint64_t flow = nu_flows_last(t->flows);
+    for (unsigned i = 0; i < t->sinks; i++)
+        if (t->sink[i].sink->packet)
+            t->sink[i].sink->packet(t->sink[i].ctx, p, flow);
 }
 
 void tap_finish(struct tap *t)

@@ -7,7 +7,7 @@
 
 #define TAP_MEMORY_DEFAULT (64u << 20) /* --max-memory; a capture of any size is read within it */
 #define TAP_MEMORY_LEAST   (4u << 20)  /* below that even one connection's disorder is given up */
-#define TAP_SINKS_MAX      4
+#define TAP_SINKS_MAX      6
 
 struct tap_figures {
     struct nu_flow_figures flows;
@@ -32,6 +32,8 @@ void tap_want_bodies(struct tap *tap, size_t room, uint64_t flow);
 /* `wire_len`: bytes that it had on the wire. */
 void tap_frame(struct tap *tap, uint32_t link, struct nu_piece frame, size_t wire_len,
                int64_t time_ns);
+/* The same, of a file or an interface; sinks are told of it as it came. */
+void tap_packet(struct tap *tap, const struct nu_capture_event *packet);
 /* Tells all that is unfinished, then finishes the sinks. */
 void tap_finish(struct tap *tap);
 
@@ -39,6 +41,9 @@ void tap_finish(struct tap *tap);
 void tap_expect_secrets(struct tap *tap, bool may_come);
 /* Whole lines of a key log; layers that wait go on. */
 void tap_add_secrets(struct tap *tap, struct nu_piece text);
+/* Those that are known; never NULL. */
+struct nu_secrets;
+const struct nu_secrets *tap_secrets(const struct tap *tap);
 
 struct tap_figures tap_figures(const struct tap *tap);
 size_t tap_memory(const struct tap *tap);
