@@ -42,6 +42,16 @@ def path(tmp_path_factory):
     ('!(status == 200 or status == 404) and proto == "h1"', ["/b", "/d"]),
     ('!complete && type == "http"', ["/d"]),
     ('type == "ws"', []),
+    ('status < 404', ["/a"]),
+    ('status <= 404', ["/a", "/c"]),
+    ('status != 404', ["/a", "/b"]),
+    ('status > 404 || status == 200', ["/a", "/b"]),
+    ('not host == "a.test" or path == "/a"', ["/a", "/c", "/d"]),
+    ("host == 'b.test' and !complete", ["/d"]),
+    ('tls == false && complete != true', ["/d"]),
+    ('client != "10.9.0.1:1" && server == "10.0.0.0/24"', ["/a", "/b", "/d"]),
+    ('response.content-type contains "plain" && !(response_body >= 0.005k)', ["/b", "/c"]),
+    ('connection == 1 &&\n  (ttfb >= 0.2s || total < 100ms)', ["/a", "/b"]),
 ])
 def test_conditions(path, where, targets):
     assert [x["target"] for x in objects(path, "--where", where, kind="http")] == targets
@@ -58,6 +68,12 @@ def test_conditions(path, where, targets):
     ('', ["it ends where a field should stand"]),
     ('ttfb > 5', ["ttfb is a duration"]),
     ('(' * 99, ["deeper than 64"]),
+    ('status == 200.5', ["--where:1:11: status is a number"]),
+    ('status == && tls', ["--where:1:11: behind == should stand a value", "      |           ^^"]),
+    ('client == "nobody"', ["--where:1:11: client is an address"]),
+    ('host == "ä" && foo', ["--where:1:17: unknown", "\n      |                ^^^\n"]),
+    ('tls &&\n  statsu == 5', ["--where:2:3: unknown", '\n    2 |   statsu == 5\n      |   ^^^^^^ did you mean "status"?']),
+    ('hosst == "a" && (status == "b" || total > 5)', ["--where:1:1: unknown", "--where:1:28: status is", "--where:1:43: total is"]),
 ])
 def test_mistakes_in_conditions(path, where, said):
     done = tap("-r", path, "--where", where, code=2)

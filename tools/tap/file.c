@@ -13,10 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WINDOW_BYTES  (256u * 1024) /* read at once; grows for a large block, and stays */
-#define IDLE_PACKETS  4096          /* between two looks at the clock */
-#define PROGRESS_MS   200
-#define PROGRESS_FROM (16 << 20) /* bytes: smaller files are done before one has read it */
+#define WINDOW_BYTES (256u * 1024) /* read at once; grows for a large block, and stays */
+#define IDLE_PACKETS 4096          /* between two looks at the clock */
+#define PROGRESS_MS  200
 
 struct reader {
     const struct tap_file_job *job;
@@ -86,7 +85,7 @@ static int64_t now_ms(void)
 static void show_progress(struct reader *r)
 {
     int64_t ms = now_ms();
-    if (!r->job->progress || r->size < PROGRESS_FROM || ms - r->shown_ms < PROGRESS_MS)
+    if (!r->job->progress || r->size < TAP_PROGRESS_FROM || ms - r->shown_ms < PROGRESS_MS)
         return;
     r->shown_ms = ms;
     fflush(stdout);

@@ -7,6 +7,8 @@
 
 #include <signal.h>
 
+#define TAP_PROGRESS_FROM (16 << 20) /* bytes: smaller files are done before one has read it */
+
 struct tap_file_job {
     const char *path; /* "-" = standard input; for messages */
     int fd;

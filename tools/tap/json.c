@@ -111,6 +111,82 @@ static void put_end(struct tap_json *j)
     tap_out_flush(&j->out);
 }
 
+/* --- what -v and -vv add --- */
+
+/* "request_headers":[["Host","a.test"],...]; not if there are none. */
+static void put_fields(struct tap_json *j, const char *key, const struct nu_http_head *head)
+{
+    const struct nu_http_field *field = NULL;
+    const char *before = "[";
+    while (head && (field = nu_http_each(head, field))) {
+        struct nu_text name = nu_text(field->name, field->name_len);
+        if (*before == '[')
+            put_key(j, key);
+        tap_put(&j->out, before);
+        tap_put_char(&j->out, '[');
+        put_string(j, name);
+        tap_put_char(&j->out, ',');
+        put_string(j, tap_masked(&j->out, name, nu_http_field_value(field)));
+        tap_put_char(&j->out, ']');
+        before = ",";
+    }
+    if (*before == ',')
+        tap_put_char(&j->out, ']');
+}
+
+static bool is_utf8(struct nu_text text)
+{
+    size_t at = 0, len = 1;
+    uint32_t code;
+    for (; at < text.len && len; at += len)
+        len = nu_utf8_decode(text.at + at, text.len - at, &code);
+    return len > 0;
+}
+
+/* RFC 4648 4. */
+static void put_base64(struct tap_json *j, struct nu_text text)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    tap_put_char(&j->out, '"');
+    for (size_t at = 0; at < text.len; at += 3) {
+        uint32_t bits = 0;
+        size_t have = text.len - at < 3 ? text.len - at : 3;
+        for (size_t i = 0; i < 3; i++)
+            bits = bits << 8 | (i < have ? (uint8_t)text.at[at + i] : 0u);
+        for (size_t i = 0; i < 4; i++)
+            tap_put_char(&j->out, i <= have ? digits[bits >> (18 - 6 * i) & 63] : '=');
+    }
+    tap_put_char(&j->out, '"');
+}
+
+/* "request_data", or "request_data_base64" where it is no text. */
+static void put_data(struct tap_json *j, const char *begin, struct nu_text data)
+{
+    char key[40];
+    bool text = is_utf8(data);
+    if (!data.len)
+        return;
+    snprintf(key, sizeof key, "%sdata%s", begin, text ? "" : "_base64");
+    put_key(j, key);
+    if (text)
+        put_string(j, data);
+    else
+        put_base64(j, data);
+}
+
+static void put_message(struct tap_json *j, const struct tap_message *m, int dir)
+{
+    static const char *const begins[] = {"request_", "response_"};
+    char key[40];
+    snprintf(key, sizeof key, "%sheaders", begins[dir]);
+    put_fields(j, key, m->head);
+    struct nu_text kept = nu_text((const char *)m->kept, m->kept_len);
+    if (j->verbose > 1)
+        put_data(j, begins[dir], tap_masked_body(&j->out, m->type, kept));
+    snprintf(key, sizeof key, "%strailers", begins[dir]);
+    put_fields(j, key, m->trailers);
+}
+
 /* --- exchanges --- */
 
 static int64_t time_of(const struct tap_exchange *x)
@@ -163,8 +239,8 @@ static void json_exchange(void *ctx, const struct tap_exchange *x)
     put_str(j, "proto", tap_proto_str(x->proto));
     put_bool(j, "tls", x->tls);
     put_text(j, "method", x->method);
-    put_text(j, "host", x->host);
-    put_text(j, "target", x->target);
+    put_text(j, "host", tap_masked_host(&j->out, x->host));
+    put_text(j, "target", tap_masked_target(&j->out, x->target));
     if (x->status)
         put_number(j, "status", x->status);
     put_interim(j, x);
@@ -176,6 +252,8 @@ static void json_exchange(void *ctx, const struct tap_exchange *x)
         put_number(j, "stream", x->stream);
     put_bool(j, "complete", x->complete);
     put_str(j, "note", x->note.text);
+    for (int dir = 0; dir < 2 && j->verbose; dir++)
+        put_message(j, &x->message[dir], dir);
     put_end(j);
 }
 
@@ -219,6 +297,8 @@ static void json_ws(void *ctx, const struct tap_ws *m)
         put_number(j, "close_code", (uint64_t)m->close_code);
     put_bool(j, "complete", m->complete);
     put_str(j, "note", m->note.text);
+    if (j->verbose > 1)
+        put_data(j, "", nu_text((const char *)m->kept, m->kept_len));
     put_end(j);
 }
 

@@ -90,11 +90,12 @@ static void put_url(struct tap_out *out, const struct tap_exchange *x)
     bool path = begins_with(x->target, "/") || begins_with(x->target, "*");
     if (path && x->host.len) {
         tap_put(out, x->tls ? "https://" : "http://");
-        tap_put_safe(out, x->host, TARGET_SHOWN);
+        tap_put_safe(out, tap_masked_host(out, x->host), TARGET_SHOWN);
     }
     if (begins_with(x->target, "*"))
         tap_put_char(out, '/');
-    tap_put_safe(out, x->target.len ? x->target : NU_TEXT("?"), TARGET_SHOWN);
+    struct nu_text target = tap_masked_target(out, x->target);
+    tap_put_safe(out, target.len ? target : NU_TEXT("?"), TARGET_SHOWN);
 }
 
 static enum tap_color color_of(unsigned status)
@@ -187,7 +188,9 @@ static void put_message(struct tap_out *out, const struct tap_message *m, int di
         tap_put(out, " fields not known: their start was missed\n");
     }
     if (verbose > 1 && m->kept_len) {
-        tap_put_body(out, "    | ", m->kept, m->kept_len);
+        struct nu_text kept = nu_text((const char *)m->kept, m->kept_len);
+        kept = tap_masked_body(out, m->type, kept);
+        tap_put_body(out, "    | ", (const uint8_t *)kept.at, kept.len);
         if (m->body > m->kept_len) {
             tap_put(out, "    | ... ");
             tap_put_u64(out, m->body - m->kept_len);

@@ -30,6 +30,7 @@ struct program {
     struct tap_keylogs *keylogs;
     struct tap_where *where;
     int file; /* descriptor, -1 = live */
+    bool regular, progress;
     struct tap_lines lines;
     struct tap_json json;
     struct tap_stats stats;
@@ -49,11 +50,14 @@ static bool open_file(struct program *p)
 {
     const struct tap_options *o = &p->options;
     const char *error;
+    struct stat st;
     p->file = tap_file_open(o->file);
     if (p->file < 0) {
         fprintf(stderr, "nuncio-tap: %s: %s\n", o->file, strerror(errno));
         return false;
     }
+    p->regular = fstat(p->file, &st) == 0 && S_ISREG(st.st_mode);
+    p->progress = p->regular && st.st_size >= TAP_PROGRESS_FROM && isatty(STDERR_FILENO);
     if (!*o->expression)
         return true;
     p->bpf = tap_bpf_new(o->expression, &error);
@@ -106,13 +110,24 @@ static void add_lines(struct program *p)
         tap_want_bodies(p->tap, TAP_BODY_SHOWN, 0);
 }
 
+static void add_json(struct program *p)
+{
+    p->json.verbose = p->options.verbose;
+    tap_add_sink(p->tap, &tap_json_sink, &p->json);
+    if (p->json.verbose > 1)
+        tap_want_bodies(p->tap, TAP_BODY_SHOWN, 0);
+}
+
 static void add_output(struct program *p)
 {
     const struct tap_options *o = &p->options;
-    struct tap_out out = {.file = stdout, .color = o->color, .show_secrets = o->show_secrets};
+    struct tap_out out = {.file = stdout,
+                          .color = o->color,
+                          .show_secrets = o->show_secrets,
+                          .over_progress = p->progress && isatty(STDOUT_FILENO)};
     p->lines.out = p->json.out = p->stats.out = p->curl.out = out;
     if (o->json)
-        tap_add_sink(p->tap, &tap_json_sink, &p->json);
+        add_json(p);
     else if (o->stats)
         tap_add_sink(p->tap, &tap_stats_sink, &p->stats);
     else if (o->curl.flow) {
@@ -148,20 +163,18 @@ static void on_idle(void *ctx)
 static bool run_file(struct program *p)
 {
     const struct tap_options *o = &p->options;
-    struct stat st;
-    bool regular = fstat(p->file, &st) == 0 && S_ISREG(st.st_mode);
     struct tap_file_job job = {
         .path = o->file,
         .fd = p->file,
         .bpf = p->bpf,
         .snaplen = o->snaplen,
-        .progress = regular && isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO),
+        .progress = p->progress,
         .stop = &stop,
         .idle = on_idle,
         .idle_ctx = p,
     };
-    tap_expect_secrets(p->tap, !regular);
-    if (regular)
+    tap_expect_secrets(p->tap, !p->regular);
+    if (p->regular)
         tap_file_secrets(&job, p->tap);
     return tap_file_run(&job, p->tap);
 }

@@ -1,101 +1,219 @@
-/* Credentials and cookies in fields, hidden; see text.h. A name says what a value is, never the
- * value itself. */
+/* Credentials and cookies hidden, in fields, in URLs and in forms; see text.h. A name says what a
+ * value is, never the value itself. */
 #include "tools/tap/text.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define HIDDEN "***"
 
-static void put_hidden(struct tap_out *out, struct nu_text value)
+/* --- names --- */
+
+static bool ends_with(struct nu_text name, const char *with)
+{
+    size_t len = strlen(with);
+    return name.len >= len && strncasecmp(name.at + name.len - len, with, len) == 0;
+}
+
+static bool contains(struct nu_text name, const char *what)
+{
+    size_t len = strlen(what);
+    for (size_t i = 0; i + len <= name.len; i++)
+        if (strncasecmp(name.at + i, what, len) == 0)
+            return true;
+    return false;
+}
+
+static bool is_one_of(struct nu_text name, const char *const *names)
+{
+    for (; *names; names++)
+        if (strlen(*names) == name.len && ends_with(name, *names))
+            return true;
+    return false;
+}
+
+/* Of fields and of parameters alike: "X-Api-Key", "api_key". */
+static bool says_secret(struct nu_text name)
+{
+    static const char *const parts[] = {"secret",  "passw",      "apikey",     "api-key",
+                                        "api_key", "access-key", "access_key", "jwt"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (contains(name, parts[i]))
+            return true;
+    return ends_with(name, "token") || ends_with(name, "signature");
+}
+
+static bool is_secret_parameter(struct nu_text name)
+{
+    static const char *const names[] = {
+        "auth", "authorization", "assertion", "code",       "key",        "pass", "pwd",
+        "sid",  "sig",           "sessionid", "session_id", "jsessionid", NULL};
+    return is_one_of(name, names) || says_secret(name);
+}
+
+/* --- values --- */
+
+static void hide(struct nu_logbuf *out, struct nu_text value)
 {
     if (value.len)
-        tap_put(out, HIDDEN);
+        nu_logbuf_str(out, HIDDEN);
 }
 
 /* "Bearer ***": the scheme is no secret. */
-static void put_credentials(struct tap_out *out, struct nu_text value)
+static void hide_credentials(struct nu_logbuf *out, struct nu_text value)
 {
     const char *blank = memchr(value.at, ' ', value.len);
     if (blank)
-        tap_put_safe(out, nu_text(value.at, (size_t)(blank + 1 - value.at)), 0);
-    put_hidden(out, value);
+        nu_logbuf_add(out, value.at, (size_t)(blank + 1 - value.at));
+    hide(out, value);
 }
 
-static void put_pair(struct tap_out *out, struct nu_text pair)
+/* Bytes before the first of `stops`. */
+static size_t until(struct nu_text text, const char *stops)
 {
-    const char *is = memchr(pair.at, '=', pair.len);
-    if (is)
-        tap_put_safe(out, nu_text(pair.at, (size_t)(is + 1 - pair.at)), 0);
-    tap_put(out, HIDDEN);
+    size_t n = 0;
+    while (n < text.len && (!text.at[n] || !strchr(stops, text.at[n])))
+        n++;
+    return n;
 }
 
-static struct nu_text up_to_semicolon(struct nu_text text)
+static struct nu_text behind(struct nu_text text, size_t n)
 {
-    const char *end = memchr(text.at, ';', text.len);
-    return nu_text(text.at, end ? (size_t)(end - text.at) : text.len);
+    return nu_text(text.at + n, text.len - n);
+}
+
+static void hide_pair(struct nu_logbuf *out, struct nu_text pair)
+{
+    size_t is = until(pair, "=");
+    if (is < pair.len)
+        nu_logbuf_add(out, pair.at, is + 1);
+    nu_logbuf_str(out, HIDDEN);
 }
 
 /* "a=***; b=***" */
-static void put_cookies(struct tap_out *out, struct nu_text rest)
+static void hide_cookies(struct nu_logbuf *out, struct nu_text rest)
 {
     while (rest.len) {
-        struct nu_text pair = up_to_semicolon(rest);
-        put_pair(out, pair);
-        rest = nu_text(rest.at + pair.len, rest.len - pair.len);
+        size_t len = until(rest, ";");
+        hide_pair(out, nu_text(rest.at, len));
+        rest = behind(rest, len);
         size_t gap = 0;
         while (gap < rest.len && (rest.at[gap] == ';' || rest.at[gap] == ' '))
             gap++;
-        tap_put(out, gap && rest.len > gap ? "; " : "");
-        rest = nu_text(rest.at + gap, rest.len - gap);
+        rest = behind(rest, gap);
+        if (rest.len)
+            nu_logbuf_str(out, "; ");
     }
 }
 
 /* "a=***; Path=/": what stands behind it is for the browser. */
-static void put_set_cookie(struct tap_out *out, struct nu_text value)
+static void hide_set_cookie(struct nu_logbuf *out, struct nu_text value)
 {
-    struct nu_text pair = up_to_semicolon(value);
-    put_pair(out, pair);
-    tap_put_safe(out, nu_text(value.at + pair.len, value.len - pair.len), 0);
+    size_t len = until(value, ";");
+    hide_pair(out, nu_text(value.at, len));
+    nu_logbuf_add(out, value.at + len, value.len - len);
 }
 
-static const struct row {
-    const char *name;
-    void (*put)(struct tap_out *out, struct nu_text value);
-} rows[] = {
-    {"authorization",        put_credentials},
-    {"proxy-authorization",  put_credentials},
-    {"cookie",               put_cookies    },
-    {"set-cookie",           put_set_cookie },
-    {"x-api-key",            put_hidden     },
-    {"api-key",              put_hidden     },
-    {"apikey",               put_hidden     },
-    {"x-auth-token",         put_hidden     },
-    {"x-access-token",       put_hidden     },
-    {"x-csrf-token",         put_hidden     },
-    {"x-xsrf-token",         put_hidden     },
-    {"x-amz-security-token", put_hidden     },
-    {"x-vault-token",        put_hidden     },
-    {"private-token",        put_hidden     },
-};
-
-static const struct row *row_of(struct nu_text name)
+/* "user=a&token=***": in a query, a fragment, a form, behind a path. */
+static void hide_parameters(struct nu_logbuf *out, struct nu_text rest)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (nu_text_is_fold(name, rows[i].name))
-            return &rows[i];
-    return NULL;
+    while (rest.len) {
+        size_t end = until(rest, "?&;#"), is = until(rest, "=");
+        if (is < end && is_secret_parameter(nu_text(rest.at, is))) {
+            nu_logbuf_add(out, rest.at, is + 1);
+            end = is + 1 + until(behind(rest, is + 1), "?&;#");
+            hide(out, nu_text(rest.at, end - is - 1));
+        } else {
+            nu_logbuf_add(out, rest.at, end);
+        }
+        if (end < rest.len)
+            nu_logbuf_char(out, rest.at[end++]);
+        rest = behind(rest, end);
+    }
 }
 
-bool tap_is_secret(struct nu_text name)
+/* Also the name and password before a host. */
+static void hide_in_url(struct nu_logbuf *out, struct nu_text url)
 {
-    return row_of(name) != NULL;
+    const char *slashes = memmem(url.at, url.len, "//", 2);
+    if (slashes && (slashes == url.at || slashes[-1] == ':')) {
+        size_t from = (size_t)(slashes + 2 - url.at);
+        struct nu_text authority = behind(url, from);
+        authority.len = until(authority, "/?#");
+        const char *at = memrchr(authority.at, '@', authority.len);
+        if (at) {
+            nu_logbuf_add(out, url.at, from);
+            nu_logbuf_str(out, HIDDEN);
+            url = behind(url, (size_t)(at - url.at));
+        }
+    }
+    hide_parameters(out, url);
+}
+
+/* --- fields --- */
+
+typedef void hide_fn(struct nu_logbuf *out, struct nu_text value);
+
+static hide_fn *hides(struct nu_text name)
+{
+    static const char *const urls[] = {"referer", "location", "content-location", NULL};
+    static const char *const keys[] = {"x-functions-key",
+                                       "ocp-apim-subscription-key",
+                                       "x-auth-key",
+                                       "x-session-id",
+                                       "x-auth",
+                                       "php-auth-pw",
+                                       NULL};
+    if (nu_text_is_fold(name, "cookie"))
+        return hide_cookies;
+    if (nu_text_is_fold(name, "set-cookie"))
+        return hide_set_cookie;
+    if (ends_with(name, "authorization"))
+        return hide_credentials;
+    if (is_one_of(name, urls))
+        return hide_in_url;
+    return is_one_of(name, keys) || says_secret(name) ? hide : NULL;
+}
+
+static struct nu_text masked(struct tap_out *out, hide_fn *by, struct nu_text value)
+{
+    struct nu_logbuf *scratch = &out->scratch;
+    scratch->limit = TAP_LINE_MAX;
+    nu_logbuf_reset(scratch);
+    by(scratch, value);
+    if (scratch->len == value.len && memcmp(scratch->data, value.at, value.len) == 0)
+        return value;
+    out->hid = true;
+    return nu_text(scratch->data, scratch->len);
+}
+
+struct nu_text tap_masked(struct tap_out *out, struct nu_text name, struct nu_text value)
+{
+    hide_fn *by = out->show_secrets || !value.len ? NULL : hides(name);
+    return by ? masked(out, by, value) : value;
+}
+
+struct nu_text tap_masked_target(struct tap_out *out, struct nu_text target)
+{
+    bool may = !out->show_secrets && until(target, "=@") < target.len;
+    return may ? masked(out, hide_in_url, target) : target;
+}
+
+struct nu_text tap_masked_host(struct tap_out *out, struct nu_text host)
+{
+    const char *at = host.len && !out->show_secrets ? memrchr(host.at, '@', host.len) : NULL;
+    out->hid |= at != NULL;
+    return at ? behind(host, (size_t)(at + 1 - host.at)) : host;
+}
+
+struct nu_text tap_masked_body(struct tap_out *out, struct nu_text type, struct nu_text body)
+{
+    bool may = !out->show_secrets && body.len &&
+               nu_text_is_fold(type, "application/x-www-form-urlencoded");
+    return may ? masked(out, hide_parameters, body) : body;
 }
 
 void tap_put_value(struct tap_out *out, struct nu_text name, struct nu_text value)
 {
-    const struct row *row = out->show_secrets ? NULL : row_of(name);
-    if (row)
-        row->put(out, value);
-    else
-        tap_put_safe(out, value, 0);
+    tap_put_safe(out, tap_masked(out, name, value), 0);
 }

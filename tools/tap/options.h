@@ -21,7 +21,7 @@ struct tap_options {
     size_t memory_max;
     unsigned snaplen; /* bytes of a packet that are looked at */
     int verbose;
-    bool json, stats, fields, version, show_secrets, progress;
+    bool json, stats, fields, version, show_secrets;
     bool color; /* of the standard output */
 };
 

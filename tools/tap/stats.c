@@ -101,7 +101,8 @@ static void stats_exchange(void *ctx, const struct tap_exchange *x)
 {
     struct tap_stats *s = ctx;
     count(&s->all, x);
-    count(row_for(s, x->host.len ? x->host : NU_TEXT("?")), x);
+    struct nu_text host = tap_masked_host(&s->out, x->host);
+    count(row_for(s, host.len ? host : NU_TEXT("?")), x);
     s->incomplete += !x->complete;
 }
 

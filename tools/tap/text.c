@@ -13,10 +13,13 @@
 void tap_out_free(struct tap_out *out)
 {
     nu_logbuf_free(&out->buf);
+    nu_logbuf_free(&out->scratch);
 }
 
 void tap_out_flush(struct tap_out *out)
 {
+    if (out->over_progress && out->buf.len)
+        fputs("\r\033[K", stderr);
     fwrite(out->buf.data, 1, out->buf.len, out->file);
     nu_logbuf_reset(&out->buf);
 }

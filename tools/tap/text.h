@@ -18,7 +18,9 @@ struct tap_out {
     FILE *file;
     bool color;
     bool show_secrets;
-    struct nu_logbuf buf;
+    bool hid;           /* something was masked */
+    bool over_progress; /* a progress line may stand where output goes: it is wiped away first */
+    struct nu_logbuf buf, scratch;
     int64_t second; /* that `clock` is of */
     char clock[16];
 };
@@ -45,10 +47,17 @@ void tap_put_safe(struct tap_out *out, struct nu_text text, size_t max);
 void tap_put_body(struct tap_out *out, const char *margin, const uint8_t *bytes, size_t len);
 bool tap_is_text(const uint8_t *bytes, size_t len);
 
-/* A field's value, what it may not show hidden unless out->show_secrets: credentials but for their
- * scheme, values of cookies but not their names. */
+/* What may be shown, secrets as "***" unless out->show_secrets: of a field (credentials but for
+ * their scheme, values of cookies but not their names), of a request's target or another URL
+ * (userinfo, parameters whose names say so), of a body (of forms only, the same parameters). Still
+ * bytes of the wire. Lent until the next call; the very text where nothing is hidden, else out->hid
+ * is set. */
+struct nu_text tap_masked(struct tap_out *out, struct nu_text name, struct nu_text value);
+struct nu_text tap_masked_target(struct tap_out *out, struct nu_text target);
+/* Without userinfo, which has no place in a Host. */
+struct nu_text tap_masked_host(struct tap_out *out, struct nu_text host);
+struct nu_text tap_masked_body(struct tap_out *out, struct nu_text type, struct nu_text body);
+/* A field's value, masked and safe. */
 void tap_put_value(struct tap_out *out, struct nu_text name, struct nu_text value);
-/* Whether tap_put_value would hide something. */
-bool tap_is_secret(struct nu_text name);
 
 #endif

@@ -44,37 +44,59 @@ struct parser {
     struct nu_text is; /* the word; of a TEXT what is in the quotes */
     const char *from;  /* where it begins, quotes and all */
     unsigned depth;
-    char *error;
+    FILE *errors;
+    unsigned mistakes;
+    bool broken; /* one of them is such that nothing more is read */
 };
 
 /* --- mistakes --- */
 
-static uint16_t fail(struct parser *p, const char *from, size_t len, const char *guess,
-                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-
-/* "--where:1:9: text", the line, a caret, a guess; as of config files. The first one counts. */
-static uint16_t fail(struct parser *p, const char *from, size_t len, const char *guess,
-                     const char *fmt, ...)
+/* The line of the condition that holds `at`. */
+static struct nu_text line_of(const struct parser *p, const char *at, unsigned *number)
 {
-    if (p->error)
-        return NO_NODE;
-    size_t size = 0, column = (size_t)(from - p->text);
-    FILE *out = open_memstream(&p->error, &size);
-    nu_assert(out != NULL);
+    const char *from = p->text, *end;
+    for (*number = 1; (end = strchr(from, '\n')) && end < at; ++*number)
+        from = end + 1;
+    return nu_text(from, end ? (size_t)(end - from) : strlen(from));
+}
+
+static void mistake(struct parser *p, const char *from, size_t len, const char *guess,
+                    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* "--where:1:9: text", the line, a caret, a guess; as of config files. Reading goes on. */
+static void mistake(struct parser *p, const char *from, size_t len, const char *guess,
+                    const char *fmt, ...)
+{
+    unsigned number;
+    struct nu_text line = line_of(p, from, &number);
     va_list ap;
+    if (p->broken)
+        return;
+    fprintf(p->errors, "--where:%u:%zu: ", number, (size_t)(from - line.at) + 1);
     va_start(ap, fmt);
-    fprintf(out, "--where:1:%zu: ", column + 1);
-    vfprintf(out, fmt, ap);
+    vfprintf(p->errors, fmt, ap);
     va_end(ap);
-    fprintf(out, "\n    1 | %s\n      | %*s", p->text, (int)column, "");
+    fprintf(p->errors, "\n%5u | %.*s\n      | ", number, (int)line.len, line.at);
+    for (const char *at = line.at; at < from; at++)
+        if ((*at & 0xc0) != 0x80) /* a letter of several bytes is one column */
+            fputc(*at == '\t' ? '\t' : ' ', p->errors);
     for (size_t i = 0; i < (len ? len : 1); i++)
-        fputc('^', out);
+        if (!i || (from[i] & 0xc0) != 0x80)
+            fputc('^', p->errors);
     if (guess)
-        fprintf(out, " did you mean \"%s\"?", guess);
-    fputc('\n', out);
-    fclose(out);
+        fprintf(p->errors, " did you mean \"%s\"?", guess);
+    fputc('\n', p->errors);
+    p->mistakes++;
+}
+
+static uint16_t give_up(struct parser *p)
+{
+    p->broken = true;
     return NO_NODE;
 }
+
+/* What stands behind this one cannot be understood. */
+#define fail(p, ...) (mistake(p, __VA_ARGS__), give_up(p))
 
 /* --- words --- */
 
@@ -155,52 +177,6 @@ static size_t word_len(const struct parser *p)
 
 /* --- values --- */
 
-struct unit {
-    const char *name;
-    double factor;
-};
-
-static const struct unit time_units[] = {
-    {"ns", 1     },
-    {"us", 1e3   },
-    {"ms", 1e6   },
-    {"s",  1e9   },
-    {"m",  60e9  },
-    {"h",  3600e9},
-    {NULL, 0     }
-};
-static const struct unit size_units[] = {
-    {"",    1      },
-    {"B",   1      },
-    {"k",   1e3    },
-    {"M",   1e6    },
-    {"G",   1e9    },
-    {"KiB", 1024   },
-    {"MiB", 1 << 20},
-    {"GiB", 1 << 30},
-    {NULL,  0      }
-};
-static const struct unit no_units[] = {
-    {"",   1},
-    {NULL, 0}
-};
-
-static bool parse_number(struct nu_text word, const struct unit *units, int64_t *out)
-{
-    char text[32], *end;
-    if (word.len >= sizeof text)
-        return false;
-    memcpy(text, word.at, word.len);
-    text[word.len] = 0;
-    double n = strtod(text, &end);
-    for (; units->name; units++)
-        if (strcmp(end, units->name) == 0 && n * units->factor < 9e18) {
-            *out = (int64_t)(n * units->factor);
-            return end > text;
-        }
-    return false;
-}
-
 static bool parse_bool(const struct parser *p, struct node *n)
 {
     n->value.number = nu_text_is(p->is, "true");
@@ -228,11 +204,9 @@ static bool parse_value(struct parser *p, struct node *n, enum tap_value_type ty
     case TAP_TEXT:
         return p->word == WORD_TEXT;
     case TAP_NUMBER:
-        return p->word == WORD_VALUE && parse_number(p->is, no_units, &n->value.number);
     case TAP_TIME:
-        return p->word == WORD_VALUE && parse_number(p->is, time_units, &n->value.number);
     case TAP_BYTES:
-        return p->word == WORD_VALUE && parse_number(p->is, size_units, &n->value.number);
+        return p->word == WORD_VALUE && tap_number(p->is, type, &n->value.number);
     case TAP_BOOL:
         return parse_bool(p, n);
     case TAP_ADDR:
@@ -245,7 +219,7 @@ static bool parse_value(struct parser *p, struct node *n, enum tap_value_type ty
 
 static uint16_t add(struct parser *p, const struct node *n)
 {
-    if (p->error)
+    if (p->broken)
         return NO_NODE;
     if (p->where->count == TAP_WHERE_NODES)
         return fail(p, p->from, 1, NULL, "longer than %d comparisons", TAP_WHERE_NODES);
@@ -253,15 +227,15 @@ static uint16_t add(struct parser *p, const struct node *n)
     return (uint16_t)p->where->count++;
 }
 
-static uint16_t unknown_field(struct parser *p)
+static void unknown_field(struct parser *p)
 {
     const char *names[FIELDS_MOST];
     size_t count = 0;
     for (; count < FIELDS_MOST && tap_field_at(count); count++)
         names[count] = tap_field_at(count)->name;
     const char *word = nu_arena_strndup(p->where->arena, p->is.at, p->is.len);
-    return fail(p, p->from, word_len(p), nu_did_you_mean(word, names, count),
-                "unknown field \"%s\" (--fields lists them)", word);
+    mistake(p, p->from, word_len(p), nu_did_you_mean(word, names, count),
+            "unknown field \"%s\" (--fields lists them)", word);
 }
 
 /* request.NAME, response.NAME */
@@ -304,6 +278,24 @@ static bool fits(enum op op, enum tap_value_type type)
     return !order || type == TAP_NUMBER || type == TAP_TIME || type == TAP_BYTES;
 }
 
+/* The operator stands already in `n`, at `sign`. */
+static void judge(struct parser *p, struct node *n, struct nu_text name, struct nu_text sign)
+{
+    enum tap_value_type type = type_of(n);
+    if (!fits((enum op)n->op, type))
+        mistake(p, sign.at, sign.len, NULL, "%s does not fit: %.*s is %s", signs[n->op],
+                (int)name.len, name.at, tap_value_type_str(type));
+    else if (!parse_value(p, n, type))
+        mistake(p, p->from, word_len(p), NULL, "%.*s is %s, and this is none%s", (int)name.len,
+                name.at, tap_value_type_str(type),
+                type == TAP_TEXT || type == TAP_ADDR ? ": it stands in quotes" : "");
+}
+
+static bool is_value(const struct parser *p)
+{
+    return p->word == WORD_TEXT || p->word == WORD_VALUE || p->word == WORD_NAME;
+}
+
 static uint16_t comparison(struct parser *p)
 {
     struct node n = {.op = OP_IS};
@@ -312,22 +304,19 @@ static uint16_t comparison(struct parser *p)
                     p->word == WORD_END ? "it ends where a field should stand"
                                         : "here should stand a field (--fields lists them)");
     n.field = tap_field_find(p->is);
-    if (!is_header(p->is, &n) && !n.field)
-        return unknown_field(p);
+    bool known = is_header(p->is, &n) || n.field;
+    if (!known)
+        unknown_field(p);
     struct nu_text name = p->is;
     next(p);
-    const char *sign = p->from;
-    size_t sign_len = word_len(p);
+    struct nu_text sign = nu_text(p->from, word_len(p));
     if (!take_operator(p, &n))
         return add(p, &n);
-    enum tap_value_type type = type_of(&n);
-    if (!fits((enum op)n.op, type))
-        return fail(p, sign, sign_len, NULL, "%s does not fit: %.*s is %s", signs[n.op],
-                    (int)name.len, name.at, tap_value_type_str(type));
-    if (!parse_value(p, &n, type))
-        return fail(p, p->from, word_len(p), NULL, "%.*s is %s, and this is none%s", (int)name.len,
-                    name.at, tap_value_type_str(type),
-                    type == TAP_TEXT || type == TAP_ADDR ? ": it stands in quotes" : "");
+    if (!is_value(p) && !p->broken)
+        return fail(p, p->from, word_len(p), NULL, "behind %.*s should stand a value",
+                    (int)sign.len, sign.at);
+    if (known)
+        judge(p, &n, name, sign);
     next(p);
     return add(p, &n);
 }
@@ -339,7 +328,7 @@ static uint16_t in_parentheses(struct parser *p)
     const char *open = p->from;
     next(p);
     uint16_t inside = either(p);
-    if (!p->error && !is_sign(p, ")", ")"))
+    if (!p->broken && !is_sign(p, ")", ")"))
         return fail(p, open, 1, NULL, "this parenthesis is not closed");
     next(p);
     return inside;
@@ -347,7 +336,7 @@ static uint16_t in_parentheses(struct parser *p)
 
 static uint16_t one(struct parser *p)
 {
-    if (p->error)
+    if (p->broken)
         return NO_NODE;
     if (++p->depth > TAP_WHERE_DEPTH)
         return fail(p, p->from, 1, NULL, "deeper than %d", TAP_WHERE_DEPTH);
@@ -365,7 +354,7 @@ static uint16_t one(struct parser *p)
 static uint16_t both(struct parser *p)
 {
     uint16_t left = one(p);
-    while (!p->error && is_sign(p, "&&", "and")) {
+    while (!p->broken && is_sign(p, "&&", "and")) {
         next(p);
         struct node n = {.op = OP_AND, .a = left, .b = one(p)};
         left = add(p, &n);
@@ -376,7 +365,7 @@ static uint16_t both(struct parser *p)
 static uint16_t either(struct parser *p)
 {
     uint16_t left = both(p);
-    while (!p->error && is_sign(p, "||", "or")) {
+    while (!p->broken && is_sign(p, "||", "or")) {
         next(p);
         struct node n = {.op = OP_OR, .a = left, .b = both(p)};
         left = add(p, &n);
@@ -386,19 +375,25 @@ static uint16_t either(struct parser *p)
 
 struct tap_where *tap_where_new(const char *text, char **error)
 {
+    size_t size = 0;
     struct tap_where *w = calloc(1, sizeof *w);
     nu_assert(w != NULL);
     w->arena = nu_arena_new(1024);
     struct parser p = {.where = w, .text = text, .at = text};
+    p.errors = open_memstream(error, &size);
+    nu_assert(p.errors != NULL);
     next(&p);
     w->root = either(&p);
-    if (!p.error && p.word != WORD_END)
-        fail(&p, p.from, word_len(&p), NULL, "behind a comparison stands &&, || or nothing");
-    *error = p.error;
-    if (!p.error)
-        return w;
-    tap_where_free(w);
-    return NULL;
+    if (!p.broken && p.word != WORD_END)
+        mistake(&p, p.from, word_len(&p), NULL, "behind a comparison stands &&, || or nothing");
+    fclose(p.errors);
+    if (p.mistakes) {
+        tap_where_free(w);
+        return NULL;
+    }
+    free(*error);
+    *error = NULL;
+    return w;
 }
 
 void tap_where_free(struct tap_where *w)

@@ -51,6 +51,8 @@ const struct tap_field *tap_field_at(size_t i);
 const struct tap_field *tap_field_find(struct nu_text name);
 /* The value of a header field of the exchange, dir 0 or 1. */
 bool tap_header(const struct tap_record *r, int dir, struct nu_text name, struct tap_value *out);
+/* "404", "1.5s", "64KiB", in the type's own unit; false: it is none. */
+bool tap_number(struct nu_text word, enum tap_value_type type, int64_t *out);
 /* --fields */
 void tap_fields_print(FILE *out);
 

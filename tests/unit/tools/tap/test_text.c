@@ -109,23 +109,57 @@ static void secrets_are_hidden(void **state)
     static const struct {
         const char *name, *value, *shown;
     } rows[] = {
-        {"Authorization",       "Bearer abc.def",            "Bearer ***"               },
-        {"authorization",       "Basic dTpw",                "Basic ***"                },
-        {"proxy-authorization", "opaque",                    "***"                      },
-        {"cookie",              "a=1; b=2",                  "a=***; b=***"             },
-        {"Cookie",              "a=1;b",                     "a=***; ***"               },
-        {"set-cookie",          "sid=xyz; Path=/; HttpOnly", "sid=***; Path=/; HttpOnly"},
-        {"x-api-key",           "k",                         "***"                      },
-        {"accept",              "*/*",                       "*/*"                      },
+        {"Authorization",                    "Bearer abc.def",                     "Bearer ***"                          },
+        {"authorization",                    "Basic dTpw",                         "Basic ***"                           },
+        {"proxy-authorization",              "opaque",                             "***"                                 },
+        {"cookie",                           "a=1; b=2",                           "a=***; b=***"                        },
+        {"Cookie",                           "a=1;b",                              "a=***; ***"                          },
+        {"set-cookie",                       "sid=xyz; Path=/; HttpOnly",          "sid=***; Path=/; HttpOnly"           },
+        {"x-api-key",                        "k",                                  "***"                                 },
+        {"accept",                           "*/*",                                "*/*"                                 },
+        {"X-Amz-Security-Token",             "k",                                  "***"                                 },
+        {"X-Client-Secret",                  "",                                   ""                                    },
+        {"access-control-allow-credentials", "true",                               "true"                                },
+        {"Referer",                          "https://u:p@a.test/x?a=1&token=k#b", "https://***@a.test/x?a=1&token=***#b"},
+        {"location",                         "//u@a.test",                         "//***@a.test"                        },
+        {"location",                         "/a@b?x=//c@d",                       "/a@b?x=//c@d"                        },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         tap_put_value(&out, text_of(rows[i].name), text_of(rows[i].value));
         assert_string_equal(taken(), rows[i].shown);
     }
+    assert_true(out.hid);
     out.show_secrets = true;
     tap_put_value(&out, NU_TEXT("cookie"), NU_TEXT("a=1"));
     assert_string_equal(taken(), "a=1");
     out.show_secrets = false;
+}
+
+static void parameters_are_hidden(void **state)
+{
+    static const struct {
+        const char *target, *shown;
+    } rows[] = {
+        {"/",                               "/"                                },
+        {"/?a=1&API_KEY=k&b",               "/?a=1&API_KEY=***&b"              },
+        {"/;jsessionid=1?x=2#id_token=a=b", "/;jsessionid=***?x=2#id_token=***"},
+        {"/token=",                         "/token="                          },
+        {"/?token=&passwd=",                "/?token=&passwd="                 },
+        {"/?tokens=1&monkey=2&key=3",       "/?tokens=1&monkey=2&key=***"      },
+        {"http://u:p@a.test?sig=1",         "http://***@a.test?sig=***"        },
+        {"a.test:443",                      "a.test:443"                       },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tap_put_safe(&out, tap_masked_target(&out, text_of(rows[i].target)), 0);
+        assert_string_equal(taken(), rows[i].shown);
+    }
+    tap_put_safe(&out, tap_masked_host(&out, NU_TEXT("u:p@a.test")), 0);
+    assert_string_equal(taken(), "a.test");
+    const struct nu_text form = NU_TEXT("user=a&password=b"),
+                         type = NU_TEXT("Application/X-www-form-urlencoded");
+    tap_put_safe(&out, tap_masked_body(&out, type, form), 0);
+    assert_string_equal(taken(), "user=a&password=***");
+    assert_ptr_equal(tap_masked_body(&out, NU_TEXT("text/plain"), form).at, form.at);
 }
 
 static void bodies(void **state)
@@ -165,6 +199,7 @@ int main(void)
         cmocka_unit_test(clocks),
         cmocka_unit_test(no_terminal_obeys),
         cmocka_unit_test(secrets_are_hidden),
+        cmocka_unit_test(parameters_are_hidden),
         cmocka_unit_test(bodies),
         cmocka_unit_test(colors_are_asked_for),
     };
