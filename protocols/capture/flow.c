@@ -181,6 +181,12 @@ static void expire(struct nu_flows *t, struct nu_list *list, int64_t now_ns, int
     }
 }
 
+void nu_flows_tick(struct nu_flows *t, int64_t now_ns)
+{
+    expire(t, &t->over, now_ns, NU_FLOW_LINGER_NS);
+    expire(t, &t->idle, now_ns, NU_FLOW_IDLE_NS);
+}
+
 static struct nu_flow *open_flow(struct nu_flows *t, uint64_t hash, const struct nu_ip *ip,
                                  const struct nu_tcp_segment *seg, int64_t ns)
 {
@@ -282,8 +288,7 @@ static void tcp_packet(struct nu_flows *t, struct nu_ip *ip, int64_t ns)
         give_up(t, f);
     while (t->memory > t->memory_max && evict(t, f))
         continue;
-    expire(t, &t->over, ns, NU_FLOW_LINGER_NS);
-    expire(t, &t->idle, ns, NU_FLOW_IDLE_NS);
+    nu_flows_tick(t, ns);
 }
 
 /* --- packets --- */
@@ -330,6 +335,10 @@ void nu_flows_frame(struct nu_flows *t, uint32_t link, struct nu_piece frame, in
     }
     t->figures.packets++;
     *(err == NU_NOT_THIS ? &t->figures.not_ip : &t->figures.broken) += 1;
+    if (!nu_link_is_read(link)) {
+        t->figures.not_read++;
+        t->figures.link_not_read = link;
+    }
 }
 
 void nu_flows_finish(struct nu_flows *t)

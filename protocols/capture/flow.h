@@ -46,6 +46,8 @@ struct nu_flow_handler {
 
 struct nu_flow_figures {
     uint64_t packets, not_ip, not_tcp, broken; /* by what became of them */
+    uint64_t not_read;                         /* of not_ip: of a link type that is not known */
+    uint32_t link_not_read;                    /* the last such type */
     uint64_t flows, evicted;                   /* begun; pushed out by others */
     uint64_t fragments_lost;
 };
@@ -60,6 +62,8 @@ void nu_flows_free(struct nu_flows *flows);
 void nu_flows_packet(struct nu_flows *flows, struct nu_piece packet, int64_t time_ns);
 /* The frame around it, by its link type. */
 void nu_flows_frame(struct nu_flows *flows, uint32_t link, struct nu_piece frame, int64_t time_ns);
+/* So late it is, without a packet: what is over long enough is closed. */
+void nu_flows_tick(struct nu_flows *flows, int64_t now_ns);
 /* Nothing more comes: tells what is kept, and closes all. */
 void nu_flows_finish(struct nu_flows *flows);
 /* Of a flow that is not sure, whose user knows better: client and server change places. */

@@ -217,6 +217,14 @@ static void judge_loss(const struct run *r)
     skip_to(r, to);
 }
 
+/* A byte that the peer has acknowledged, or none, just behind what was sent: it asks whether anyone
+ * is there (RFC 9293 3.8.4), and repeats nothing. */
+static bool is_keep_alive(const struct nu_tcp_half *half, uint32_t seq, uint32_t len)
+{
+    return len == 1 && seq + 1 == half->next && half->has_ack &&
+           after(half->acked, half->next) >= 0;
+}
+
 void nu_tcp_segment(struct nu_tcp_half *half, const struct nu_tcp_segment *seg, int64_t time_ns,
                     const struct nu_tcp_handler *handler, void *ctx)
 {
@@ -231,7 +239,7 @@ void nu_tcp_segment(struct nu_tcp_half *half, const struct nu_tcp_segment *seg, 
         half->fin = seq + seg->wire_len;
     }
     if (seg->wire_len && after(seq + seg->wire_len, half->next) <= 0)
-        half->repeated++;
+        half->repeated += !is_keep_alive(half, seq, seg->wire_len);
     else if (seg->wire_len && after(seq, half->next) > 0)
         keep(&r, seg, seq);
     else if (seg->wire_len)

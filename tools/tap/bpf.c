@@ -9,21 +9,29 @@
 
 /* LINKTYPE_* in files, DLT_* in libpcap: the same, but for raw IP. */
 static const struct {
-    enum nu_link link;
+    uint32_t link;
     int dlt;
 } types[] = {
-    {NU_LINK_ETHERNET,  DLT_EN10MB    },
-    {NU_LINK_NULL,      DLT_NULL      },
-    {NU_LINK_PPP,       DLT_PPP       },
-    {NU_LINK_PPP_HDLC,  DLT_PPP_SERIAL},
-    {NU_LINK_PPP_ETHER, DLT_PPP_ETHER },
-    {NU_LINK_RAW,       DLT_RAW       },
-    {NU_LINK_LOOP,      DLT_LOOP      },
-    {NU_LINK_SLL,       DLT_LINUX_SLL },
-    {NU_LINK_IPV4,      DLT_IPV4      },
-    {NU_LINK_IPV6,      DLT_IPV6      },
-    {NU_LINK_NFLOG,     DLT_NFLOG     },
-    {NU_LINK_SLL2,      DLT_LINUX_SLL2},
+    {NU_LINK_ETHERNET,   DLT_EN10MB              },
+    {NU_LINK_NULL,       DLT_NULL                },
+    {NU_LINK_PPP,        DLT_PPP                 },
+    {NU_LINK_PPP_HDLC,   DLT_PPP_SERIAL          },
+    {NU_LINK_PPP_ETHER,  DLT_PPP_ETHER           },
+    {NU_LINK_RAW,        DLT_RAW                 },
+    {NU_LINK_LOOP,       DLT_LOOP                },
+    {NU_LINK_SLL,        DLT_LINUX_SLL           },
+    {NU_LINK_IPV4,       DLT_IPV4                },
+    {NU_LINK_IPV6,       DLT_IPV6                },
+    {NU_LINK_NFLOG,      DLT_NFLOG               },
+    {NU_LINK_SLL2,       DLT_LINUX_SLL2          },
+    {12,                 DLT_RAW                 }, /* see protocols/capture/link.c */
+    {14,                 DLT_RAW                 },
+    {NU_LINK_CISCO_HDLC, DLT_C_HDLC              },
+    {NU_LINK_WLAN,       DLT_IEEE802_11          },
+    {NU_LINK_PRISM,      DLT_PRISM_HEADER        },
+    {NU_LINK_RADIOTAP,   DLT_IEEE802_11_RADIO    },
+    {NU_LINK_AVS,        DLT_IEEE802_11_RADIO_AVS},
+    {NU_LINK_PPI,        DLT_PPI                 },
 };
 
 #define TYPES (sizeof types / sizeof *types)

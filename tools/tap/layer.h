@@ -152,6 +152,7 @@ struct tap_layer *tap_guess_new(struct tap_conn *conn, unsigned depth, const cha
 /* The rows of recognize.c, in its order; each with its layer in a file of its own. */
 extern const struct tap_recognizer tap_is_proxy; /* layer_proxy.c */
 extern const struct tap_recognizer tap_is_tls;   /* layer_tls.c */
+extern const struct tap_recognizer tap_is_socks; /* layer_socks.c */
 extern const struct tap_recognizer tap_is_h2;  /* layer_h2.c; also without a preface, mid-stream */
 extern const struct tap_recognizer tap_is_h1;  /* layer_h1.c; also by a response alone */
 extern const struct tap_recognizer tap_is_raw; /* raw.c; never says no */

@@ -8,8 +8,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define BATCH 1024 /* packets between two looks at whether to stop */
+#define BATCH   1024                /* packets between two looks at whether to stop */
+#define LATE_NS INT64_C(1000000000) /* that a packet may stay in the kernel's ring, at most */
 
 struct tap_live {
     pcap_t *pcap;
@@ -90,6 +92,13 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *head, const u_char
                                                   .time_ns = ns});
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts); /* the one that packets are stamped by */
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
 bool tap_live_run(struct tap_live *l, const struct tap_live_job *job, struct tap *tap)
 {
     struct pollfd readable = {.fd = pcap_get_selectable_fd(l->pcap), .events = POLLIN};
@@ -98,6 +107,8 @@ bool tap_live_run(struct tap_live *l, const struct tap_live_job *job, struct tap
         int n = pcap_dispatch(l->pcap, BATCH, on_packet, (u_char *)l);
         if (n < 0 && n != PCAP_ERROR_BREAK)
             return complain(l, "cannot go on", n);
+        if (n == 0)
+            tap_tick(tap, now_ns() - LATE_NS);
         job->idle(job->idle_ctx);
         if (n == 0)
             poll(&readable, 1, TAP_LIVE_MS);

@@ -208,6 +208,9 @@ static void put_summary(const struct program *p)
                 " by the interface; %" PRIu64 " connections\n",
                 live.received, live.dropped_kernel, live.dropped_interface, f.flows.flows);
     }
+    if (f.flows.not_read)
+        fprintf(stderr, "nuncio-tap: %" PRIu64 " packets of link type %" PRIu32 ", not read\n",
+                f.flows.not_read, f.flows.link_not_read);
     put_figure(&begun, f.flows.broken, "packets broken or cut");
     put_figure(&begun, f.flows.fragments_lost, "datagrams without all fragments");
     put_figure(&begun, f.flows.evicted, "connections forgotten");

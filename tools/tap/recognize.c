@@ -13,7 +13,7 @@
 
 /* First match wins: from what has an unmistakable beginning to what has none. */
 static const struct tap_recognizer *const rows[] = {
-    &tap_is_proxy, &tap_is_tls, &tap_is_h2, &tap_is_h1, &tap_is_raw,
+    &tap_is_proxy, &tap_is_tls, &tap_is_socks, &tap_is_h2, &tap_is_h1, &tap_is_raw,
 };
 
 #define ROWS (sizeof rows / sizeof *rows)

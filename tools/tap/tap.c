@@ -255,6 +255,11 @@ void tap_packet(struct tap *t, const struct nu_capture_event *p)
             t->sink[i].sink->packet(t->sink[i].ctx, p, flow);
 }
 
+void tap_tick(struct tap *t, int64_t now_ns)
+{
+    nu_flows_tick(t->flows, now_ns);
+}
+
 void tap_finish(struct tap *t)
 {
     nu_flows_finish(t->flows);

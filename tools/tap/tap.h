@@ -34,6 +34,8 @@ void tap_frame(struct tap *tap, uint32_t link, struct nu_piece frame, size_t wir
                int64_t time_ns);
 /* The same, of a file or an interface; sinks are told of it as it came. */
 void tap_packet(struct tap *tap, const struct nu_capture_event *packet);
+/* So late it is, and no packet came. */
+void tap_tick(struct tap *tap, int64_t now_ns);
 /* Tells all that is unfinished, then finishes the sinks. */
 void tap_finish(struct tap *tap);
 

@@ -105,6 +105,33 @@ static void test_both_ways(void **state)
     check_diary("2>go 1:close ");
 }
 
+/* No packet comes: what is over is closed by the clock. */
+static void test_over_by_the_clock(void **state)
+{
+    client(1000, 10, NU_TCP_SYN, "");
+    server(1000, 50, NU_TCP_SYN | NU_TCP_ACK | NU_TCP_FIN, "");
+    client(1000, 11, NU_TCP_FIN, "");
+    client(1001, 70, NU_TCP_SYN, "");
+    check_diary("1:open 1<fin 1>fin 2:open ");
+    nu_flows_tick(flows, NU_FLOW_LINGER_NS - 1);
+    check_diary("");
+    nu_flows_tick(flows, NU_FLOW_LINGER_NS);
+    check_diary("1:close ");
+    nu_flows_tick(flows, NU_FLOW_IDLE_NS);
+    check_diary("2:close ");
+}
+
+static void test_links_that_are_not_read(void **state)
+{
+    static const uint8_t frame[20] = {[12] = 0x08, [13] = 0x06}; /* ARP */
+    nu_flows_frame(flows, 147, (struct nu_piece){frame, sizeof frame}, now);
+    nu_flows_frame(flows, NU_LINK_ETHERNET, (struct nu_piece){frame, sizeof frame}, now);
+    struct nu_flow_figures figures = nu_flows_figures(flows);
+    assert_int_equal(figures.not_ip, 2);
+    assert_int_equal(figures.not_read, 1);
+    assert_int_equal(figures.link_not_read, 147);
+}
+
 static void test_ports_used_again(void **state)
 {
     client(1000, 10, NU_TCP_SYN, "");
@@ -220,6 +247,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_both_ways),
+        TEST(test_over_by_the_clock),
+        TEST(test_links_that_are_not_read),
         TEST(test_ports_used_again),
         TEST(test_who_is_the_client),
         TEST(test_turned_by_who_knows),

@@ -105,6 +105,30 @@ static void test_twice_and_overlapping(void **state)
     story("S0 D1=abc D3=?", "abc "); /* a keep-alive probe's byte */
 }
 
+/* Who asks whether the peer is there repeats nothing; who repeats what was not acknowledged does.
+ */
+static void test_keep_alive(void **state)
+{
+    static const struct {
+        const char *steps;
+        uint32_t repeated;
+    } rows[] = {
+        {"S0 D1=abc A4 D3=? D3=?",    0},
+        {"S0 D1=abc A3 D3=c",         1},
+        {"S0 D1=abc A4 D2=bc",        1},
+        {"S0 D1=a A2 D1=a D2=b D1=a", 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct nu_tcp_half half = {0};
+        char copy[64], *rest = copy;
+        strcpy(copy, rows[i].steps);
+        for (const char *s; (s = strsep(&rest, " "));)
+            play(&half, 0, s, 0);
+        assert_int_equal(half.repeated, rows[i].repeated);
+        nu_tcp_drop(&half);
+    }
+}
+
 static void test_gaps(void **state)
 {
     story("S0 D1=abc D7=ghi A10*17", "abc gap:3 ghi ");
@@ -228,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_in_order),
         cmocka_unit_test(test_out_of_order),
         cmocka_unit_test(test_twice_and_overlapping),
+        cmocka_unit_test(test_keep_alive),
         cmocka_unit_test(test_gaps),
         cmocka_unit_test(test_a_gap_after_a_while),
         cmocka_unit_test(test_snap_length),
