@@ -42,7 +42,10 @@ enum nu_unseal_reason {
     NU_UNSEAL_SNAP_LENGTH,     /* the same: the capture cut its packets */
     NU_UNSEAL_MISSED_START,    /* its hellos were not seen */
     NU_UNSEAL_VERSION_UNKNOWN, /* SSL 3, drafts */
-    NU_UNSEAL_CIPHER_UNKNOWN,  /* no cipher that is read here, or compression */
+    NU_UNSEAL_CIPHER_UNKNOWN,  /* no cipher that is read here */
+    NU_UNSEAL_RC4,             /* OpenSSL 3 has it only in a provider of its own, "legacy" */
+    NU_UNSEAL_NOT_SEALED,      /* a cipher that only authenticates */
+    NU_UNSEAL_COMPRESSED,      /* TLS' own compression, before 1.3 */
     NU_UNSEAL_BAD_RECORD,      /* what came are no TLS records, or they do not open */
     NU_UNSEAL_MEMORY,          /* others needed the room in which it waited for its keys */
     NU_UNSEAL_REASONS,

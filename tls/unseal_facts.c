@@ -26,6 +26,9 @@ const char *nu_unseal_reason_str(enum nu_unseal_reason reason)
         [NU_UNSEAL_MISSED_START] = "missed start",
         [NU_UNSEAL_VERSION_UNKNOWN] = "version unknown",
         [NU_UNSEAL_CIPHER_UNKNOWN] = "cipher unknown",
+        [NU_UNSEAL_RC4] = "RC4 is not read",
+        [NU_UNSEAL_NOT_SEALED] = "cipher without encryption",
+        [NU_UNSEAL_COMPRESSED] = "compression is not read",
         [NU_UNSEAL_BAD_RECORD] = "bad record",
         [NU_UNSEAL_MEMORY] = "memory",
     };
@@ -154,9 +157,11 @@ void unseal_fact_chosen(struct nu_unseal *u, const uint8_t *extension, size_t le
 void unseal_fact_cipher(struct nu_unseal *u, uint16_t code)
 {
     const struct unseal_suite *suite = unseal_suite(code);
+    const struct unseal_unread *unread = unseal_unread(code);
     u->facts.cipher = code;
-    u->facts.cipher_name =
-        suite ? suite->name : nu_arena_printf(arena_of(u), "0x%04x", (unsigned)code);
+    u->facts.cipher_name = suite    ? suite->name
+                           : unread ? unread->name
+                                    : nu_arena_printf(arena_of(u), "0x%04x", (unsigned)code);
     if (u->arena)
         count_arena(u);
 }

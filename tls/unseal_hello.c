@@ -180,6 +180,12 @@ static const struct unseal_suite *usable_suite(unsigned version, unsigned code)
     return of_13 == (version == UNSEAL_TLS13) ? unseal_suite((uint16_t)code) : NULL;
 }
 
+static enum nu_unseal_reason why_not(unsigned code)
+{
+    const struct unseal_unread *unread = unseal_unread((uint16_t)code);
+    return unread ? unread->reason : NU_UNSEAL_CIPHER_UNKNOWN;
+}
+
 static void settle(struct nu_unseal *u, unsigned code, unsigned compression, struct said said)
 {
     u->etm = said.etm;
@@ -190,8 +196,10 @@ static void settle(struct nu_unseal *u, unsigned code, unsigned compression, str
     unseal_fact_cipher(u, (uint16_t)code);
     if (!is_known(said.version))
         unseal_close_both(u, NU_UNSEAL_VERSION_UNKNOWN);
-    else if (!u->suite || compression != 0)
-        unseal_close_both(u, NU_UNSEAL_CIPHER_UNKNOWN);
+    else if (!u->suite)
+        unseal_close_both(u, why_not(code));
+    else if (compression != 0)
+        unseal_close_both(u, NU_UNSEAL_COMPRESSED);
 }
 
 /* Its random says that it is a HelloRetryRequest (RFC 8446 4.1.3). */

@@ -2,7 +2,7 @@
 #ifndef NU_TLS_UNSEAL_SEAL_H
 #define NU_TLS_UNSEAL_SEAL_H
 
-#include "tls/secrets.h"
+#include "tls/unseal.h"
 
 #include <openssl/evp.h>
 #include <stdbool.h>
@@ -39,6 +39,15 @@ struct unseal_suite {
 #define UNSEAL_BULKS 32
 /* NULL: a code that is not read here. */
 const struct unseal_suite *unseal_suite(uint16_t code);
+
+/* A suite that is known by name, and why it is not opened. */
+struct unseal_unread {
+    uint16_t code;
+    const char *name;
+    enum nu_unseal_reason reason;
+};
+/* NULL: not even that. */
+const struct unseal_unread *unseal_unread(uint16_t code);
 const struct unseal_bulk *unseal_bulk(unsigned bulk);
 
 /* OpenSSL's algorithms, fetched once. */

@@ -160,6 +160,40 @@ const struct unseal_suite *unseal_suite(uint16_t code)
     return bsearch(&code, suites, sizeof suites / sizeof *suites, sizeof *suites, by_code);
 }
 
+/* What old servers still choose. By code. */
+static const struct unseal_unread unread[] = {
+    {0x0001, "NULL-MD5",             NU_UNSEAL_NOT_SEALED},
+    {0x0002, "NULL-SHA",             NU_UNSEAL_NOT_SEALED},
+    {0x0003, "EXP-RC4-MD5",          NU_UNSEAL_RC4       },
+    {0x0004, "RC4-MD5",              NU_UNSEAL_RC4       },
+    {0x0005, "RC4-SHA",              NU_UNSEAL_RC4       },
+    {0x0017, "EXP-ADH-RC4-MD5",      NU_UNSEAL_RC4       },
+    {0x0018, "ADH-RC4-MD5",          NU_UNSEAL_RC4       },
+    {0x003b, "NULL-SHA256",          NU_UNSEAL_NOT_SEALED},
+    {0xc001, "ECDH-ECDSA-NULL-SHA",  NU_UNSEAL_NOT_SEALED},
+    {0xc002, "ECDH-ECDSA-RC4-SHA",   NU_UNSEAL_RC4       },
+    {0xc006, "ECDHE-ECDSA-NULL-SHA", NU_UNSEAL_NOT_SEALED},
+    {0xc007, "ECDHE-ECDSA-RC4-SHA",  NU_UNSEAL_RC4       },
+    {0xc00b, "ECDH-RSA-NULL-SHA",    NU_UNSEAL_NOT_SEALED},
+    {0xc00c, "ECDH-RSA-RC4-SHA",     NU_UNSEAL_RC4       },
+    {0xc010, "ECDHE-RSA-NULL-SHA",   NU_UNSEAL_NOT_SEALED},
+    {0xc011, "ECDHE-RSA-RC4-SHA",    NU_UNSEAL_RC4       },
+    {0xc015, "AECDH-NULL-SHA",       NU_UNSEAL_NOT_SEALED},
+    {0xc016, "AECDH-RC4-SHA",        NU_UNSEAL_RC4       },
+    {0xc0b4, "TLS_SHA256_SHA256",    NU_UNSEAL_NOT_SEALED},
+    {0xc0b5, "TLS_SHA384_SHA384",    NU_UNSEAL_NOT_SEALED},
+};
+
+static int unread_by_code(const void *key, const void *row)
+{
+    return (int)*(const uint16_t *)key - (int)((const struct unseal_unread *)row)->code;
+}
+
+const struct unseal_unread *unseal_unread(uint16_t code)
+{
+    return bsearch(&code, unread, sizeof unread / sizeof *unread, sizeof *unread, unread_by_code);
+}
+
 const struct unseal_bulk *unseal_bulk(unsigned bulk)
 {
     return &bulks[bulk];

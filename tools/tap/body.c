@@ -33,25 +33,26 @@ static enum tap_coding find(struct nu_text text)
                                        : TAP_UNKNOWN;
 }
 
-/* One after the other is hardly ever said, and not looked into. */
-static enum tap_coding find_only(struct nu_text list)
+static void read_codings(struct tap_body *b, struct nu_text list)
 {
-    enum tap_coding only = TAP_PLAIN;
     struct nu_text element;
     while (list.len && nu_http_list_next(&list, &element)) {
         enum tap_coding coding = find(element);
-        if (coding != TAP_PLAIN)
-            only = only == TAP_PLAIN ? coding : TAP_UNKNOWN;
+        b->unknown |=
+            coding == TAP_UNKNOWN || (coding != TAP_PLAIN && b->codings == TAP_CODINGS_MAX);
+        if (coding != TAP_PLAIN && !b->unknown)
+            b->coding[b->codings++] = (uint8_t)coding;
     }
-    return only;
+    if (b->unknown)
+        b->codings = 0;
+    b->decoding = b->codings > 0;
 }
 
 void tap_body_begin(struct tap_body *b, struct tap_conn *conn, struct nu_text coding)
 {
     size_t room = tap_body_room(conn);
     b->conn = conn;
-    b->coding = (uint8_t)find_only(coding);
-    b->over_coding = b->coding == TAP_PLAIN || b->coding == TAP_UNKNOWN;
+    read_codings(b, coding);
     b->room = room < UINT32_MAX / 2 ? (uint32_t)room : UINT32_MAX / 2;
 }
 
@@ -61,14 +62,22 @@ static void hold(struct tap_body *b, uint32_t bytes)
     b->held = bytes;
 }
 
-static uint32_t cost(const struct tap_body *b)
+static uint32_t cost_of(const struct tap_body *b, unsigned i)
 {
     uint32_t window = 2 * TAP_BR_WINDOW;
-    uint32_t used = b->decoded < window / 2 ? 2 * (uint32_t)b->decoded : window;
-    uint32_t decoder = b->coder ? decoder_bytes[b->coding] : 0;
-    if (b->coder && b->coding == TAP_BROTLI)
+    uint32_t used = b->made[i] < window / 2 ? 2 * (uint32_t)b->made[i] : window;
+    uint32_t decoder = b->coder[i] ? decoder_bytes[b->coding[i]] : 0;
+    if (b->coder[i] && b->coding[i] == TAP_BROTLI)
         decoder += used & ~(uint32_t)0xffff;
-    return decoder + (b->kept ? b->room : 0);
+    return decoder;
+}
+
+static uint32_t cost(const struct tap_body *b)
+{
+    uint32_t all = b->kept ? b->room : 0;
+    for (unsigned i = 0; i < b->codings; i++)
+        all += cost_of(b, i);
+    return all;
 }
 
 static void keep(struct tap_body *b, const uint8_t *at, size_t len)
@@ -86,17 +95,12 @@ static void keep(struct tap_body *b, const uint8_t *at, size_t len)
 
 static void stop_decoding(struct tap_body *b)
 {
-    nu_coder_free(b->coder);
-    b->coder = NULL;
-    b->over_coding = true;
+    for (unsigned i = 0; i < b->codings; i++) {
+        nu_coder_free(b->coder[i]);
+        b->coder[i] = NULL;
+    }
+    b->decoding = false;
     b->room = b->kept_len;
-}
-
-/* Of a body that is none of its coding the bytes count as they are. */
-static void is_bad(struct tap_body *b)
-{
-    stop_decoding(b);
-    b->bad = true;
 }
 
 static struct nu_coder *decoder(enum tap_coding coding)
@@ -106,37 +110,54 @@ static struct nu_coder *decoder(enum tap_coding coding)
     return nu_decoder_new(coding == TAP_GZIP ? NU_CODING_GZIP : NU_CODING_BROTLI, TAP_BR_WINDOW);
 }
 
-static void decode(struct tap_body *b, struct nu_piece bytes)
+static void decode(struct tap_body *b, unsigned i, struct nu_piece bytes);
+
+/* Out of one coding and into the next, or out of the last. */
+static void pass_on(struct tap_body *b, unsigned i, const uint8_t *at, size_t len)
 {
-    static _Thread_local uint8_t round[ROUND];
+    b->made[i] += len;
+    if (i == 0)
+        keep(b, at, len);
+    else if (len)
+        decode(b, i - 1, (struct nu_piece){at, len});
+    uint64_t all = 0;
+    for (unsigned k = 0; k < b->codings; k++)
+        all += b->made[k];
+    bool fine = b->made[i] <= TAP_DECODED_MAX && tap_may_decode(b->conn, b->wire, all, &b->spent);
+    if (!fine && b->decoding) {
+        b->bomb = true;
+        stop_decoding(b);
+    }
+}
+
+/* Of a body that is none of its coding the bytes count as they are. */
+static void decode(struct tap_body *b, unsigned i, struct nu_piece bytes)
+{
+    static _Thread_local uint8_t round[TAP_CODINGS_MAX][ROUND];
     struct nu_code_io io = {.in = bytes.data, .in_len = bytes.len};
     enum nu_code_state state = NU_CODE_FULL;
-    if (!b->coder)
-        b->coder = decoder((enum tap_coding)b->coding);
-    while (state == NU_CODE_FULL || (state == NU_CODE_MORE && io.in_len)) {
-        io.out = round;
-        io.out_len = sizeof round;
-        state = nu_code(b->coder, NU_CODE_RUN, &io);
-        b->decoded += sizeof round - io.out_len;
-        keep(b, round, sizeof round - io.out_len);
-        if (b->decoded > TAP_DECODED_MAX) {
-            b->bomb = true;
-            stop_decoding(b);
-            return;
-        }
+    if (!b->coder[i])
+        b->coder[i] = decoder((enum tap_coding)b->coding[i]);
+    while (b->decoding && (state == NU_CODE_FULL || (state == NU_CODE_MORE && io.in_len))) {
+        io.out = round[i];
+        io.out_len = ROUND;
+        state = nu_code(b->coder[i], NU_CODE_RUN, &io);
+        pass_on(b, i, round[i], ROUND - io.out_len);
     }
-    if (state == NU_CODE_BAD)
-        is_bad(b);
+    if (b->decoding && state == NU_CODE_BAD) {
+        stop_decoding(b);
+        b->bad = (uint8_t)(i + 1);
+    }
 }
 
 void tap_body_data(struct tap_body *b, struct nu_piece bytes)
 {
     b->wire += bytes.len;
-    if (!b->over_coding && bytes.len)
-        decode(b, bytes);
-    else if (b->coding == TAP_PLAIN || b->coding == TAP_UNKNOWN)
+    if (b->decoding && bytes.len)
+        decode(b, b->codings - 1u, bytes);
+    else if (!b->codings)
         keep(b, bytes.data, bytes.len);
-    if (b->coder || b->kept)
+    if (b->codings || b->kept)
         hold(b, cost(b));
 }
 
@@ -144,16 +165,15 @@ void tap_body_gap(struct tap_body *b, uint64_t bytes)
 {
     b->missing += bytes;
     b->room = b->kept_len; /* what comes behind the hole is not what follows */
-    if (b->coder) {
+    if (b->decoding) {
         stop_decoding(b);
         hold(b, cost(b));
     }
-    b->over_coding = true;
 }
 
 void tap_body_shrink(struct tap_body *b)
 {
-    if (b->coder)
+    if (b->decoding)
         stop_decoding(b);
     free(b->kept);
     b->kept = NULL;
@@ -162,26 +182,37 @@ void tap_body_shrink(struct tap_body *b)
         hold(b, 0);
 }
 
-/* Whether the decoder has all that belongs to it. */
-static bool is_whole(struct tap_body *b)
+/* The first, as they are opened, whose decoder does not have all that belongs to it; 0: none. */
+static unsigned cut_short(struct tap_body *b)
 {
     uint8_t more[64];
-    struct nu_code_io io = {.out = more, .out_len = sizeof more};
-    return nu_code(b->coder, NU_CODE_FINISH, &io) == NU_CODE_END;
+    for (unsigned i = b->codings; i > 0; i--) {
+        struct nu_code_io io = {.out = more, .out_len = sizeof more};
+        if (b->coder[i - 1] && nu_code(b->coder[i - 1], NU_CODE_FINISH, &io) != NU_CODE_END)
+            return i;
+    }
+    return 0;
+}
+
+/* From 1 on. */
+static const char *name_of(const struct tap_body *b, unsigned coding)
+{
+    return tap_coding_str((enum tap_coding)b->coding[coding - 1]);
 }
 
 void tap_body_end(struct tap_body *b, bool whole, const char *whose, struct tap_note *note)
 {
-    const char *coding = tap_coding_str((enum tap_coding)b->coding);
     if (b->missing)
         tap_note_add(note, "gap of %lluB in the %s body", (unsigned long long)b->missing, whose);
     if (b->bad)
-        tap_note_add(note, "the %s body is no %s", whose, coding);
+        tap_note_add(note, "the %s body is no %s", whose, name_of(b, b->bad));
     if (b->bomb)
-        tap_note_add(note, "the %s body is decoded to %u MiB only", whose, TAP_DECODED_MAX >> 20);
-    if (b->coder && whole && !is_whole(b))
-        tap_note_add(note, "the %s body's %s is cut short", whose, coding);
-    if (b->coder) {
+        tap_note_add(note, "the %s body is decoded to %llu KiB only", whose,
+                     (unsigned long long)b->made[0] >> 10);
+    unsigned cut = b->decoding && whole ? cut_short(b) : 0;
+    if (cut)
+        tap_note_add(note, "the %s body's %s is cut short", whose, name_of(b, cut));
+    if (b->decoding) {
         stop_decoding(b);
         hold(b, cost(b));
     }
@@ -189,6 +220,5 @@ void tap_body_end(struct tap_body *b, bool whole, const char *whose, struct tap_
 
 uint64_t tap_body_len(const struct tap_body *b)
 {
-    bool coded = b->coding != TAP_PLAIN && b->coding != TAP_UNKNOWN;
-    return coded && !b->bad ? b->decoded : b->wire + b->missing;
+    return b->codings && !b->bad ? b->made[0] : b->wire + b->missing;
 }

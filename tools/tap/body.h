@@ -9,21 +9,27 @@
 #define TAP_DECODED_MAX (256u << 20) /* bytes that one body is decoded to: beyond it is a bomb */
 #define TAP_BR_WINDOW   (4u << 20)   /* bytes that a br stream may look back, at most */
 
+#define TAP_CODINGS_MAX 3 /* one in the other; each is said to multiply what it gets */
+
 enum tap_coding { TAP_PLAIN, TAP_GZIP, TAP_BROTLI, TAP_DEFLATE, TAP_UNKNOWN };
 const char *tap_coding_str(enum tap_coding coding);
 
 struct tap_body {
     struct tap_conn *conn;
-    struct nu_coder *coder; /* while it is being decoded */
-    uint64_t wire, decoded; /* bytes */
-    uint64_t missing;       /* in gaps */
+    /* While it is being decoded, in the order that the codings were put on: the last is opened
+     * first. */
+    struct nu_coder *coder[TAP_CODINGS_MAX];
+    uint64_t made[TAP_CODINGS_MAX]; /* bytes that came out of each; of the first: decoded */
+    uint64_t wire, spent;           /* bytes; see tap_may_decode */
+    uint64_t missing;               /* in gaps */
     uint8_t *kept;
     uint32_t kept_len, room;
     uint32_t held; /* as told to tap_hold */
-    uint8_t coding;
-    bool over_coding; /* nothing more is decoded: bad, a gap, a bomb */
-    bool bad;         /* it never was of its coding */
-    bool bomb;
+    uint8_t coding[TAP_CODINGS_MAX], codings;
+    bool unknown;  /* one of them is; then none is looked into */
+    bool decoding; /* until it is bad, has a gap, is a bomb */
+    uint8_t bad;   /* which of them it never was of, from 1 on; 0 none */
+    bool bomb;     /* its decoding was stopped for its size */
 };
 
 /* Zeroed before. `coding` is Content-Encoding's value. */

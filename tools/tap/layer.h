@@ -115,6 +115,10 @@ void tap_hold(struct tap_conn *conn, int64_t bytes);
 /* Bytes of each body (decoded) and message that outputs want kept for them (-vv, --curl, --follow,
  * HAR); 0 mostly. Ask anew for each message. */
 size_t tap_body_room(const struct tap_conn *conn);
+/* Bytes about to be decoded beyond what so many sent ones become: bombs, most of them. False: those
+ * of the whole capture have had enough, and this one stops here. `*spent`: what it was given so
+ * far; zeroed before. */
+bool tap_may_decode(struct tap_conn *conn, uint64_t sent, uint64_t decoded, uint64_t *spent);
 /* What all TLS connections share; never NULL. */
 struct nu_unseals *tap_unseals(const struct tap_conn *conn);
 /* Packets were cut by the capture: gaps are its doing, likely. */

@@ -205,7 +205,7 @@ static void feed(struct tap_layer *layer, int dir, struct nu_piece bytes, int64_
     struct socks *s = (struct socks *)layer;
     if (!s->version && !dir)
         s->version = bytes.data[0];
-    while (bytes.len && !s->inner)
+    while (bytes.len && s->side)
         feed_words(s, dir, &bytes, ns);
     if (bytes.len)
         tap_feed(s->inner, dir, bytes, ns);

@@ -16,6 +16,7 @@
 /* A message in progress, or a control frame. */
 struct message {
     uint64_t len, sent, missing; /* bytes: inflated, as they came, in gaps */
+    uint64_t spent;              /* bytes; see tap_may_decode */
     uint8_t *kept;               /* malloced, of `room` bytes */
     size_t kept_len, room;
     uint8_t opcode; /* 0 = none */
@@ -100,7 +101,7 @@ static void note(const struct message *m, struct tap_note *note)
     if (m->orphan)
         tap_note_add(note, "its beginning was not captured");
     if (m->bomb)
-        tap_note_add(note, "inflated to %u MiB only", WS_INFLATED_MAX >> 20);
+        tap_note_add(note, "inflated to %llu KiB only", (unsigned long long)m->len >> 10);
     else if (m->unread)
         tap_note_add(note, "cannot be inflated: the length is the compressed one");
 }
@@ -156,7 +157,7 @@ static bool took(struct ws *w, int dir, const uint8_t *at, size_t len)
     struct message *m = &w->side[dir].data;
     m->len += len;
     keep(m, at, len);
-    if (m->len <= WS_INFLATED_MAX)
+    if (m->len <= WS_INFLATED_MAX && tap_may_decode(w->layer.conn, m->sent, m->len, &m->spent))
         return true;
     m->bomb = true;
     stop_inflating(w, dir);

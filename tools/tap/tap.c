@@ -12,6 +12,12 @@
 #define HELD_SHARE  3 /* what layers hold */
 #define FLOWS_SHARE 6 /* connections, and segments that wait for earlier ones */
 
+/* A few bytes can say that they are many: what is more than so many times what was sent is counted
+ * against a bound for all, some seconds of a CPU. Text is seldom packed to a fiftieth. */
+#define DECODE_RATIO 64
+#define DECODE_FREE  (16u << 10)  /* bytes of each body */
+#define DECODE_EXTRA (4ull << 30) /* bytes */
+
 /* --- the handler of flows --- */
 
 static void on_open(void *ctx, struct nu_flow *flow)
@@ -152,6 +158,19 @@ size_t tap_memory(const struct tap *t)
     return held(t) + nu_flows_memory(t->flows) + nu_secrets_memory(t->secrets);
 }
 
+bool tap_may_decode(struct tap_conn *conn, uint64_t sent, uint64_t decoded, uint64_t *spent)
+{
+    struct tap *t = conn->tap;
+    uint64_t fair = sent * DECODE_RATIO + DECODE_FREE + *spent;
+    if (decoded <= fair)
+        return true;
+    if (decoded - fair > t->decode_left)
+        return false;
+    t->decode_left -= decoded - fair;
+    *spent += decoded - fair;
+    return true;
+}
+
 /* --- secrets --- */
 
 struct nu_unseals *tap_unseals(const struct tap_conn *conn)
@@ -202,6 +221,7 @@ struct tap *tap_new(size_t memory_max)
     nu_assert(t != NULL);
     nu_list_init(&t->conns);
     t->held_max = memory_max / HELD_SHARE;
+    t->decode_left = DECODE_EXTRA;
     t->secrets = nu_secrets_new(secrets_max(memory_max));
     t->unseals = nu_unseals_new(t->secrets, NU_UNSEAL_SEALED_MAX, memory_max / 8);
     t->flows = nu_flows_new(&handler, t, memory_max / FLOWS_SHARE);

@@ -250,8 +250,11 @@ static void versions_and_ciphers(void **state)
         enum nu_unseal_reason reason;
         const char *name;
     } rows[] = {
-        {0x0303, 0x0004, 0, NU_UNSEAL_CIPHER_UNKNOWN,  "0x0004"                },
-        {0x0303, 0x002f, 1, NU_UNSEAL_CIPHER_UNKNOWN,  "AES128-SHA"            },
+        {0x0303, 0x0004, 0, NU_UNSEAL_RC4,             "RC4-MD5"               },
+        {0x0301, 0xc011, 0, NU_UNSEAL_RC4,             "ECDHE-RSA-RC4-SHA"     },
+        {0x0303, 0x003b, 0, NU_UNSEAL_NOT_SEALED,      "NULL-SHA256"           },
+        {0x0303, 0x1234, 0, NU_UNSEAL_CIPHER_UNKNOWN,  "0x1234"                },
+        {0x0303, 0x002f, 1, NU_UNSEAL_COMPRESSED,      "AES128-SHA"            },
         {0x0303, 0x1301, 0, NU_UNSEAL_CIPHER_UNKNOWN,  "TLS_AES_128_GCM_SHA256"},
         {0x0300, 0x002f, 0, NU_UNSEAL_VERSION_UNKNOWN, "AES128-SHA"            },
         {0x7f1c, 0x1301, 0, NU_UNSEAL_VERSION_UNKNOWN, "TLS_AES_128_GCM_SHA256"},
