@@ -59,38 +59,50 @@ static void show_watch(struct nu_filter *f, enum nu_dir dir, const struct nu_ev 
         rare->watch(f->chain, f, dir, ev, rare->watch_ctx);
 }
 
-/* From f's far side on: the next filter, or out of the chain. */
-static void leave_filter(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+/* From f's far side on: the next filter, or NULL: the event has left the chain. */
+static inline __attribute__((always_inline)) struct nu_filter *leave_filter(struct nu_filter *f,
+                                                                            enum nu_dir dir,
+                                                                            struct nu_ev *ev)
 {
+    struct nu_filter *next = f->next[dir];
     if (f->chain->rare)
         show_watch(f, dir, ev);
-    if (f->next[dir])
-        nu_arrive(f->next[dir], dir, ev);
-    else
+    if (!next)
         nu_joint_cross(f, dir, ev);
+    return next;
+}
+
+static void note_arrival(struct nu_filter *f, enum nu_dir dir, const struct nu_ev *ev)
+{
+    if (ev->kind == NU_END)
+        nu_bit_set(f, NU_B_ARRIVED, dir, true);
 }
 
 /* Passes f by, unless f has ended this direction on its own account: nothing comes after (O2). */
-static void pass_by(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+static inline __attribute__((always_inline)) struct nu_filter *pass_by(struct nu_filter *f,
+                                                                       enum nu_dir dir,
+                                                                       struct nu_ev *ev)
 {
     if (nu_bit(f, NU_B_ENDED, dir)) {
         nu_ev_free(ev);
-        return;
+        return NULL;
     }
     if (ev->kind == NU_END)
         note_end(f, dir, ev);
-    leave_filter(f, dir, ev);
+    return leave_filter(f, dir, ev);
 }
 
 /* One event that f may have now: to its callback, or past it. */
 static void hand(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    if (ev->kind == NU_END)
-        nu_bit_set(f, NU_B_ARRIVED, dir, true);
-    if (f->sees[dir] & NU_SEES(ev->kind))
+    note_arrival(f, dir, ev);
+    if (f->sees[dir] & NU_SEES(ev->kind)) {
         f->type->event(f, dir, ev);
-    else
-        pass_by(f, dir, ev);
+        return;
+    }
+    struct nu_filter *next = pass_by(f, dir, ev);
+    if (next)
+        nu_arrive(next, dir, ev);
 }
 
 void nu_drain_queue(struct nu_filter *f)
@@ -107,7 +119,8 @@ void nu_drain_queue(struct nu_filter *f)
     }
 }
 
-void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+/* To f itself: it has a callback for it, or something is the matter with it. */
+static void arrive_at(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     if (f->chain->state > NU_CHAIN_LIVE || nu_bit(f, NU_B_DROP, dir)) {
         nu_ev_free(ev);
@@ -125,6 +138,38 @@ void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     nu_unbusy(f);
 }
 
+/* Who sees none of it, neither holds nor has ended, is stepped over: not even entered (R1). Who
+ * drops has ended. */
+static bool is_stepped_over(const struct nu_filter *f, enum nu_dir dir, enum nu_kind kind)
+{
+    static const uint16_t stops[] = {1u << NU_B_HOLD * 2 | 1u << NU_B_ENDED * 2,
+                                     2u << NU_B_HOLD * 2 | 2u << NU_B_ENDED * 2};
+    return !(f->sees[dir] >> kind & 1) && !f->busy && !(f->bits & stops[dir]);
+}
+
+/* f does not see it. Apart from nu_arrive, whose common case would have to save registers for it.
+ */
+static __attribute__((noinline)) void go_past(struct nu_filter *f, enum nu_dir dir,
+                                              struct nu_ev *ev)
+{
+    if (f->chain->state <= NU_CHAIN_LIVE)
+        while (is_stepped_over(f, dir, ev->kind)) {
+            note_arrival(f, dir, ev);
+            f = pass_by(f, dir, ev);
+            if (!f)
+                return;
+        }
+    arrive_at(f, dir, ev);
+}
+
+void nu_arrive(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+{
+    if (f->sees[dir] >> ev->kind & 1)
+        arrive_at(f, dir, ev);
+    else
+        go_past(f, dir, ev);
+}
+
 void nu_forward(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     struct nu_chain *chain = f->chain;
@@ -137,7 +182,9 @@ void nu_forward(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     nu_assert(!nu_bit(f, NU_B_ENDED, dir));
     if (ev->kind == NU_END)
         note_end(f, dir, ev);
-    leave_filter(f, dir, ev);
+    struct nu_filter *next = leave_filter(f, dir, ev);
+    if (next)
+        nu_arrive(next, dir, ev);
 }
 
 void nu_forward_data(struct nu_filter *f, enum nu_dir dir, struct nu_slice data)
@@ -170,12 +217,20 @@ void nu_narrow(struct nu_filter *f, enum nu_dir dir, uint16_t kinds)
     f->sees[dir] &= (uint8_t)kinds;
 }
 
-void nu_bypass(struct nu_filter *f)
+/* Then who is before it hears of what is blocked ahead. */
+static void unshield(struct nu_filter *f)
 {
-    f->bypassed = 1;
+    if (!nu_bit(f, NU_B_SHIELD, NU_FWD) && !nu_bit(f, NU_B_SHIELD, NU_REV))
+        return;
     nu_bit_set(f, NU_B_SHIELD, NU_FWD, false);
     nu_bit_set(f, NU_B_SHIELD, NU_REV, false);
     f->chain->dirty = 1;
+}
+
+void nu_bypass(struct nu_filter *f)
+{
+    f->bypassed = 1;
+    unshield(f);
     nu_narrow(f, NU_FWD, 0);
     nu_narrow(f, NU_REV, 0);
     nu_release(f, NU_FWD);

@@ -127,8 +127,10 @@ static void close_filter(struct nu_filter *f)
     nu_assert(!chain->timer.filter && !chain->timers);
     if (nu_joint_of(f))
         nu_part(nu_joint_of(f), chain->result); /* what never opened may be joined too */
-    nu_queue_clear(f, NU_FWD);
-    nu_queue_clear(f, NU_REV);
+    if (f->queue[NU_FWD])
+        nu_queue_clear(f, NU_FWD);
+    if (f->queue[NU_REV])
+        nu_queue_clear(f, NU_REV);
     if (f->apart)
         free(f);
 }

@@ -64,7 +64,7 @@ struct decompress_conf {
 
     /* --- prepared --- */
     enum nu_coding offered[NU_CODING_COUNT];
-    const char *accept; /* Accept-Encoding of all of them */
+    struct nu_text accept; /* Accept-Encoding of all of them */
     struct nu_stats *stats;
 };
 
@@ -134,11 +134,11 @@ static void fault_rev(struct nu_filter *f)
 /* The coding that a body comes in, if that is one to be taken off; else IDENTITY. */
 static enum nu_coding coding_of(const struct decompress_conf *conf, const struct nu_http_head *head)
 {
-    struct nu_text value = nu_http_value(head, NU_HDR_CONTENT_ENCODING);
     const struct nu_http_field *f = nu_http_get(head, NU_HDR_CONTENT_ENCODING);
-    enum nu_coding coding = nu_coding_find(value.at, value.len);
     if (!f || nu_http_next(head, f))
-        return NU_CODING_IDENTITY; /* one upon another */
+        return NU_CODING_IDENTITY; /* none, or one upon another */
+    struct nu_text value = nu_http_field_value(f);
+    enum nu_coding coding = nu_coding_find(value.at, value.len);
     for (size_t i = 0; i < conf->codings.count; i++)
         if (conf->offered[i] == coding)
             return coding;
@@ -186,12 +186,13 @@ static void on_head(struct decompress *d, enum nu_dir dir, struct nu_http_head *
         count(d, dir, NOT_DECOMPRESSED, 1);
 }
 
+/* The value is the config's, which the stream outlives by nothing: it need not be copied. */
 static void on_request(struct decompress *d, struct nu_http_head *head)
 {
+    enum nu_hdr id = NU_HDR_ACCEPT_ENCODING;
     on_head(d, NU_FWD, head);
     if (d->conf->direction != REQUEST && d->conf->advertise)
-        nu_http_add_known(head, NU_HDR_ACCEPT_ENCODING,
-                          nu_text(d->conf->accept, strlen(d->conf->accept)));
+        nu_http_append(head, id, nu_text(nu_hdr_str(id), nu_hdr_len(id)), d->conf->accept);
 }
 
 /* --- events --- */
@@ -259,10 +260,11 @@ static enum nu_err decompress_prepare(struct nu_generation *gen, struct nu_conf 
     struct decompress_conf *c = parsed;
     enum nu_err err = compress_offer(conf, node, &c->codings, c->offered);
     c->stats = nu_http_filter_stats(&nu_decompress_stats, arena, node, "decompressor");
-    c->accept = "";
+    const char *accept = "";
     for (size_t i = 0; !err && i < c->codings.count; i++)
-        c->accept = nu_arena_printf(arena, "%s%s%s", c->accept, i ? ", " : "",
-                                    nu_coding_str(c->offered[i]));
+        accept =
+            nu_arena_printf(arena, "%s%s%s", accept, i ? ", " : "", nu_coding_str(c->offered[i]));
+    c->accept = nu_text(accept, strlen(accept));
     return err;
 }
 

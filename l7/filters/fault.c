@@ -231,11 +231,28 @@ static enum nu_err make_throttle(struct fault_conf *c, struct nu_conf *conf, str
     return nu_schema_parse(nu_filter_throttle.schema, conf, arena, &map, parsed);
 }
 
+static bool hits_none(const struct fault_conf *c, const struct share *own)
+{
+    return (own->given ? own->of_one : c->share) <= 0;
+}
+
+/* What hits nobody is as good as absent, unless a request's headers may say what else it is. */
+static void drop_idle(struct fault_conf *c)
+{
+    if (c->headers)
+        return;
+    if (c->delay && hits_none(c, &c->delay->share))
+        c->delay = NULL;
+    if (c->abort && hits_none(c, &c->abort->share))
+        c->abort = NULL;
+}
+
 static enum nu_err fault_prepare(struct nu_generation *gen, struct nu_conf *conf,
                                  struct nu_arena *arena, const struct nu_node *node, void *parsed)
 {
     struct fault_conf *c = parsed;
     c->stats = nu_http_filter_stats(&nu_fault_stats, arena, node, "fault");
+    drop_idle(c);
     return c->response_rate ? make_throttle(c, conf, arena) : NU_OK;
 }
 

@@ -557,6 +557,24 @@ static void test_J5_not_where_something_is_under_way(void **state)
     nu_chain_abort(leg(), NU_CAUSE_DRAIN);
     assert_false(nu_joint_skip(middle));
 }
+static void see_nothing(struct nu_filter *f)
+{
+    nu_narrow(f, NU_FWD, 0);
+}
+
+/* Where nobody would be entered anyway, the dead still stop what comes. */
+static void test_T2_nothing_steps_over_the_dead(void **state)
+{
+    three();
+    nu_call(kit->a[4].self, see_nothing);
+    nu_call(kit->a[5].self, see_nothing);
+    nu_say(kit->a[0].self, NU_FWD, "x");
+    assert_diary("b>x c>x d>x");
+    nu_call(kit->a[5].self, kit_fail_limit);
+    nu_say(kit->a[0].self, NU_FWD, "y");
+    assert_diary("b>y");
+    assert_int_equal(nu_block_pool_lent(kit->loop.blocks), 0);
+}
 
 int main(void)
 {
@@ -594,6 +612,7 @@ int main(void)
         KIT_TEST(test_J5_left_out_and_back),
         KIT_TEST(test_J5_a_hold_finds_the_newcomer),
         KIT_TEST(test_J5_not_where_something_is_under_way),
+        KIT_TEST(test_T2_nothing_steps_over_the_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
