@@ -8,6 +8,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define GRPC(number, word)                                                                         \
+    [NU_CLUSTER_GRPC_0 + (number)] = {"grpc." #number, NU_COUNTER, NULL,                           \
+                                      "Calls of gRPC that ended with that status: " word "."}
+
 static const struct nu_stat_def defs[NU_CLUSTER_STAT_COUNT] = {
     [NU_CLUSTER_CX_TOTAL] = {"upstream_cx_total",                     NU_COUNTER,   NULL,    "Connections begun."                           },
     [NU_CLUSTER_CX_ACTIVE] = {"upstream_cx_active",                    NU_GAUGE,     NULL,    "Connections now."                             },
@@ -91,6 +95,27 @@ static const struct nu_stat_def defs[NU_CLUSTER_STAT_COUNT] = {
                              "Responses whose head was over its limits."                                                                    },
     [NU_CLUSTER_H2_KEEPALIVE_TIMEOUT] = {"http2.keepalive_timeout",               NU_COUNTER,   NULL,
                              "Connections given up at ping_timeout."                                                                        },
+    [NU_CLUSTER_GRPC_TOTAL] = {"grpc.total",                            NU_COUNTER,   NULL,    "Calls of gRPC that are over."                 },
+    [NU_CLUSTER_GRPC_SUCCESS] = {"grpc.success",                          NU_COUNTER,   NULL,    "Those of them with status 0."                 },
+    [NU_CLUSTER_GRPC_FAILURE] = {"grpc.failure",                          NU_COUNTER,   NULL,
+                             "Those with another, a server's or ours, or without any."                                                      },
+    GRPC(0, "OK"),
+    GRPC(1, "Canceled"),
+    GRPC(2, "Unknown"),
+    GRPC(3, "InvalidArgument"),
+    GRPC(4, "DeadlineExceeded"),
+    GRPC(5, "NotFound"),
+    GRPC(6, "AlreadyExists"),
+    GRPC(7, "PermissionDenied"),
+    GRPC(8, "ResourceExhausted"),
+    GRPC(9, "FailedPrecondition"),
+    GRPC(10, "Aborted"),
+    GRPC(11, "OutOfRange"),
+    GRPC(12, "Unimplemented"),
+    GRPC(13, "Internal"),
+    GRPC(14, "Unavailable"),
+    GRPC(15, "DataLoss"),
+    GRPC(16, "Unauthenticated"),
     [NU_CLUSTER_MEMBERSHIP_TOTAL] = {"membership_total",                      NU_GAUGE,     NULL,
                              "Endpoints; each address of a host name is one."                                                               },
     [NU_CLUSTER_MEMBERSHIP_HEALTHY] = {"membership_healthy",                    NU_GAUGE,     NULL,

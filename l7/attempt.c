@@ -5,6 +5,7 @@
 #include "l4/leg.h"
 #include "l7/client.h"
 #include "l7/forwarded.h"
+#include "l7/grpc.h"
 #include "l7/h1_client.h"
 #include "l7/head_edit.h"
 #include "l7/http.h"
@@ -287,9 +288,11 @@ static void prepare(struct router *r)
 
 void attempt_deadline(struct router *r)
 {
-    int64_t timeout = r->stream->route->timeout_ms;
-    if (timeout > 0)
-        nu_stream_deadline(r->stream, loop_of(r)->now_ms + timeout);
+    struct nu_stream *s = r->stream;
+    int64_t timeout = s->route->timeout_ms, at_ms = loop_of(r)->now_ms + timeout;
+    bool sooner = s->deadline_ms == 0 || at_ms < s->deadline_ms; /* gRPC's own may have begun */
+    if (timeout > 0 && sooner && !nu_grpc_has_own_timeout(s))
+        nu_stream_deadline(s, at_ms);
 }
 
 void attempt_first(struct router *r)
@@ -308,6 +311,7 @@ void attempt_first(struct router *r)
     }
     if (s->request->authority.at != host.at)
         nu_forwarded_host(s->request, host);
+    nu_grpc_begin(s);
     prepare(r);
     if (s->tunnel)
         attempt_deadline(r);
@@ -444,7 +448,7 @@ bool attempt_head(struct router *r, struct nu_http_head *head)
     struct nu_stream *s = r->stream;
     count(r, (enum nu_cluster_stat)(NU_CLUSTER_RQ_1XX + head->status / 100 - 1), 1);
     nu_timer_stop(&r->filter, TIMER_TRY);
-    bool bad = nu_retry_status(s->route, head->status);
+    bool bad = nu_retry_status(s->route, head->status) || nu_retry_grpc(s, head);
     if (bad && leave_for_next(r))
         return false;
     if (r->tries > 1 && !bad)

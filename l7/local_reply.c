@@ -3,6 +3,7 @@
 #include "l7/local_reply.h"
 
 #include "core/chain.h"
+#include "l7/grpc.h"
 #include "l7/http.h"
 #include "l7/local_reply_priv.h"
 #include "l7/stream.h"
@@ -38,6 +39,19 @@ static struct nu_http_head *new_head(const struct nu_stream *s, unsigned status,
 struct nu_http_head *nu_local_reply_head(struct nu_filter *f, unsigned status, size_t body_len)
 {
     return new_head(nu_stream_of(f), status, body_len);
+}
+
+struct nu_http_head *nu_local_reply_as(struct nu_filter *f, unsigned status, struct nu_text body,
+                                       struct nu_text type)
+{
+    const struct nu_stream *s = nu_stream_of(f);
+    bool grpc = nu_grpc_is_answer(s, status);
+    struct nu_http_head *head = new_head(s, grpc ? 200 : status, grpc ? 0 : body.len);
+    if (grpc)
+        nu_grpc_answer(s, head, status, body);
+    else if (type.len > 0)
+        nu_http_append(head, NU_HDR_CONTENT_TYPE, NU_TEXT("content-type"), type);
+    return head;
 }
 
 /* What a server may still say is for nobody. The router is mostly over by the END that nu_drop sent
@@ -108,10 +122,10 @@ void nu_local_reply_with(struct nu_filter *f, unsigned status, struct nu_text bo
         body = r->text;
     if (r && r->content_type)
         type = nu_text(r->content_type, strlen(r->content_type));
-    struct nu_http_head *head = new_head(s, status, body.len);
-    if (head->content_length > 0)
-        nu_http_append(head, NU_HDR_CONTENT_TYPE, NU_TEXT("content-type"), type);
-    s->status = (uint16_t)status;
+    if (body.len == 0 || status == 204 || status == 304)
+        type.len = 0;
+    struct nu_http_head *head = nu_local_reply_as(f, status, body, type);
+    s->status = head->status;
     if (add)
         add(f, head);
     if (r)

@@ -30,6 +30,11 @@ void nu_local_reply_with(struct nu_filter *f, unsigned status, struct nu_text bo
 /* The same with fields of its own: nu_local_reply_head makes one, the caller adds to it, then
  * nu_local_reply_send sends it. No config changes the body of these. */
 struct nu_http_head *nu_local_reply_head(struct nu_filter *f, unsigned status, size_t body_len);
+/* A head for this body, of this type ("" for none); or, where the request is gRPC's and the status
+ * an error, one that says so to gRPC (grpc.h): then its status is 200 and it has no body. Texts are
+ * borrowed for the stream's life. */
+struct nu_http_head *nu_local_reply_as(struct nu_filter *f, unsigned status, struct nu_text body,
+                                       struct nu_text type);
 void nu_local_reply_send(struct nu_filter *f, struct nu_http_head *head, struct nu_text body,
                          const char *details);
 

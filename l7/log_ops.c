@@ -4,6 +4,7 @@
 #include "l7/log_ops.h"
 
 #include "core/chain.h"
+#include "l7/grpc.h"
 #include "l7/log_field.h"
 #include "l7/route/route.h"
 #include "l7/stream.h"
@@ -182,6 +183,48 @@ static bool stream_id(OP_ARGS)
     return id.len == 0 || put_text(out, id);
 }
 
+/* --- gRPC --- */
+
+enum { GRPC_CAMEL, GRPC_SNAKE, GRPC_NUMBER };
+
+static enum nu_err prepare_grpc(struct nu_arena *arena, const char *arg, const void **out,
+                                const char **error)
+{
+    static const char *const forms[] = {"CAMEL_STRING", "SNAKE_STRING", "NUMBER"};
+    static const int which[] = {GRPC_CAMEL, GRPC_SNAKE, GRPC_NUMBER};
+    *out = &which[GRPC_CAMEL];
+    for (unsigned i = 0; arg && i < sizeof forms / sizeof *forms; i++)
+        if (strcmp(arg, forms[i]) == 0) {
+            *out = &which[i];
+            return NU_OK;
+        }
+    if (!arg)
+        return NU_OK;
+    *error = "expected CAMEL_STRING, SNAKE_STRING or NUMBER";
+    return NU_ERR_CONFIG;
+}
+
+static bool grpc_status_number(OP_ARGS)
+{
+    const struct nu_stream *s = stream_of(subject);
+    int status = s ? nu_grpc_status_of(s) : -1;
+    nu_logbuf_i64(out, status);
+    return status >= 0;
+}
+
+/* One that has no name is its number, as in Envoy. */
+static bool grpc_status(OP_ARGS)
+{
+    const struct nu_stream *s = stream_of(subject);
+    int status = s ? nu_grpc_status_of(s) : -1;
+    int form = *(const int *)arg;
+    if (form == GRPC_NUMBER || status < 0 || status >= NU_GRPC_STATUS_COUNT)
+        return grpc_status_number(out, subject, NULL);
+    nu_logbuf_str(out, form == GRPC_SNAKE ? nu_grpc_status_snake((enum nu_grpc_status)status)
+                                          : nu_grpc_status_str((enum nu_grpc_status)status));
+    return true;
+}
+
 /* --- time and size --- */
 
 static bool bytes_received(OP_ARGS)
@@ -278,12 +321,20 @@ static const struct nu_log_op own[] = {
           "The first value of that name in the path's query, as it stands there."),
     NUMBER("UPSTREAM_SERVICE_MS", upstream_service_ms,
            "Milliseconds from the end of the request to the head of the server's response."),
+    {.name = "GRPC_STATUS",
+       .doc = "How a gRPC call ended, `DeadlineExceeded` and so on; with `SNAKE_STRING` "
+            "`DEADLINE_EXCEEDED`, with `NUMBER` 4. Without a word of the server's, what the "
+            "response means to gRPC; absent for other requests.", .value = NU_LOG_TEXT,
+       .arg = NU_LOG_ARG_OPTIONAL,
+       .prepare = prepare_grpc,
+       .write = grpc_status},
+    NUMBER("GRPC_STATUS_NUMBER", grpc_status_number, "The same as a number."),
     TEXT("ROUTE_NAME", route_name, "The name of the route that took the request."),
     {.name = "STREAM_ID",
-                                                                                .doc = "The request's `x-request-id`, else the connection's number.",
-                                                                                .value = NU_LOG_TEXT,
-                                                                                .prepare = lf_prepare_request_id,
-                                                                                .write = stream_id},
+       .doc = "The request's `x-request-id`, else the connection's number.",
+       .value = NU_LOG_TEXT,
+       .prepare = lf_prepare_request_id,
+       .write = stream_id},
     TEXT("RESPONSE_FLAGS_LONG", flags_long, "A request's `RESPONSE_FLAGS` in words."),
 };
 
@@ -300,6 +351,7 @@ static const struct nu_logfmt_field json[] = {
     {"protocol",        "%PROTOCOL%"                        },
     {"status",          "%RESPONSE_CODE%"                   },
     {"flags",           "%RESPONSE_FLAGS%"                  },
+    {"grpc_status",     "%GRPC_STATUS%"                     },
     {"details",         "%RESPONSE_CODE_DETAILS%"           },
     {"bytes_received",  "%BYTES_RECEIVED%"                  },
     {"bytes_sent",      "%BYTES_SENT%"                      },

@@ -2,6 +2,7 @@
 #include "l7/retry.h"
 
 #include "core/assert.h"
+#include "protocols/grpc/grpc.h"
 
 #define PAUSE_BASE_MS 25
 #define PAUSE_MAX_MS  250
@@ -95,6 +96,21 @@ bool nu_retry_status(const struct nu_route *route, unsigned status)
     if (status >= 502 && status <= 504 && when & NU_RETRY_GATEWAY_ERROR)
         return true;
     return status == 409 && when & NU_RETRY_RETRIABLE_4XX;
+}
+
+bool nu_retry_grpc(const struct nu_stream *s, const struct nu_http_head *response)
+{
+    static const unsigned bits[NU_GRPC_STATUS_COUNT] = {
+        [NU_GRPC_CANCELLED] = NU_RETRY_CANCELLED,
+        [NU_GRPC_DEADLINE_EXCEEDED] = NU_RETRY_DEADLINE_EXCEEDED,
+        [NU_GRPC_INTERNAL] = NU_RETRY_INTERNAL,
+        [NU_GRPC_RESOURCE_EXHAUSTED] = NU_RETRY_RESOURCE_EXHAUSTED,
+        [NU_GRPC_UNAVAILABLE] = NU_RETRY_UNAVAILABLE,
+    };
+    if (!s->grpc)
+        return false;
+    int status = nu_grpc_status_read(nu_http_value(response, NU_HDR_GRPC_STATUS));
+    return status >= 0 && status < NU_GRPC_STATUS_COUNT && s->route->retry.when & bits[status];
 }
 
 int64_t nu_retry_pause(unsigned tries, uint64_t random)

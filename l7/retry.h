@@ -33,6 +33,8 @@ bool nu_retry_idempotent(const struct nu_http_head *request);
 /* The route wants another try after this. */
 bool nu_retry_asked(const struct nu_route *route, enum nu_try_end how);
 bool nu_retry_status(const struct nu_route *route, unsigned status);
+/* The same of a response that has gRPC's status already in its head: one without messages. */
+bool nu_retry_grpc(const struct nu_stream *s, const struct nu_http_head *response);
 /* Before a further try at an endpoint that has had its turn, as Envoy's: from nothing to 25 ms, for
  * each further try twice as much, 250 ms at most. `tries` that were, `random` bits. */
 int64_t nu_retry_pause(unsigned tries, uint64_t random);

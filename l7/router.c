@@ -9,6 +9,7 @@
 
 #include "l7/attempt.h"
 #include "l7/forwarded.h"
+#include "l7/grpc.h"
 #include "l7/h1_client.h"
 #include "l7/http.h"
 #include "l7/local_reply.h"
@@ -16,6 +17,8 @@
 #include "l7/tunnel.h"
 
 #include <string.h>
+
+#define LATE "upstream request timeout"
 
 static struct router *self_of(struct nu_filter *f)
 {
@@ -70,9 +73,8 @@ static void redirect(struct router *r)
 static void respond(struct router *r)
 {
     const struct nu_route_respond *what = r->stream->route->respond;
-    struct nu_http_head *head = nu_local_reply_head(&r->filter, what->status, what->body.len);
-    if (what->content_type.len > 0)
-        nu_http_set_known(head, NU_HDR_CONTENT_TYPE, what->content_type);
+    struct nu_http_head *head =
+        nu_local_reply_as(&r->filter, what->status, what->body, what->content_type);
     count(r, NU_HTTP_RQ_DIRECT_RESPONSE);
     router_set_state(r, ROUTER_OVER);
     nu_local_reply_send(&r->filter, head, what->body, "direct_response");
@@ -217,7 +219,22 @@ static void on_answer(struct nu_filter *f)
     }
 }
 
-/* The route's timeout has passed. */
+/* gRPC can be told why its response ends here; others see it cut. */
+static void end_late(struct router *r, struct nu_result result)
+{
+    struct nu_stream *s = r->stream;
+    struct nu_http_head *trailers = nu_grpc_late(s, NU_TEXT(LATE));
+    if (trailers) {
+        struct nu_ev ev = {.kind = NU_TRAIL, .u.head = &trailers->head};
+        s->trailers = trailers;
+        s->details = "response_timeout";
+        result = (struct nu_result){.how = NU_CLEAN, .side = NU_SIDE_LOCAL};
+        nu_forward(&r->filter, NU_REV, &ev);
+    }
+    on_response_end(r, result);
+}
+
+/* The route's timeout has passed, or the deadline of a gRPC client. */
 static void on_expired(struct nu_filter *f)
 {
     struct router *r = self_of(f);
@@ -228,11 +245,10 @@ static void on_expired(struct nu_filter *f)
     nu_stream_flag(s, NU_FLAG_TIMEOUT);
     attempt_timed_out(r);
     attempt_cancel(r, result);
-    if (r->state == ROUTER_ANSWERED) {
-        on_response_end(r, result);
-    } else {
-        router_reply(r, 504, "upstream request timeout", "response_timeout");
-    }
+    if (r->state == ROUTER_ANSWERED)
+        end_late(r, result);
+    else
+        router_reply(r, 504, LATE, "response_timeout");
 }
 
 /* A filter has answered in its place: nobody hears of it any more. */

@@ -7,6 +7,7 @@
 #include "core/recent.h"
 #include "l4/access_log.h"
 #include "l4/listener.h"
+#include "l7/grpc.h"
 #include "l7/http.h"
 #include "l7/route/route.h"
 #include "l7/stream_in.h"
@@ -93,6 +94,7 @@ static void count_end(const struct nu_stream *s)
     }
     nu_stat_record(s->conf->stats, loop->shard, NU_HTTP_RQ_TIME_MS,
                    (uint64_t)(loop->now_ms - s->start_ms));
+    nu_grpc_count(s, loop->shard);
 }
 
 /* A stream that ended before its response did: who is to blame stands in the chain's result. */
@@ -155,6 +157,7 @@ static struct nu_stream *allocate(const struct nu_filter *codec, const struct nu
     s->arena = arena;
     s->conf = conf;
     s->request = head;
+    s->grpc = nu_grpc_is(head);
     s->start_ms = nu_filter_loop(codec)->now_ms;
     return s;
 }

@@ -62,6 +62,7 @@ struct nu_stream {
     uint16_t status;               /* what a filter wants to be answered before the router runs;
                                       once there is a response, its status */
     uint8_t chains; /* that are left of it: two, where a filter refused it and another answers */
+    bool grpc;      /* by its Content-Type: answers of our own are gRPC's */
     bool tunnel; /* CONNECT, or an upgrade that the route allows: the response may open a tunnel */
     bool local;  /* the response is our own */
     bool close;  /* the connection is to end with it */

@@ -105,6 +105,11 @@ static const unsigned retry_bits[] = {
     NU_RETRY_5XX | NU_RETRY_CONNECT_FAILURE | NU_RETRY_REFUSED_STREAM | NU_RETRY_RESET,
     NU_RETRY_GATEWAY_ERROR,
     NU_RETRY_RETRIABLE_4XX,
+    NU_RETRY_CANCELLED,
+    NU_RETRY_DEADLINE_EXCEEDED,
+    NU_RETRY_INTERNAL,
+    NU_RETRY_RESOURCE_EXHAUSTED,
+    NU_RETRY_UNAVAILABLE,
 };
 
 static void set_retry(struct route *r)
@@ -173,6 +178,8 @@ enum nu_err route_finish(struct nu_generation *gen, struct nu_conf *conf, struct
     set_retry(r);
     if (!nu_node_get(node, "idle_timeout"))
         r->route.idle_timeout_ms = -1;
+    if (!nu_node_get(node, "max_grpc_timeout"))
+        r->route.max_grpc_timeout_ms = -1;
     r->route.rewrite = r->rewrite;
     r->route.redirect = r->redirect;
     r->route.respond = r->respond ? &r->respond->compiled : NULL;

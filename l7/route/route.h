@@ -28,6 +28,11 @@ enum {
     NU_RETRY_5XX = 8,
     NU_RETRY_GATEWAY_ERROR = 16, /* 502, 503, 504 */
     NU_RETRY_RETRIABLE_4XX = 32, /* 409 */
+    NU_RETRY_CANCELLED = 64, /* from here on: statuses of gRPC, in a response without messages */
+    NU_RETRY_DEADLINE_EXCEEDED = 128,
+    NU_RETRY_INTERNAL = 256,
+    NU_RETRY_RESOURCE_EXHAUSTED = 512,
+    NU_RETRY_UNAVAILABLE = 1024,
 };
 
 struct nu_retry {
@@ -52,8 +57,9 @@ struct nu_route {
     const struct nu_route_share *shares; /* clusters */
     unsigned share_count;
     int64_t weight_sum;
-    int64_t timeout_ms;      /* from the complete request to the complete response; 0 = none */
-    int64_t idle_timeout_ms; /* -1: as the http filter says */
+    int64_t timeout_ms;          /* from the complete request to the complete response; 0 = none */
+    int64_t max_grpc_timeout_ms; /* of what gRPC's clients ask for; 0 = anything, -1 = timeout_ms */
+    int64_t idle_timeout_ms;     /* -1: as the http filter says */
     struct nu_retry retry;
     const struct nu_head_edits *request_headers, *response_headers; /* NULL = none */
     const struct nu_place

@@ -65,7 +65,9 @@ static const struct nu_schema share_schema = {
 /* --- retries --- */
 
 static const char *const retry_names[] = {
-    "connect-failure", "refused-stream", "reset", "5xx", "gateway-error", "retriable-4xx", NULL,
+    "connect-failure", "refused-stream",     "reset",       "5xx",
+    "gateway-error",   "retriable-4xx",      "cancelled",   "deadline-exceeded",
+    "internal",        "resource-exhausted", "unavailable", NULL,
 };
 
 static const struct nu_field retry_fields[] = {
@@ -76,7 +78,8 @@ static const struct nu_field retry_fields[] = {
      .offset = offsetof(struct route_retry, when),
      .doc = "What is tried again: no connection, a stream that the server refused unseen, no "
             "response, a response of this kind. 5xx has the first three as well; gateway-error is "
-            "502, 503, 504; retriable-4xx is 409."},
+            "502, 503, 504; retriable-4xx is 409. The others are statuses of gRPC, in a response "
+            "without messages."},
     {.key = "attempts",
      .type = NU_INT,
      .fallback = "1",
@@ -90,7 +93,7 @@ static const struct nu_field retry_fields[] = {
      .offset = offsetof(struct route_retry, per_try_timeout_ms),
      .doc =
          "How long one try may take until its response begins; 0 = as long as `timeout` lets it."},
-    {0},
+    {0                  },
 };
 
 static const struct nu_schema retry_schema = {
@@ -236,6 +239,12 @@ static const struct nu_field fields[] = {
      .doc =
          "From the whole request to the whole response, all tries together: 504; 0 = none. Tunnels "
          "have none."},
+    {.key = "max_grpc_timeout",
+     .type = NU_DURATION,
+     .offset = AT(route.max_grpc_timeout_ms),
+     .doc = "The longest `grpc-timeout` that a gRPC client can ask for; 0 = any. It runs from the "
+            "request's beginning, and stands for `timeout`, which gRPC has none of then; who asks "
+            "for nothing gets the longest. Default: what is asked for, within `timeout`."},
     {.key = "idle_timeout",
      .type = NU_DURATION,
      .offset = AT(route.idle_timeout_ms),
@@ -278,7 +287,7 @@ static const struct nu_field fields[] = {
      .shown = "map of filters to options or off",
      .doc = "HTTP filters for this route: options in the place of those of the http filter's list, "
             "`off` for none. What is not in that list stands behind it."},
-    {0                                           },
+    {0                                             },
 };
 
 const struct nu_schema nu_route_schema = {

@@ -136,7 +136,7 @@ def http(files):
     match = {"host": ["a.test", "*.b.test"], "path_prefix": "/api/", "method": ["GET"], "headers": {"x": "1", "y": {"present": True}},
              "query": {"d": "1"}}
     routes = [
-        {"name": "r", "match": match, "clusters": [{"name": "a", "weight": 9}, {"name": "b"}], "timeout": "1s", "idle_timeout": "2s",
+        {"name": "r", "match": match, "clusters": [{"name": "a", "weight": 9}, {"name": "b"}], "timeout": "1s", "max_grpc_timeout": "3s", "idle_timeout": "2s",
          "rewrite": {"path_prefix": "/", "host": "b.test"}, "retry": {"when": ["5xx"], "attempts": 2},
          "request_headers": edits, "response_headers": edits},
         {"match": {"path": "/old"}, "redirect": {"path": "/new", "host": "c.test", "port": 8443, "scheme": "https", "status": 308, "strip_query": True}},

@@ -97,6 +97,34 @@ static void parameters_end_with_the_path(void **state)
     }
 }
 
+#define GRPC_OPS                                                                                   \
+    "%GRPC_STATUS% %GRPC_STATUS(CAMEL_STRING)% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% " \
+    "%GRPC_STATUS_NUMBER%"
+
+static void statuses_of_grpc(void **state)
+{
+    good_request();
+    assert_string_equal(line_of(GRPC_OPS), "- - - - -");
+    kit.stream.grpc = true; /* its server has not said it: what 201 means */
+    assert_string_equal(line_of(GRPC_OPS), "Unknown Unknown UNKNOWN 2 2");
+    nu_http_add_known(kit.stream.response, NU_HDR_GRPC_STATUS, NU_TEXT("1"));
+    assert_string_equal(line_of(GRPC_OPS), "Canceled Canceled CANCELLED 1 1");
+    kit.stream.trailers = kit_head("HTTP/1.1 200 OK\nGrpc-Status: 99\n", true);
+    assert_string_equal(line_of(GRPC_OPS), "99 99 99 99 99");
+    nu_http_head_drop(kit.stream.trailers);
+    kit.stream.trailers = kit_head("HTTP/1.1 200 OK\nGrpc-Status: x\n", true);
+    assert_string_equal(line_of("%GRPC_STATUS%"), "Canceled");
+    nu_http_head_drop(kit.stream.trailers);
+    kit.stream.trailers = NULL;
+    kit.stream.response->status = 503;
+    nu_http_remove_known(kit.stream.response, NU_HDR_GRPC_STATUS);
+    assert_string_equal(line_of("%GRPC_STATUS%"), "Unavailable");
+    kit.stream.flags = 1u << NU_FLAG_TIMEOUT;
+    assert_string_equal(line_of("%GRPC_STATUS%"), "DeadlineExceeded");
+    kit.stream.flags = 1u << NU_FLAG_CLIENT_GONE;
+    assert_string_equal(line_of("%GRPC_STATUS%"), "Canceled");
+}
+
 static void flags_in_envoys_order(void **state)
 {
     good_request();
@@ -198,7 +226,8 @@ static void the_default_object(void **state)
     assert_string_equal(
         text,
         "{\"start_time\":\"2023-11-14T22:13:20.123Z\",\"method\":\"POST\","
-        "\"path\":\"/a?x=1&yy=2&y=%20&z\",\"protocol\":\"HTTP/1.1\",\"status\":201,\"flags\":null,"
+        "\"path\":\"/a?x=1&yy=2&y=%20&z\",\"protocol\":\"HTTP/"
+        "1.1\",\"status\":201,\"flags\":null,\"grpc_status\":null,"
         "\"details\":\"via_upstream\",\"bytes_received\":12,\"bytes_sent\":345,\"duration_ms\":50,"
         "\"service_ms\":20,\"client\":\"203.0.113.5:999\",\"x_forwarded_for\":\"203.0.113.5\","
         "\"user_agent\":\"curl/8.0\",\"request_id\":\"id-1\",\"authority\":\"a.test:8080\","
@@ -275,17 +304,12 @@ static void names_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KIT_TEST(each_operator),
-        KIT_TEST(parameters_end_with_the_path),
-        KIT_TEST(flags_in_envoys_order),
-        KIT_TEST(what_is_not_there),
-        KIT_TEST(service_time_is_ours),
-        KIT_TEST(envoys_default_line),
-        KIT_TEST(a_rewritten_path_is_logged_as_it_came),
-        KIT_TEST(the_default_object),
-        KIT_TEST(hostile_values_add_no_line),
-        KIT_TEST(connections_keep_theirs),
-        KIT_TEST(names_are_checked),
+        KIT_TEST(each_operator),           KIT_TEST(parameters_end_with_the_path),
+        KIT_TEST(flags_in_envoys_order),   KIT_TEST(statuses_of_grpc),
+        KIT_TEST(what_is_not_there),       KIT_TEST(service_time_is_ours),
+        KIT_TEST(envoys_default_line),     KIT_TEST(a_rewritten_path_is_logged_as_it_came),
+        KIT_TEST(the_default_object),      KIT_TEST(hostile_values_add_no_line),
+        KIT_TEST(connections_keep_theirs), KIT_TEST(names_are_checked),
     };
     nu_log_ops_l4();
     nu_log_ops_tls();

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
 static struct nu_route asks(unsigned when, int64_t attempts)
 {
@@ -55,6 +56,43 @@ static void test_status(void **state)
     assert_false(nu_retry_status(&conflict, 404));
 }
 
+static bool retries(unsigned when, bool grpc, const char *status)
+{
+    struct nu_arena *arena = nu_arena_new(1024);
+    struct nu_route route = asks(when, 1);
+    struct nu_stream s = {.route = &route, .grpc = grpc};
+    struct nu_http_head *head = nu_http_head_new(arena);
+    if (status)
+        nu_http_add_known(head, NU_HDR_GRPC_STATUS, nu_text(status, strlen(status)));
+    bool found = nu_retry_grpc(&s, head);
+    nu_arena_free(arena);
+    return found;
+}
+
+static void test_grpc(void **state)
+{
+    static const struct {
+        unsigned when;
+        const char *status;
+    } rows[] = {
+        {NU_RETRY_CANCELLED,          "1" },
+        {NU_RETRY_DEADLINE_EXCEEDED,  "4" },
+        {NU_RETRY_RESOURCE_EXHAUSTED, "8" },
+        {NU_RETRY_INTERNAL,           "13"},
+        {NU_RETRY_UNAVAILABLE,        "14"},
+    };
+    unsigned all = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        all |= rows[i].when;
+        assert_true(retries(rows[i].when, true, rows[i].status));
+        assert_false(retries(~rows[i].when, true, rows[i].status));
+        assert_false(retries(rows[i].when, false, rows[i].status));
+    }
+    static const char *const others[] = {NULL, "0", "2", "16", "17", "999", "-1", "14 ", ""};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(retries(all, true, others[i]));
+}
+
 static void test_pause(void **state)
 {
     assert_int_equal(nu_retry_pause(1, 0), 0);
@@ -68,10 +106,8 @@ static void test_pause(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_most),
-        cmocka_unit_test(test_asked),
-        cmocka_unit_test(test_status),
-        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_most), cmocka_unit_test(test_asked), cmocka_unit_test(test_status),
+        cmocka_unit_test(test_grpc), cmocka_unit_test(test_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -213,7 +213,8 @@ static const struct {
     {"{cluster: a, retry: {attempts: 2}}",                                    "2:16 routes[0].retry: missing key \"when\"",                         NULL     },
     {"{cluster: a, retry: {when: reste}}",
      "2:30 routes[0].retry.when: found \"reste\", expected connect-failure, refused-stream, reset, "
-     "5xx, gateway-error or retriable-4xx",                                                                                                         "reset"  },
+     "5xx, gateway-error, retriable-4xx, cancelled, deadline-exceeded, internal, "
+     "resource-exhausted or unavailable",                                                                                                           "reset"  },
     {"{cluster: a, retry: {when: reset, attempts: 21}}",
      "2:47 routes[0].retry.attempts: 21 is out of range, expected 1 to 20",                                                                         NULL     },
     {"{cluster: a, upgrade: h2c}",
