@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUND (16 * 1024) /* bytes that are decoded at once */
+#define ROUND      (16 * 1024) /* bytes that are decoded at once */
+#define KEPT_FIRST 2048        /* bytes of a body that is kept, doubled as it grows */
 
 const char *tap_coding_str(enum tap_coding coding)
 {
@@ -74,10 +75,20 @@ static uint32_t cost_of(const struct tap_body *b, unsigned i)
 
 static uint32_t cost(const struct tap_body *b)
 {
-    uint32_t all = b->kept ? b->room : 0;
+    uint32_t all = b->kept_cap;
     for (unsigned i = 0; i < b->codings; i++)
         all += cost_of(b, i);
     return all;
+}
+
+/* By doubling: most bodies are far below what an output takes at most. */
+static void grow(struct tap_body *b, size_t len)
+{
+    size_t cap = b->kept_cap ? 2 * (size_t)b->kept_cap : KEPT_FIRST;
+    cap = cap < b->kept_len + len ? b->kept_len + len : cap;
+    b->kept_cap = cap < b->room ? (uint32_t)cap : b->room;
+    b->kept = realloc(b->kept, b->kept_cap);
+    nu_assert(b->kept != NULL);
 }
 
 static void keep(struct tap_body *b, const uint8_t *at, size_t len)
@@ -86,9 +97,8 @@ static void keep(struct tap_body *b, const uint8_t *at, size_t len)
     len = len < room ? len : room;
     if (len == 0)
         return;
-    if (!b->kept)
-        b->kept = malloc(b->room);
-    nu_assert(b->kept != NULL);
+    if (b->kept_cap - b->kept_len < len)
+        grow(b, len);
     memcpy(b->kept + b->kept_len, at, len);
     b->kept_len += (uint32_t)len;
 }
@@ -177,7 +187,7 @@ void tap_body_shrink(struct tap_body *b)
         stop_decoding(b);
     free(b->kept);
     b->kept = NULL;
-    b->kept_len = b->room = 0;
+    b->kept_len = b->kept_cap = b->room = 0;
     if (b->held)
         hold(b, 0);
 }

@@ -23,7 +23,7 @@ struct tap_body {
     uint64_t wire, spent;           /* bytes; see tap_may_decode */
     uint64_t missing;               /* in gaps */
     uint8_t *kept;
-    uint32_t kept_len, room;
+    uint32_t kept_len, kept_cap, room;
     uint32_t held; /* as told to tap_hold */
     uint8_t coding[TAP_CODINGS_MAX], codings;
     bool unknown;  /* one of them is; then none is looked into */

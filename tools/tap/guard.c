@@ -34,6 +34,13 @@ static unsigned id_from(const char *variable)
     return text && *text >= '0' && *text <= '9' && !*end && n && n < NOBODY ? (unsigned)n : NOBODY;
 }
 
+bool tap_guard_owner(uid_t *uid, gid_t *gid)
+{
+    *uid = id_from("SUDO_UID");
+    *gid = id_from("SUDO_GID");
+    return geteuid() == 0 && *uid != NOBODY && *gid != NOBODY;
+}
+
 static int give_up_root(void)
 {
     uid_t uid = id_from("SUDO_UID");
@@ -62,7 +69,7 @@ static void give_up_capabilities(void)
 static const int allowed[] = {
     /* packets, key logs, lines; all is open already */
     S(read), S(readv), S(pread64), S(write), S(writev), S(lseek), S(close), S(recvfrom), S(recvmsg),
-    S(getsockopt), S(poll), S(ppoll), S(fstat), S(newfstatat), S(fcntl),
+    S(getsockopt), S(poll), S(ppoll), S(fstat), S(newfstatat), S(fcntl), S(ftruncate),
     /* memory, time, chance */
     S(brk), S(munmap), S(mremap), S(madvise), S(clock_gettime), S(gettimeofday), S(time),
     S(getrandom), S(futex), S(getpid), S(gettid), S(sched_yield), S(restart_syscall),

@@ -4,6 +4,7 @@
 #include "tools/tap/docs.h"
 #include "tools/tap/file.h"
 #include "tools/tap/guard.h"
+#include "tools/tap/har.h"
 #include "tools/tap/json.h"
 #include "tools/tap/keylog.h"
 #include "tools/tap/line.h"
@@ -11,6 +12,7 @@
 #include "tools/tap/options.h"
 #include "tools/tap/stats.h"
 #include "tools/tap/where.h"
+#include "tools/tap/write.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define OUT_BYTES (64 * 1024) /* that one write takes, where nobody waits for lines */
@@ -35,6 +38,8 @@ struct program {
     struct tap_json json;
     struct tap_stats stats;
     struct tap_curl curl;
+    struct tap_pen *pen; /* or NULL */
+    struct tap_har har;  /* path NULL = none */
 };
 
 static volatile sig_atomic_t stop;
@@ -118,6 +123,43 @@ static void add_json(struct program *p)
         tap_want_bodies(p->tap, TAP_BODY_SHOWN, 0);
 }
 
+#define PEN_SHARE 4 /* of --max-memory, that packets on their way take */
+#define PEN_HOLD                                                                                   \
+    INT64_C(1000000000) /* ns: keys are logged by then, and a first request is told                \
+                         */
+
+/* A file is read faster than anybody waits; of a stream somebody may look at what is written. */
+static bool open_pen(struct program *p)
+{
+    const struct tap_options *o = &p->options;
+    struct stat st;
+    bool regular = p->file >= 0 && fstat(p->file, &st) == 0 && S_ISREG(st.st_mode);
+    struct tap_pen_conf conf = {.target = o->write,
+                                .interface = o->interface,
+                                .memory_max = o->memory_max / PEN_SHARE,
+                                .hold_ns = regular ? -1 : PEN_HOLD,
+                                .chosen_only = p->where != NULL,
+                                .only = o->follow.flow};
+    if (o->write.path)
+        p->pen = tap_pen_open(&conf, p->file);
+    return p->pen || !o->write.path;
+}
+
+static bool open_har(struct program *p)
+{
+    const struct tap_options *o = &p->options;
+    p->har = (struct tap_har){.path = o->har, .only = o->follow};
+    p->har.scratch.show_secrets = o->show_secrets;
+    return !o->har || tap_har_open(&p->har);
+}
+
+static bool takes_stdout(const struct program *p)
+{
+    const struct tap_options *o = &p->options;
+    return (o->write.path && strcmp(o->write.path, "-") == 0) ||
+           (o->har && strcmp(o->har, "-") == 0);
+}
+
 static void add_output(struct program *p)
 {
     const struct tap_options *o = &p->options;
@@ -134,8 +176,14 @@ static void add_output(struct program *p)
         p->curl.id = o->curl;
         tap_add_sink(p->tap, &tap_curl_sink, &p->curl);
         tap_want_bodies(p->tap, TAP_CURL_BODY, o->curl.flow);
-    } else
+    } else if (!takes_stdout(p))
         add_lines(p);
+    if (p->pen)
+        tap_pen_attach(p->pen, p->tap);
+    if (o->har)
+        tap_add_sink(p->tap, &tap_har_sink, &p->har);
+    if (o->har)
+        tap_want_bodies(p->tap, TAP_HAR_BODY, o->follow.flow);
 }
 
 /* Who looks on sees each line at once. */
@@ -150,14 +198,23 @@ static void set_buffers(const struct program *p)
 
 /* --- running --- */
 
+static int64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
 static void on_idle(void *ctx)
 {
     struct program *p = ctx;
     tap_keylogs_read(p->keylogs, p->tap, false);
     if (p->live || ferror(stdout))
         fflush(stdout);
-    if (ferror(stdout))
-        stop = 1; /* whoever read it has gone */
+    if (p->pen && p->live)
+        tap_pen_tick(p->pen, now_ns());
+    if (ferror(stdout) || (p->pen && tap_pen_failed(p->pen)))
+        stop = 1; /* whoever read it has gone, or the disk is full */
 }
 
 static bool run_file(struct program *p)
@@ -214,9 +271,19 @@ static void put_summary(const struct program *p)
     put_figure(&begun, f.flows.broken, "packets broken or cut");
     put_figure(&begun, f.flows.fragments_lost, "datagrams without all fragments");
     put_figure(&begun, f.flows.evicted, "connections forgotten");
+    put_figure(&begun, p->pen ? tap_pen_missing(p->pen) : 0,
+               "packets of chosen connections not written, for memory (--max-memory)");
     put_figure(&begun, f.given_up, "connections given up, for memory (--max-memory)");
     if (begun)
         fputc('\n', stderr);
+}
+
+/* False: not all was written; told. */
+static bool close_files(struct program *p)
+{
+    bool fine = tap_pen_close(p->pen);
+    p->pen = NULL;
+    return tap_har_close(&p->har) && fine;
 }
 
 static enum nu_exit flushed(bool fine)
@@ -234,7 +301,7 @@ static enum nu_exit run(struct program *p)
     enum nu_exit wrong = read_where(p);
     if (wrong)
         return wrong;
-    if (!open_source(p))
+    if (!open_source(p) || !open_pen(p) || !open_har(p))
         return NU_EXIT_FAILED;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -249,8 +316,9 @@ static enum nu_exit run(struct program *p)
     bool fine = p->live ? run_live(p) : run_file(p);
     tap_keylogs_read(p->keylogs, p->tap, true);
     tap_finish(p->tap);
-    enum nu_exit code = flushed(fine);
     put_summary(p);
+    fine &= close_files(p);
+    enum nu_exit code = flushed(fine);
     if (p->options.curl.flow && !p->curl.found) {
         fprintf(stderr, "nuncio-tap: there is no request with this id\n");
         return NU_EXIT_FAILED;
@@ -282,6 +350,7 @@ int main(int argc, char **argv)
     if (p->options.docs)
         return tap_docs(p->options.docs) ? (int)flushed(true) : NU_EXIT_USAGE;
     code = run(p);
+    close_files(p);
     tap_free(p->tap);
     tap_bpf_free(p->bpf);
     tap_live_free(p->live);

@@ -20,6 +20,7 @@ enum {
     OPT_MEMORY,
     OPT_SECRETS,
     OPT_DOCS,
+    OPT_HAR,
 };
 
 static const struct nu_option options[] = {
@@ -36,6 +37,13 @@ static const struct nu_option options[] = {
     {"curl",         "ID",        OPT_CURL,    "a curl command that sends that request again"          },
     {"where",        "CONDITION", OPT_WHERE,   "only what fits: 'status >= 500 && total > 100ms'"      },
     {"fields",       NULL,        OPT_FIELDS,  "what conditions can ask for"                           },
+    {"write",        "FILE",      'w',         "packets, their keys and what they are, as pcapng"      },
+    {"file-size",    "SIZE",      'C',
+     "begin another file (NAME_00002_TIME) beyond; 10 is\n"
+     "10 MB"                                                                                           },
+    {"file-time",    "TIME",      'G',         "begin another file after so long: 60s, 1h"             },
+    {"files",        "N",         'W',         "keep so many of them, delete the oldest"               },
+    {"har",          "FILE",      OPT_HAR,     "requests and responses as an HTTP archive"             },
     {"show-secrets", NULL,        OPT_SECRETS, "credentials and cookies as they are, not ***"          },
     {"color",        "WHEN",      OPT_COLOR,   "auto, always or never"                                 },
     {"max-memory",   "SIZE",      OPT_MEMORY,  "64MiB; what does not fit is given up and counted"      },
@@ -82,6 +90,31 @@ static bool parse_size(const char *text, size_t *out)
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (strcmp(end, units[i].unit) == 0 && n <= (1ull << 40) >> units[i].shift) {
             *out = (size_t)(n << units[i].shift);
+            return true;
+        }
+    return false;
+}
+
+/* "60s", "5m", "1h", "90". */
+static bool parse_time(const char *text, int64_t *ns)
+{
+    static const struct {
+        const char *unit;
+        unsigned seconds;
+    } units[] = {
+        {"",  1   },
+        {"s", 1   },
+        {"m", 60  },
+        {"h", 3600}
+    };
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (errno || *text < '0' || *text > '9' || !n || n > 10u * 365 * 24 * 3600)
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(end, units[i].unit) == 0) {
+            *ns = (int64_t)n * units[i].seconds * 1000000000;
             return true;
         }
     return false;
@@ -155,6 +188,35 @@ static enum nu_exit take_keylog(const struct nu_args *args, struct tap_options *
     return NU_EXIT_OK;
 }
 
+/* A number alone is tcpdump's: millions of bytes. */
+static enum nu_exit take_file_size(const struct nu_args *args, struct tap_options *o)
+{
+    size_t bytes;
+    const char *text = args->value;
+    if (!parse_size(text, &bytes) || !bytes)
+        return nu_usage_error(args, "--file-size: \"%s\" is no size like 64MiB", text);
+    o->write.file_bytes = bytes * (text[strspn(text, "0123456789")] ? 1 : 1000000);
+    return NU_EXIT_OK;
+}
+
+static enum nu_exit take_file_time(const struct nu_args *args, struct tap_options *o)
+{
+    if (parse_time(args->value, &o->write.file_ns))
+        return NU_EXIT_OK;
+    return nu_usage_error(args, "--file-time: \"%s\" is no time like 60s", args->value);
+}
+
+static enum nu_exit take_files(const struct nu_args *args, struct tap_options *o)
+{
+    char *end;
+    unsigned long n = strtoul(args->value, &end, 10);
+    if (*args->value < '1' || *args->value > '9' || *end || n >= TAP_FILES_MAX)
+        return nu_usage_error(args, "--files: \"%s\" is no number from 1 to %u", args->value,
+                              TAP_FILES_MAX - 1);
+    o->write.files = (unsigned)n;
+    return NU_EXIT_OK;
+}
+
 /* A word of the capture expression. */
 static enum nu_exit take_word(const struct nu_args *args, struct tap_options *o)
 {
@@ -175,6 +237,27 @@ static enum nu_exit take_flag(struct tap_options *o, int id)
     o->show_secrets |= id == OPT_SECRETS;
     o->fields |= id == OPT_FIELDS;
     return NU_EXIT_OK;
+}
+
+/* What is written to files. */
+static enum nu_exit take_writing(const struct nu_args *args, struct tap_options *o, int id)
+{
+    switch (id) {
+    case 'w':
+        o->write.path = args->value;
+        return NU_EXIT_OK;
+    case 'C':
+        return take_file_size(args, o);
+    case 'G':
+        return take_file_time(args, o);
+    case 'W':
+        return take_files(args, o);
+    case OPT_HAR:
+        o->har = args->value;
+        return NU_EXIT_OK;
+    default:
+        return take_flag(o, id);
+    }
 }
 
 static enum nu_exit take(const struct nu_args *args, struct tap_options *o, int id)
@@ -207,8 +290,25 @@ static enum nu_exit take(const struct nu_args *args, struct tap_options *o, int 
     case OPT_MEMORY:
         return take_memory(args, o);
     default:
-        return take_flag(o, id);
+        return take_writing(args, o, id);
     }
+}
+
+static enum nu_exit judge_writing(const struct nu_args *args, const struct tap_options *o)
+{
+    const struct tap_target *w = &o->write;
+    bool ring = w->file_bytes || w->file_ns, out = w->path && strcmp(w->path, "-") == 0;
+    if (!w->path && (ring || w->files))
+        return nu_usage_error(args, "-C, -G and -W are for -w FILE");
+    if (w->files && !ring)
+        return nu_usage_error(args, "-W: of files that -C SIZE or -G TIME begin");
+    if (ring && out)
+        return nu_usage_error(args, "-C and -G: the standard output is one file");
+    if (out && (o->json || o->stats || o->curl.flow))
+        return nu_usage_error(args, "-w -: the packets take the standard output");
+    if (o->har && strcmp(o->har, "-") == 0 && (out || o->json || o->stats || o->curl.flow))
+        return nu_usage_error(args, "--har -: the archive takes the standard output");
+    return NU_EXIT_OK;
 }
 
 /* What does not go together. */
@@ -222,7 +322,7 @@ static enum nu_exit judge(const struct nu_args *args, const struct tap_options *
         return nu_usage_error(args, "one of --json, --stats, --follow, --curl");
     if (o->curl.flow && !o->curl.number)
         return nu_usage_error(args, "--curl: of one request, like 17.3");
-    return NU_EXIT_OK;
+    return judge_writing(args, o);
 }
 
 enum nu_exit tap_options_read(struct tap_options *o, int argc, char **argv, bool *leave)

@@ -4,6 +4,7 @@
 
 #include "tools/nuncio/command.h"
 #include "tools/tap/event.h"
+#include "tools/tap/write_file.h"
 
 #define TAP_KEYLOGS_MAX     8
 #define TAP_EXPRESSION_MAX  4096 /* bytes of a capture expression, its words joined */
@@ -18,6 +19,8 @@ struct tap_options {
     const char *where;
     const char *docs;           /* a page that is made when the program is built */
     struct tap_id follow, curl; /* flow 0 = not asked for */
+    struct tap_target write;    /* path NULL = nothing */
+    const char *har;
     size_t memory_max;
     unsigned snaplen; /* bytes of a packet that are looked at */
     int verbose;
