@@ -87,10 +87,13 @@ static void put_body(struct tap_har *h, const struct tap_message *m, const char 
 {
     char text[96];
     bool plain = tap_is_text(m->kept, m->kept_len);
+    struct nu_text body = nu_text((const char *)m->kept, m->kept_len);
+    if (plain)
+        body = tap_masked_body(&h->scratch, m->type, body);
     tap_out_flush(&h->out); /* each body has the line's limit for itself */
     har_key(h, "text");
     if (plain)
-        put_string(h, (const char *)m->kept, m->kept_len);
+        put_string(h, body.at, body.len);
     else
         put_base64(h, m->kept, m->kept_len);
     if (!plain)
@@ -104,16 +107,6 @@ static void put_body(struct tap_har *h, const struct tap_message *m, const char 
 }
 
 /* --- fields --- */
-
-/* As it is, or as much of it as may be shown. */
-static struct nu_text shown(struct tap_har *h, struct nu_text name, struct nu_text value)
-{
-    if (h->scratch.show_secrets || !tap_is_secret(name))
-        return value;
-    nu_logbuf_reset(&h->scratch.buf);
-    tap_put_value(&h->scratch, name, value);
-    return nu_text(h->scratch.buf.data, h->scratch.buf.len);
-}
 
 static void put_pair(struct tap_har *h, struct nu_text name, struct nu_text value)
 {
@@ -129,7 +122,7 @@ static void put_fields(struct tap_har *h, const struct nu_http_head *head)
     har_open(h, "headers", '[');
     while (head && (field = nu_http_each(head, field))) {
         struct nu_text name = nu_text(field->name, field->name_len);
-        put_pair(h, name, shown(h, name, nu_http_field_value(field)));
+        put_pair(h, name, tap_masked(&h->scratch, name, nu_http_field_value(field)));
     }
     har_close(h, ']');
 }
@@ -215,29 +208,31 @@ static void put_version(struct tap_har *h, const struct tap_exchange *x, int dir
 }
 
 /* Its host, else the server's address. */
-static void put_host(struct tap_har *h, struct tap_out *url, const struct tap_exchange *x)
+static void put_host(struct tap_har *h, struct nu_logbuf *url, const struct tap_exchange *x)
 {
-    char text[NU_ADDR_TEXT_MAX];
-    if (x->host.len)
-        nu_logbuf_add(&url->buf, x->host.at, x->host.len);
+    struct nu_text host = tap_masked_host(&h->scratch, x->host);
+    if (host.len)
+        nu_logbuf_add(url, host.at, host.len);
     else
-        tap_put(url, nu_addr_str(nu_flow_from(x->conn->flow, 1), text));
+        nu_logbuf_addr(url, nu_flow_from(x->conn->flow, 1), true);
 }
 
+/* CONNECT has no path, OPTIONS may have none. */
 static void put_url(struct tap_har *h, const struct tap_exchange *x)
 {
-    struct tap_out *url = &h->scratch;
-    bool whole =
-        x->target.len > 3 && *x->target.at != '/' && memmem(x->target.at, x->target.len, "://", 3);
-    nu_logbuf_reset(&url->buf);
-    tap_put(url, whole ? "" : x->tls ? "https://" : "http://");
-    if (!whole)
+    struct nu_logbuf *url = &h->scratch.buf;
+    bool path = x->target.len && *x->target.at == '/';
+    bool whole = !path && x->target.len && memmem(x->target.at, x->target.len, "://", 3);
+    nu_logbuf_reset(url);
+    url->limit = TAP_LINE_MAX;
+    if (!whole) {
+        nu_logbuf_str(url, x->tls ? "https://" : "http://");
         put_host(h, url, x);
-    if (!whole && (!x->target.len || *x->target.at != '/'))
-        tap_put_char(url, '/'); /* CONNECT has no path, OPTIONS may have none */
-    if (whole || (x->target.len && *x->target.at == '/'))
-        nu_logbuf_add(&url->buf, x->target.at, x->target.len);
-    har_text(h, "url", nu_text(url->buf.data, url->buf.len));
+    }
+    struct nu_text target =
+        path || whole ? tap_masked_target(&h->scratch, x->target) : NU_TEXT("/");
+    nu_logbuf_add(url, target.at, target.len);
+    har_text(h, "url", nu_text(url->data, url->len));
 }
 
 static void put_query(struct tap_har *h, struct nu_text rest)
@@ -261,7 +256,7 @@ void har_put_request(struct tap_har *h, const struct tap_exchange *x)
     put_version(h, x, 0);
     put_cookies_sent(h, m->head);
     put_fields(h, m->head);
-    put_query(h, x->target);
+    put_query(h, tap_masked_target(&h->scratch, x->target));
     if (m->kept_len) {
         har_open(h, "postData", '{');
         har_text(h, "mimeType", m->head ? nu_http_value(m->head, NU_HDR_CONTENT_TYPE) : m->type);
@@ -304,7 +299,10 @@ void har_put_response(struct tap_har *h, const struct tap_exchange *x)
     put_cookies_set(h, m->head);
     put_fields(h, m->head);
     put_content(h, m);
-    har_text(h, "redirectURL", m->head ? nu_http_value(m->head, NU_HDR_LOCATION) : nu_text("", 0));
+    har_text(h, "redirectURL",
+             m->head ? tap_masked(&h->scratch, NU_TEXT("location"),
+                                  nu_http_value(m->head, NU_HDR_LOCATION))
+                     : nu_text("", 0));
     har_number(h, "headersSize", -1);
     har_number(h, "bodySize", m->head ? (int64_t)m->body_wire : -1);
     har_close(h, '}');

@@ -37,8 +37,9 @@ static void put_exchange(struct tap_out *o, const struct tap_exchange *x)
     tap_put_char(o, ' ');
     tap_put_safe(o, x->method, TEXT_MAX);
     tap_put(o, !path ? " " : x->tls ? " https://" : " http://");
-    tap_put_safe(o, path ? x->host : nu_text("", 0), TEXT_MAX);
-    tap_put_safe(o, x->target, TEXT_MAX);
+    if (path)
+        tap_put_safe(o, tap_masked_host(o, x->host), TEXT_MAX);
+    tap_put_safe(o, tap_masked_target(o, x->target), TEXT_MAX);
     tap_put(o, " -> ");
     if (x->status)
         tap_put_u64(o, x->status);
