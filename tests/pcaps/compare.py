@@ -265,7 +265,9 @@ def cipher_numbers():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
     known = {cipher["name"]: cipher["id"] & 0xFFFF for cipher in context.get_ciphers()}
-    return {"TLS_AES_128_CCM_SHA256": 0x1304, "TLS_AES_128_CCM_8_SHA256": 0x1305, **known}
+    off = {"TLS_AES_128_CCM_SHA256": 0x1304, "TLS_AES_128_CCM_8_SHA256": 0x1305, "RC4-MD5": 0x0004, "RC4-SHA": 0x0005,
+           "ECDHE-ECDSA-RC4-SHA": 0xC007, "ECDHE-RSA-RC4-SHA": 0xC011}  # that OpenSSL knows and does not list
+    return {**off, **known}
 
 
 NUMBERS = cipher_numbers()

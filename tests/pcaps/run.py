@@ -45,9 +45,9 @@ class Run:
 
 
 def order(one):
-    """Of exchanges their number; of others the time."""
+    """Of exchanges their number; messages stay as they were told, others by time."""
     parts = one["id"].split(".")
-    return (int(parts[1]) if len(parts) > 1 and one["type"] == "http" else 0, one["time"])
+    return (int(parts[1]) if one["type"] == "http" else 0, one["time"] if one["type"] != "ws" else 0)
 
 
 # --- all captures of a folder
