@@ -83,6 +83,12 @@ const char *nu_side_str(enum nu_side side);
       "the endpoint closed its TLS connection without close_notify")                               \
     X(CLIENT_GONE, "client_gone", "DC", CANCELLED, CLIENT,                                         \
       "the client closed its half, and no response began within a second")                         \
+    X(MAX_DURATION, "max_connection_duration", "-", CLEAN, LOCAL,                                  \
+      "the connection was max_connection_duration old, and all of it served")                      \
+    X(MAX_REQUESTS, "max_requests_per_connection", "-", CLEAN, LOCAL,                              \
+      "the connection had its max_requests_per_connection, and all of it served")                  \
+    X(CLIENT_SILENT, "client_keepalive_timeout", "DC", TIMEOUT, CLIENT,                            \
+      "the client gave no sign of life within ping_timeout")                                       \
     X(CLIENT_PROTOCOL, "client_protocol_error", "DPE", CANCELLED, CLIENT,                          \
       "the client broke the rules of HTTP/2, and its connection ended")                            \
     X(UPSTREAM_PROTOCOL, "upstream_protocol_error", "UPE", CANCELLED, UPSTREAM,                    \

@@ -1,6 +1,7 @@
 /* The writing half of the HTTP/1 side towards clients: responses of the stream in progress. */
 #include "core/assert.h"
 #include "core/serving.h"
+#include "l7/age.h"
 #include "l7/h1_body.h"
 #include "l7/h1_server_priv.h"
 #include "l7/tunnel.h"
@@ -66,6 +67,18 @@ static bool is_leaving(const struct h1_server *s, const struct nu_http_head *hea
     return true;
 }
 
+/* It is too old, or this was its last request. */
+static bool is_worn(struct h1_server *s, const struct nu_http_head *head)
+{
+    int64_t old = nu_http_old_at(nu_chain_facts(s->filter.chain), s->conf);
+    bool many = s->conf->max_requests && s->served >= s->conf->max_requests;
+    if (s->closing || head->body == NU_BODY_TUNNEL || !(many || (old && old <= h1_now(s))))
+        return false;
+    h1_count(s, many ? NU_HTTP_CX_MAX_REQUESTS : NU_HTTP_CX_MAX_DURATION, 1);
+    s->why = many ? NU_CAUSE_MAX_REQUESTS : NU_CAUSE_MAX_DURATION;
+    return true;
+}
+
 static void on_response(struct h1_server *s, struct nu_http_head *head)
 {
     const struct nu_http_head *request = s->stream->request;
@@ -75,7 +88,7 @@ static void on_response(struct h1_server *s, struct nu_http_head *head)
     h1_tunnel_decided(s, head->body == NU_BODY_TUNNEL);
     s->closing = s->closing || s->half_closed || !request->keep_alive || s->stream->close ||
                  s->out == OUT_CLOSE || much_is_left(s);
-    s->closing = s->closing || is_leaving(s, head);
+    s->closing = s->closing || is_worn(s, head) || is_leaving(s, head);
     if (head->body == NU_BODY_TUNNEL)
         s->closing = false;
     struct nu_h1_how how = {.close = s->closing,

@@ -78,7 +78,7 @@ void h1_end(struct h1_server *s, struct nu_result result)
  * kernel resets what has not reached it yet. */
 static void shut(struct h1_server *s, bool linger)
 {
-    struct nu_result clean = {.how = NU_CLEAN, .side = NU_SIDE_LOCAL};
+    struct nu_result clean = {.how = NU_CLEAN, .side = NU_SIDE_LOCAL, .cause = s->why};
     if (!linger || s->half_closed) {
         h1_end(s, clean);
         return;
@@ -143,6 +143,7 @@ static void begin_request(struct h1_server *s)
 static void begin_stream(struct h1_server *s, struct nu_stream *stream)
 {
     s->first = false;
+    s->served++;
     s->stream = stream;
     stream->watch = h1_watch;
     h1_set_in(s, IN_BODY);

@@ -65,6 +65,8 @@ struct h1_server {
     bool broken;      /* what the client sends is no longer read as HTTP */
     bool half_closed; /* the client has said all it will say */
     uint8_t aside;    /* enum aside_state */
+    uint8_t why;      /* it takes no more requests: enum nu_cause */
+    uint32_t served;  /* requests that were begun */
 };
 
 static inline int64_t h1_now(const struct h1_server *s)

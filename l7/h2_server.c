@@ -109,6 +109,27 @@ void h2_drain(struct h2_server *m)
     h2_watch(m, h2_deadline(m));
 }
 
+void h2_retire(struct h2_server *m, enum nu_http_stat stat, enum nu_cause why)
+{
+    if (m->state != MUX_OPEN)
+        return;
+    h2_stat(m, stat, 1);
+    m->why = (uint8_t)why;
+    h2_drain(m);
+}
+
+void h2_silent(struct h2_server *m)
+{
+    if (m->ping_ms) {
+        h2_stat(m, (enum nu_http_stat)(NU_HTTP_H2_FIRST + NU_H2_COUNT_KEEPALIVE), 1);
+        nu_fail(m->f, NU_CAUSE_CLIENT_SILENT, NU_SIDE_CLIENT, "%s", "");
+        return;
+    }
+    m->ping_ms = h2_now(m);
+    nu_h2_ping(m->h2);
+    h2_wake(m);
+}
+
 void h2_state_expired(struct h2_server *m)
 {
     struct nu_filter *f = m->f;
@@ -135,7 +156,7 @@ void h2_state_expired(struct h2_server *m)
 /* The codec has nothing more to read or write: it said goodbye, or was told so. */
 static struct nu_result why_over(const struct h2_server *m)
 {
-    struct nu_result result = {.how = NU_CLEAN, .side = NU_SIDE_LOCAL};
+    struct nu_result result = {.how = NU_CLEAN, .side = NU_SIDE_LOCAL, .cause = m->why};
     if (m->given_up || nu_h2_goaway_code(m->h2) == NU_H2_CODE_NO_ERROR)
         return result;
     h2_stat(m, NU_HTTP_CX_PROTOCOL_ERROR, 1);
@@ -154,8 +175,10 @@ static void write_out(struct nu_filter *f)
         continue;
     if (!nu_chain_ended(f->chain) && !nu_h2_is_alive(m->h2))
         shut(m, why_over(m));
-    if (!nu_chain_ended(f->chain))
-        h2_watch(m, m->state >= MUX_LINGER || nu_list_empty(&m->streams) ? h2_deadline(m) : 0);
+    if (nu_chain_ended(f->chain))
+        return;
+    bool idle = m->state >= MUX_LINGER || nu_list_empty(&m->streams);
+    h2_watch(m, idle ? h2_deadline(m) : nu_h2_due(m->h2));
 }
 
 static void on_flush(struct nu_task *task)
@@ -211,14 +234,20 @@ static void renew(struct h2_server *m)
 
 static void on_head(void *ctx, struct nu_h2_stream *st)
 {
-    renew(ctx);
-    h2_on_head(ctx, st);
+    struct h2_server *m = ctx;
+    renew(m);
+    h2_on_head(m, st);
+    m->served++;
+    if (m->conf->max_requests && m->served >= m->conf->max_requests)
+        h2_retire(m, NU_HTTP_CX_MAX_REQUESTS, NU_CAUSE_MAX_REQUESTS);
 }
 
 static void take(struct h2_server *m, struct nu_slice bytes)
 {
     struct nu_filter *f = m->f;
-    nu_h2_read(m->h2, bytes, h2_now(m)); /* an error is said by GOAWAY, and noticed by its code */
+    m->heard_ms = h2_now(m);
+    m->ping_ms = 0;
+    nu_h2_read(m->h2, bytes, m->heard_ms); /* an error is said by GOAWAY, and noticed by its code */
     if (nu_chain_ended(f->chain))
         return;
     if (!nu_h2_in_head(m->h2))
@@ -352,4 +381,6 @@ void nu_h2_server_begin(struct nu_filter *f, const struct nu_http_conf *conf, st
     h2_stat(m, NU_HTTP_CX_HTTP2_TOTAL, 1);
     h2_stat(m, NU_HTTP_CX_HTTP2_ACTIVE, 1);
     take(m, first);
+    if (!nu_chain_ended(f->chain))
+        h2_watch(m, h2_deadline(m));
 }

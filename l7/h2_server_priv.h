@@ -24,7 +24,11 @@ struct h2_server {
     struct nu_task flush;
     int64_t since_ms; /* of the state, or since there is no stream */
     int64_t head_ms;  /* a head has begun and is not complete since; 0 = none */
+    int64_t heard_ms; /* bytes came last */
+    int64_t ping_ms;  /* a sign of life was asked for then; 0 = it was not, or it came */
     int64_t timer_ms; /* when the timer rings; 0 = not set */
+    uint32_t served;  /* requests that were begun */
+    uint8_t why;      /* it takes no more requests: enum nu_cause */
     uint8_t state;    /* enum mux_state */
     bool half_closed; /* the client has said all it will say */
     bool given_up;    /* it is us who end it, for lack of time or of requests */
@@ -65,6 +69,11 @@ void h2_watch(struct h2_server *m, int64_t at_ms);
 void h2_wake(struct h2_server *m);
 /* No new streams, for what is wrong with this connection or its config. */
 void h2_drain(struct h2_server *m);
+/* The same for its age or the number of its requests, which is counted; of no effect if it drains.
+ */
+void h2_retire(struct h2_server *m, enum nu_http_stat stat, enum nu_cause why);
+/* Nothing came from the client for ping_interval; or not for ping_timeout behind a PING. */
+void h2_silent(struct h2_server *m);
 /* GOAWAY now, with this code, and the end. */
 void h2_terminate(struct h2_server *m, enum nu_h2_code code);
 /* The state in which it is is over by time. */

@@ -335,6 +335,7 @@ void h2_stream_expire(struct h2_stream *s)
     }
     h2_stat(s->mux, is_idle ? NU_HTTP_RQ_IDLE_TIMEOUT : NU_HTTP_RQ_TIMEOUT, 1);
     if (s->st->said || (is_idle && s->st->queued > 0)) { /* for a client that takes nothing */
+        h2_stat(s->mux, (enum nu_http_stat)(NU_HTTP_H2_FIRST + NU_H2_COUNT_TX_FLUSH), 1);
         nu_stream_flag(stream, NU_FLAG_IDLE);
         nu_fail(&s->filter, NU_CAUSE_IDLE, NU_SIDE_LOCAL, "%s", "");
         return;

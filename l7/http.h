@@ -28,6 +28,8 @@ enum nu_http_stat {
     NU_HTTP_CX_IDLE_TIMEOUT,
     NU_HTTP_CX_PROTOCOL_ERROR,
     NU_HTTP_CX_DRAIN_CLOSE,
+    NU_HTTP_CX_MAX_DURATION,
+    NU_HTTP_CX_MAX_REQUESTS,
     NU_HTTP_CX_LENGTH_MS, /* histogram */
     NU_HTTP_CX_RX_BYTES,
     NU_HTTP_CX_TX_BYTES,
@@ -69,6 +71,7 @@ const char *nu_http_codec_str(enum nu_http_codec codec);
 /* `http2: {...}` */
 struct nu_http2_conf {
     int64_t streams, stream_window, window_max, conn_window;
+    int64_t ping_interval_ms, ping_timeout_ms;
 };
 
 /* As parsed and prepared; lives with its chain's config. */
@@ -76,6 +79,7 @@ struct nu_http_conf {
     const char *name;
     int64_t headers_timeout_ms, request_timeout_ms, stream_idle_timeout_ms, idle_timeout_ms;
     int64_t tunnel_idle_timeout_ms;
+    int64_t max_connection_ms, max_requests; /* of a connection; 0 = no limit */
     int64_t max_header_bytes, max_headers, max_body_bytes;
     int codec; /* enum nu_http_codec */
     struct nu_http2_conf http2;

@@ -94,6 +94,16 @@ static bool protocol(OP_ARGS)
     return true;
 }
 
+/* Of the response; there is none where no server answered. */
+static bool upstream_protocol(OP_ARGS)
+{
+    const struct nu_stream *s = stream_of(subject);
+    if (!s || !s->response || s->local)
+        return false;
+    nu_logbuf_str(out, nu_http_version_str((enum nu_http_version)s->response->version));
+    return true;
+}
+
 static bool query_param(OP_ARGS)
 {
     const struct nu_stream *s = stream_of(subject);
@@ -329,6 +339,8 @@ static const struct nu_log_op own[] = {
        .prepare = prepare_grpc,
        .write = grpc_status},
     NUMBER("GRPC_STATUS_NUMBER", grpc_status_number, "The same as a number."),
+    TEXT("UPSTREAM_PROTOCOL", upstream_protocol,
+         "`HTTP/1.1` and so on, of the server's response; absent where none came."),
     TEXT("ROUTE_NAME", route_name, "The name of the route that took the request."),
     {.name = "STREAM_ID",
        .doc = "The request's `x-request-id`, else the connection's number.",

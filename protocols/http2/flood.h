@@ -28,7 +28,8 @@ enum nu_h2_flood {
 };
 const char *nu_h2_flood_str(enum nu_h2_flood what);
 
-/* What is counted of a connection; floods come first, in their order. */
+/* What is counted of a connection; floods come first, in their order. The last two are its user's
+ * to notice. */
 enum nu_h2_count {
     NU_H2_COUNT_FLOOD, /* + enum nu_h2_flood */
     NU_H2_COUNT_OUTBOUND_FLOOD = NU_H2_COUNT_FLOOD + NU_H2_FLOODS,
@@ -39,6 +40,11 @@ enum nu_h2_count {
     NU_H2_COUNT_HEADER_OVERFLOW,
     NU_H2_COUNT_REFUSED, /* a stream too many */
     NU_H2_COUNT_TRAILERS,
+    NU_H2_COUNT_CONTINUATION, /* CVE-2024-27316 */
+    NU_H2_COUNT_BOMB,         /* of HPACK: few bytes that stand for many */
+    NU_H2_COUNT_NO_NAME,      /* CVE-2019-9516 */
+    NU_H2_COUNT_TX_FLUSH,     /* a stream of which the peer takes nothing */
+    NU_H2_COUNT_KEEPALIVE,    /* no answer to a PING */
     NU_H2_COUNTS
 };
 

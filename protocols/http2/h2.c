@@ -74,6 +74,7 @@ static struct nu_h2 *new_codec(const struct nu_h2_conf *conf, const struct nu_h2
     nu_list_init(&h2->all);
     nu_list_init(&h2->dirty);
     nu_list_init(&h2->news);
+    nu_list_init(&h2->rests);
     return h2;
 }
 
@@ -166,6 +167,20 @@ void nu_h2_ping(struct nu_h2 *h2)
     nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
 }
 
+int64_t nu_h2_due(const struct nu_h2 *h2)
+{
+    if (nu_list_empty(&h2->rests))
+        return 0;
+    return nu_container(h2->rests.next, struct nu_h2_stream, rest)->said_ms + NU_H2_REST_MS;
+}
+
+void nu_h2_expire(struct nu_h2 *h2, int64_t now_ms)
+{
+    while (!nu_list_empty(&h2->rests) && nu_h2_due(h2) <= now_ms)
+        nu_h2_say_reset(nu_container(nu_list_pop(&h2->rests), struct nu_h2_stream, rest),
+                        NU_H2_CODE_NO_ERROR);
+}
+
 void nu_h2_drain(struct nu_h2 *h2)
 {
     if (h2->draining)
@@ -236,6 +251,8 @@ void h2_stream_release(struct nu_h2_stream *st)
         nu_list_del(&st->dirty);
     if (nu_list_linked(&st->news_link))
         nu_list_del(&st->news_link);
+    if (nu_list_linked(&st->rest))
+        nu_list_del(&st->rest);
     st->h2->active--;
     st->h2->begun -= st->h2->client && st->submitted;
     st->h2->grown -= st->window - st->h2->conf->stream_window;

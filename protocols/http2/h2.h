@@ -28,6 +28,11 @@ enum nu_err nu_h2_is_preface(const void *bytes, size_t len);
 #define NU_H2_QUEUE_HIGH                                                                           \
     (64u * 1024) /* bytes unsent of a stream at which its sender is held (B4) */
 
+/* Milliseconds for which the rest of a request is read and thrown away, behind its response: it may
+ * be on its way, and clients take an RST_STREAM that they read together with the response for its
+ * failure (curl 7.88). As long as HTTP/1 lingers. */
+#define NU_H2_REST_MS 1000
+
 struct nu_h2_conf {
     struct nu_h2_limits limits;
     uint32_t streams;       /* at once */
@@ -56,6 +61,8 @@ struct nu_h2_stream {
     /* --- the codec's own --- */
     struct nu_h2 *h2;
     struct nu_list all, dirty, news_link;
+    struct nu_list rest;                        /* among those whose rest is not wanted */
+    int64_t said_ms;                            /* since then */
     struct nu_h2_said *interims;                /* to be sent */
     const struct nu_http_head *ours, *trailers; /* of our message */
     struct nu_slice *out;                       /* ring of what is to be sent */
@@ -126,6 +133,10 @@ struct nu_h2_stream *nu_h2_ask(struct nu_h2 *h2, struct nu_arena *arena,
 unsigned nu_h2_room(const struct nu_h2 *h2);
 /* Asks for a sign of life. */
 void nu_h2_ping(struct nu_h2 *h2);
+/* When nu_h2_expire is to be called, for a client that goes on with a request that was answered; 0
+ * = never. */
+int64_t nu_h2_due(const struct nu_h2 *h2);
+void nu_h2_expire(struct nu_h2 *h2, int64_t now_ms);
 /* What is emitted comes in few large pieces from now on: for a receiver to whom each costs more
  * than a copy, as TLS does, which makes records of them. */
 void nu_h2_gather(struct nu_h2 *h2);

@@ -24,6 +24,9 @@
 /* Frames behind HEADERS: 128 KiB, twice the largest head that is allowed by default. */
 #define H2_CONTINUATIONS_MAX 8
 
+/* Of the PING behind the first GOAWAY, so that its ACK is not taken for another's. */
+#define H2_DRAIN_PING "draining"
+
 enum { H2_NEWS_SENT = 1, H2_NEWS_ROOM = 2, H2_NEWS_CUT = 4 };
 
 struct nu_h2_said {
@@ -38,6 +41,7 @@ struct nu_h2 {
     void *ctx;
     struct nu_block_pool *pool;
     struct nu_list all, dirty, news;
+    struct nu_list rests; /* streams that are answered and not heard, the oldest first */
     struct nu_slice in;   /* being read: what is received is a part of it */
     struct nu_block *out; /* being filled; NULL between writes */
     size_t out_len;       /* bytes in its tail that are not emitted */

@@ -4,6 +4,8 @@
 #include "protocols/http/h1.h"
 #include "protocols/http2/h2_priv.h"
 
+#include <string.h>
+
 /* --- heads and trailers --- */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
@@ -11,7 +13,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct nu_h2 *h2 = ctx;
     int32_t id = frame->hd.stream_id;
     struct nu_h2_stream *st = nghttp2_session_get_stream_user_data(session, id);
-    if (h2->client && (!st || st->error || st->to_reset))
+    bool of_rest = st && nu_list_linked(&st->rest);
+    if (of_rest || (h2->client && (!st || st->error || st->to_reset)))
         return 0; /* nobody waits for it: a head each would be memory for nothing */
     if (!st) {
         st = h2_stream_new(h2, id, nu_arena_new_in(nu_block_get(h2->pool, NU_BLOCK_TINY)));
@@ -45,11 +48,13 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct nu_h2 *h2 = ctx;
     if (!h2->reading)
         return 0;
+    if (name_len == 0)
+        h2_count(h2, NU_H2_COUNT_NO_NAME);
     nu_h2_fields_add(&h2->fields, nu_text((const char *)name, name_len),
                      nu_text((const char *)value, value_len));
     if (!is_bomb(h2))
         return 0;
-    h2_count(h2, NU_H2_COUNT_HEADER_OVERFLOW);
+    h2_count(h2, NU_H2_COUNT_BOMB);
     h2->calm = true;
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
@@ -98,9 +103,10 @@ static void on_error(struct nu_h2_stream *st, enum nu_h2_error error)
         reset_for(st);
 }
 
+/* Of a rest that nobody wants it does not matter: curl ends a body short where its answer came. */
 static void bad(struct nu_h2_stream *st, enum nu_h2_error error)
 {
-    if (st->error)
+    if (st->error || nu_list_linked(&st->rest))
         return;
     on_error(st, error);
     if (st->user)
@@ -217,7 +223,7 @@ static int on_continuation(struct nu_h2 *h2)
     if (++h2->continuations <= H2_CONTINUATIONS_MAX)
         return 0;
     h2->calm = true;
-    h2_count(h2, NU_H2_COUNT_HEADER_OVERFLOW);
+    h2_count(h2, NU_H2_COUNT_CONTINUATION);
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -309,7 +315,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_RST_STREAM:
         return on_reset(h2, frame);
     case NGHTTP2_PING:
-        if (frame->hd.flags & NGHTTP2_FLAG_ACK && h2->draining)
+        if (frame->hd.flags & NGHTTP2_FLAG_ACK && h2->draining &&
+            memcmp(frame->ping.opaque_data, H2_DRAIN_PING, sizeof frame->ping.opaque_data) == 0)
             nu_h2_drain_now(h2);
         return 0;
     case NGHTTP2_SETTINGS:
@@ -367,10 +374,10 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
         return 0;
     st->received += len;
     st->moved_ms = h2->now_ms;
-    if (st->error || st->to_reset || is_too_much(st) || !st->user)
-        nghttp2_session_consume_stream(session, id, len);
-    else
+    if (!st->error && !st->to_reset && !is_too_much(st) && st->user)
         h2->handler->data(h2->ctx, st, part_of_input(h2, data, len));
+    else if (!nu_list_linked(&st->rest)) /* a rest that is not wanted is let come, not asked for */
+        nghttp2_session_consume_stream(session, id, len);
     return 0;
 }
 

@@ -334,14 +334,19 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     return 0;
 }
 
-/* A response that is whole before its request is: the rest is not wanted (RFC 9113 8.1). A request
- * that is whole before its response is what one expects. */
+/* A response that is whole before its request is: the rest is not wanted, which is said when it
+ * does not end by itself (RFC 9113 8.1). A request that is whole before its response is what one
+ * expects.
+ */
 static void on_end_sent(struct nu_h2_stream *st)
 {
+    struct nu_h2 *h2 = st->h2;
     st->said_all = true;
     h2_stream_tell(st, H2_NEWS_SENT);
-    if (!st->heard && !st->h2->client)
-        nghttp2_submit_rst_stream(st->h2->session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_NO_ERROR);
+    if (st->heard || h2->client)
+        return;
+    st->said_ms = h2->now_ms;
+    nu_list_add_tail(&h2->rests, &st->rest);
 }
 
 /* Those that say that the peer broke a rule; the others are our own business. */
@@ -369,7 +374,7 @@ static void on_goaway_sent(struct nu_h2 *h2, uint32_t code)
     h2->goaway_code = code;
     h2_count(h2, NU_H2_COUNT_TX_GOAWAY);
     if (h2->draining == 1)
-        nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
+        nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, (const uint8_t *)H2_DRAIN_PING);
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)

@@ -410,6 +410,32 @@ def client_gone(t):
     return nuncio, {"layer": "http"}
 
 
+def worn(t, **keys):
+    """A client that asks once, and is not served again."""
+    nuncio = t.nuncio(front(t.peer(Origin), **keys))
+    with h2.connect(nuncio) as client:
+        client.send(h2.headers(1, h2.GET))
+        ping = client.until(lambda got: got.type == "PING")[-1]
+        client.send(h2.frame("PING", h2.ACK, 0, ping.payload))
+        assert client.closed()
+    return nuncio, {"layer": "sock"}
+
+
+def max_connection_duration(t):
+    return worn(t, max_connection_duration="200ms")
+
+
+def max_requests_per_connection(t):
+    return worn(t, max_requests_per_connection=1)
+
+
+def client_keepalive_timeout(t):
+    nuncio = t.nuncio(front(t.peer(Origin), http2={"ping_interval": "50ms", "ping_timeout": "50ms"}))
+    with h2.connect(nuncio) as client:
+        assert client.closed()
+    return nuncio, {"layer": "http"}
+
+
 def client_protocol_error(t):
     nuncio = t.nuncio(front(t.peer(Stuck)))
     with h2.connect(nuncio) as client:
@@ -562,6 +588,9 @@ ROWS = {
     "session_idle": Row(session_idle, None, "local"),
     "session_complete": Row(session_complete, None, "local"),
     "client_gone": Row(client_gone, "DC", "client"),
+    "max_connection_duration": Row(max_connection_duration, None, "local"),
+    "max_requests_per_connection": Row(max_requests_per_connection, None, "local"),
+    "client_keepalive_timeout": Row(client_keepalive_timeout, "DC", "client"),
     "client_protocol_error": Row(client_protocol_error, "DPE", "client"),
     "upstream_protocol_error": Row(upstream_protocol_error, "UPE", "upstream"),
     "upstream_incomplete": Row(upstream_incomplete, "UC", "upstream"),

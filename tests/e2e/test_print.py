@@ -149,7 +149,7 @@ def http(files):
         {"cluster": "a", "upgrade": []}]
     return {"http": {
         "name": "i", "headers_timeout": "1s", "request_timeout": "2s", "stream_idle_timeout": "3s", "idle_timeout": "4s",
-        "tunnel_idle_timeout": "5s", "max_header_bytes": "8KiB", "max_headers": 50, "max_body_bytes": "1MiB", "escaped_slashes": "reject", "merge_slashes": True,
+        "tunnel_idle_timeout": "5s", "max_connection_duration": "9h", "max_requests_per_connection": 9, "max_header_bytes": "8KiB", "max_headers": 50, "max_body_bytes": "1MiB", "escaped_slashes": "reject", "merge_slashes": True,
         "forward_client_cert": "sanitize_set", "trusted_hops": 1, "request_id": True, "preserve_request_id": True,
         "request_id_in_response": True, "via": "me", "server_name": "", "access_log": "/dev/stdout", "filters": [{"throttle": "1MiB"}, *http_filters(files)],
         "client_cert_details": ["subject", "uri"], "local_replies": [

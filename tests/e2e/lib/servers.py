@@ -1,4 +1,4 @@
-"""Servers not written here: nginx, haproxy, openssl s_server, iperf3. Each is one child on ports that were free."""
+"""Servers not written here: nginx, haproxy, nghttpd, nghttpx, openssl s_server, iperf3. Each is one child on ports that were free."""
 import re
 import tempfile
 from pathlib import Path
@@ -83,6 +83,23 @@ def haproxy(folder, names, render, prefix=()):
         (place / "haproxy.cfg").write_text(HAPROXY_MAIN + render(ports))
         return Child(*prefix, "haproxy", "-db", "-f", place / "haproxy.cfg")
     return launch(names, start)
+
+
+def nghttpd(*options, cert=None):
+    """nghttp2's own server: gives uploads back with --echo-upload; in clear text without a certificate."""
+    def start(ports):
+        tls = [ports["nghttpd"], cert.key, cert.cert] if cert else ["--no-tls", ports["nghttpd"]]
+        return Child("nghttpd", "--address=127.0.0.1", *options, *tls)
+    return launch(["nghttpd"], start)
+
+
+def nghttpx(front, *options, behind):
+    """nghttp2's own proxy: `front` and `behind` are what its --frontend and --backend say after the address."""
+    address, _, how = behind.partition(";")
+    host, _, port = address.rpartition(":")
+    return launch(["nghttpx"], lambda ports: Child(
+        "nghttpx", "--conf=/dev/null", "--single-process", "--workers=1", "--errorlog-file=/dev/stderr",
+        f"--frontend=127.0.0.1,{ports['nghttpx']}{front}", f"--backend={host},{port};{how}", *options))
 
 
 def iperf3():

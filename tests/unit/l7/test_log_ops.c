@@ -66,6 +66,7 @@ static void each_operator(void **state)
         {"%BYTES_RECEIVED% %BYTES_SENT%",                                            "12 345"                   },
         {"%DURATION% %REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION%", "50 10 30 15"              },
         {"%ROUTE_NAME% %STREAM_ID% %UPSTREAM_CLUSTER%",                              "routes[2] id-1 web"       },
+        {"%PROTOCOL% %UPSTREAM_PROTOCOL%",                                           "HTTP/1.1 HTTP/1.1"        },
     };
     good_request();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

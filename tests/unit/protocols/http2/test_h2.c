@@ -125,6 +125,86 @@ static void who_leaves_resets(void **state)
     kit_free(k);
 }
 
+static void early(struct kit *k, struct kit_bytes *b)
+{
+    kit_begin(k);
+    kit_preface(b);
+    kit_frame(b, 1, 4, 1, post, sizeof post - 1);
+    kit_read(k, b->at, b->len);
+    b->len = 0;
+    assert_int_equal(k->sent, 1);
+    assert_int_equal(nu_h2_due(k->h2), NU_H2_REST_MS);
+}
+
+/* Behind an early answer the rest is let come, whatever it is, and the stream is over with it. */
+static void the_rest_of_a_request_may_still_come(void **state)
+{
+    static struct kit_bytes b;
+    struct kit *k = kit_new(KIT_AT_HEAD);
+    b.len = 0;
+    early(k, &b);
+    kit_frame(&b, 0, 0, 1, "abc", 3);
+    kit_frame(&b, 1, 4, 1, trailers, sizeof trailers - 1); /* which do not end it */
+    kit_frame(&b, 0, 1, 1, "", 0);
+    kit_read(k, b.at, b.len);
+    assert_string_equal(k->diary, "head 1 POST / \n");
+    assert_false(has_frame(k, 3, 1));
+    assert_int_equal(nu_h2_active(k->h2), 0);
+    assert_int_equal(nu_h2_due(k->h2), 0);
+    kit_free(k);
+}
+
+/* As far as the stream's window goes, and not for ever. */
+static void a_rest_without_end_is_reset(void **state)
+{
+    static struct kit_bytes b;
+    static const char body[16384];
+    struct kit *k = kit_new(KIT_AT_HEAD);
+    b.len = 0;
+    early(k, &b);
+    for (unsigned i = 0; i < 3; i++)
+        kit_frame(&b, 0, 0, 1, body, sizeof body);
+    kit_read(k, b.at, b.len);
+    assert_false(has_frame(k, 8, 1));
+    nu_h2_expire(k->h2, NU_H2_REST_MS - 1);
+    kit_read(k, "", 0);
+    assert_false(has_frame(k, 3, 1));
+    nu_h2_expire(k->h2, NU_H2_REST_MS);
+    kit_read(k, "", 0);
+    assert_true(has_frame(k, 3, 1));
+    assert_int_equal(k->out[k->out_len - 1], NU_H2_CODE_NO_ERROR);
+    assert_int_equal(nu_h2_active(k->h2), 0);
+    kit_free(k);
+}
+
+/* The second GOAWAY waits for the answer to the PING of the first, and takes no other for it. */
+static void a_drain_knows_its_ping(void **state)
+{
+    static struct kit_bytes b;
+    struct kit *k = kit_new(KIT_NEVER);
+    kit_begin(k);
+    b.len = 0;
+    kit_preface(&b);
+    kit_frame(&b, 1, 5, 1, post, sizeof post - 1);
+    kit_read(k, b.at, b.len);
+    nu_h2_ping(k->h2);
+    nu_h2_drain(k->h2);
+    kit_read(k, "", 0);
+    size_t before = k->out_len;
+    assert_memory_equal(k->out + before - 8, "draining", 8);
+    b.len = 0;
+    kit_frame(&b, 6, 1, 0, "\0\0\0\0\0\0\0", 8);
+    kit_read(k, b.at, b.len);
+    assert_int_equal(k->out_len, before);
+    b.len = 0;
+    kit_frame(&b, 6, 1, 0, "draining", 8);
+    kit_read(k, b.at, b.len);
+    assert_int_equal(k->out_len, before + 17);
+    assert_int_equal(k->out[before + 3], 7);
+    assert_int_equal(k->out[before + 12], 1); /* the last stream */
+    kit_free(k);
+}
+
 /* A stream's user may outlive the connection: what it says goes nowhere. */
 static void users_may_outlive_the_codec(void **state)
 {
@@ -177,6 +257,9 @@ int main(void)
         cmocka_unit_test(a_stream_that_is_not_taken_holds_its_own_window_only),
         cmocka_unit_test(a_full_queue_says_so_and_when_there_is_room),
         cmocka_unit_test(who_leaves_resets),
+        cmocka_unit_test(the_rest_of_a_request_may_still_come),
+        cmocka_unit_test(a_rest_without_end_is_reset),
+        cmocka_unit_test(a_drain_knows_its_ping),
         cmocka_unit_test(users_may_outlive_the_codec),
         cmocka_unit_test(buckets_refill),
         cmocka_unit_test(the_preface_is_known_by_its_first_bytes),
