@@ -103,12 +103,38 @@ def tunnels():
     return [*gre, *bridged, *[ip6(8, 9, p, 4) for p in inside]]
 
 
+def in_udp():
+    """Every tunnel in UDP, around a packet each."""
+    inside = talk(wrap=bytes)[0]
+    bridged = ethernet(inside)
+    heads = {
+        4789: b"\x08" + bytes(7) + bridged, 8472: bytes(8) + bridged, 4790: b"\x0c\0\0\1" + bytes(4) + inside,
+        6081: b"\x02\0\x65\x58" + bytes(12) + bridged, 2152: b"\x34\xff\0\x40teid\0\1\0\x85\1\1\2\x40\1\1\2\0" + inside,
+        4754: b"\0\0\x08\0" + inside, 6635: b"\0\2\1\xff" + inside, 1701: b"\x4a\2\0\x40tunlnsnr\0\3pad\0\x21" + inside,
+        3544: b"\0\1\1\2iaunonce...\0\0\0\1\2\3\4\5\6" + inside, 5072: b"\x22\x12\x01\x29timeididsign" + inside, 53: b"dns",
+    }
+    datagrams = [struct.pack(">HHHH", 999, port, 8 + len(head), 0) + head for port, head in heads.items()]
+    others = [(97, b"\x30\0" + bridged), (137, b"\0\2\1\xff" + inside), (47, b"\x10\0\x88\xbe" + bytes(12) + bridged),
+              (47, b"\x10\0\x22\xeb" + bytes(15) + b"\1" + bytes(8) + bridged)]
+    cut = [d[:n] for d in datagrams for n in (7, 9, 14, 17, 21)]
+    return [*[ip4(8, 9, d, 17) for d in (*datagrams, *cut)], *[ip4(8, 9, d, kind) for kind, d in others]]
+
+
 def attribute(kind, value):
     return struct.pack("<HH", len(value) + 4, kind) + value + bytes(-len(value) % 4)
 
 
 MPLS = b"\x88\x47\x00\x01\x00\xff\x00\x02\x01\xff"
+SNAP = b"\xaa\xaa\x03\0\0\0\x08\0"
+WLAN = b"\x08\x01" + bytes(22) + SNAP
 LINKS = {
+    "snap": (1, lambda p: bytes(12) + b"\0\x40" + SNAP + p),
+    "wlan": (105, lambda p: WLAN + p),
+    "wlan-qos": (105, lambda p: b"\x88\x83" + bytes(28) + b"\x80" + bytes(5) + bytes(12) + b"\0\x40" + SNAP + p),
+    "radiotap": (127, lambda p: b"\0\0\x19\0\3\0\0\x80" + bytes(8) + b"timetime\x20" + WLAN + p),
+    "prism": (119, lambda p: b"\x44\0\0\0\x0c\0\0\0head" + WLAN + p),
+    "avs": (119, lambda p: b"\x80\x21\x10\1\0\0\0\x0chead" + WLAN + p),
+    "ppi": (192, lambda p: b"\0\0\x0c\0\x69\0\0\0head" + WLAN + p),
     "vlan": (1, lambda p: ethernet(p, b"\x81\x00\x00\x05")),
     "qinq": (1, lambda p: ethernet(p, b"\x88\xa8\x00\x05\x81\x00\x00\x06")),
     "mpls": (1, lambda p: bytes(12) + MPLS + p),
@@ -170,7 +196,7 @@ def damaged():
     yield "bad-size", pcap([]) + struct.pack("<IIII", 1, 1, 1 << 20, 1 << 20)
     yield "old-lengths", struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 3, 0, 0, 65535, 101) + struct.pack("<IIII", 1, 1, 40, 20) + bytes(20)
     yield "bad-link", pcap([fine], link=147)
-    for link in (0, 9, 50, 51, 113, 239, 276):
+    for link in (0, 9, 50, 51, 105, 113, 119, 127, 163, 192, 239, 276):
         yield f"bad-link-{link}", pcap([b"", b"\1", b"\x21", b"\xff\x03\xc0\x21", b"\2\0\0\0\3\0\0\0", b"\2\0\0\0\0\x0a\0\x09123456\0\0"], link=link)
     yield "bad-sections", tiny + block(3, struct.pack("<I", 2) + b"\x45\0")
     yield "no-interface", section() + block(3, struct.pack("<I", 2) + b"\x45\0")
@@ -197,6 +223,7 @@ def main():
         "ip6": pcap(talk(ip=ip6)),
         "extensions": pcap(extensions()),
         "tunnels": pcap(tunnels(), link=101),
+        "udp-tunnels": pcap(in_udp(), link=101),
         "many": many_flows(),
         "nothing": b"",
         "no-capture": b"GET / HTTP/1.1",
