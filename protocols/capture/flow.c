@@ -18,6 +18,7 @@ struct nu_flows {
     size_t buckets, count;
     size_t memory, memory_max;
     struct nu_list idle, over; /* each: silent longest first */
+    struct nu_list gaps;       /* flows that keep segments */
     struct nu_flow_figures figures;
     uint64_t last; /* number of the packet's, 0 = of none */
 };
@@ -35,6 +36,7 @@ struct nu_flows *nu_flows_new(const struct nu_flow_handler *handler, void *ctx, 
     nu_assert(t->bucket != NULL);
     nu_list_init(&t->idle);
     nu_list_init(&t->over);
+    nu_list_init(&t->gaps);
     return t;
 }
 
@@ -147,6 +149,8 @@ static void close_flow(struct nu_flows *t, struct nu_flow *f)
         at = &(*at)->next;
     *at = f->next;
     nu_list_del(&f->idle);
+    if (nu_list_linked(&f->gaps))
+        nu_list_del(&f->gaps);
     t->memory -= kept_by(f) + sizeof *f;
     t->count--;
     nu_tcp_drop(&f->half[0]);
@@ -229,13 +233,32 @@ static void learn_client(struct nu_flow *f, int half, const struct nu_tcp_segmen
     f->turned = (seg->flags & NU_TCP_ACK ? 1 : 0) ^ half;
 }
 
+/* Into the lists that it belongs to. */
 static void settle(struct nu_flows *t, struct nu_flow *f, int64_t ns)
 {
-    bool over = f->ended[0] && f->ended[1];
+    bool waits = nu_list_linked(&f->gaps);
     f->last_ns = ns > f->last_ns ? ns : f->last_ns;
+    f->over = f->ended[0] && f->ended[1];
     nu_list_del(&f->idle);
-    f->over = over;
-    nu_list_add_tail(over ? &t->over : &t->idle, &f->idle);
+    nu_list_add_tail(f->over ? &t->over : &t->idle, &f->idle);
+    if (waits && !kept_by(f))
+        nu_list_del(&f->gaps);
+    else if (!waits && kept_by(f))
+        nu_list_add_tail(&t->gaps, &f->gaps);
+}
+
+/* Holes that are open longest will hardly be filled: what lies behind them goes first, then whole
+ * connections. */
+static void make_room(struct nu_flows *t, const struct nu_flow *but)
+{
+    while (t->memory > t->memory_max && !nu_list_empty(&t->gaps)) {
+        struct nu_flow *f = nu_container(t->gaps.next, struct nu_flow, gaps);
+        t->figures.hurried++;
+        give_up(t, f);
+        settle(t, f, f->last_ns);
+    }
+    while (t->memory > t->memory_max && evict(t, but))
+        continue;
 }
 
 static void reset_other(struct nu_flows *t, struct nu_flow *f, int half, int64_t ns)
@@ -284,10 +307,7 @@ static void tcp_packet(struct nu_flows *t, struct nu_ip *ip, int64_t ns)
     t->last = f->number;
     feed(t, f, half, &seg, ns);
     settle(t, f, ns);
-    if (t->memory > t->memory_max)
-        give_up(t, f);
-    while (t->memory > t->memory_max && evict(t, f))
-        continue;
+    make_room(t, f);
     nu_flows_tick(t, ns);
 }
 

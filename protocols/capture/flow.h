@@ -30,6 +30,7 @@ struct nu_flow {
 
     /* --- the table's --- */
     struct nu_list idle; /* of all, or of those that are over; the longest first */
+    struct nu_list gaps; /* of those that keep segments behind a hole; since when first */
     struct nu_flow *next;
     bool over;
     uint64_t hash;
@@ -49,6 +50,7 @@ struct nu_flow_figures {
     uint64_t not_read;                         /* of not_ip: of a link type that is not known */
     uint32_t link_not_read;                    /* the last such type */
     uint64_t flows, evicted;                   /* begun; pushed out by others */
+    uint64_t hurried;                          /* holes that were not waited for, for memory */
     uint64_t fragments_lost;
 };
 

@@ -270,6 +270,7 @@ static void put_summary(const struct program *p)
                 f.flows.not_read, f.flows.link_not_read);
     put_figure(&begun, f.flows.broken, "packets broken or cut");
     put_figure(&begun, f.flows.fragments_lost, "datagrams without all fragments");
+    put_figure(&begun, f.flows.hurried, "holes not waited for, for memory");
     put_figure(&begun, f.flows.evicted, "connections forgotten");
     put_figure(&begun, p->pen ? tap_pen_missing(p->pen) : 0,
                "packets of chosen connections not written, for memory (--max-memory)");
