@@ -1,4 +1,5 @@
 """What nuncio-tap does besides lines: conditions, tables, one exchange, curl; inside TLS; live; its command line."""
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import pytest
 from lib import clients
 from lib.capture import Tap
 from lib.config import config, listener
-from lib.packets import Again, Talk, pcap, pcapng, request, response
+from lib.packets import RAW, Again, Talk, pcap, pcapng, request, response
 from lib.peers import Echo
 from lib.pki import Ca
 from lib.process import Child, command
@@ -165,6 +166,24 @@ def test_secrets_in_the_capture(sealed, tmp_path, late, piped):
     with open(tmp_path / "f", "rb") as source:
         found = objects("-" if piped else tmp_path / "f", kind="http", **({"stdin": source} if piped else {}))
     assert [x["target"] for x in found] == ["/secret"]
+
+
+def test_a_key_log_that_grows(sealed, closing, tmp_path):
+    """Keys come when all packets are there already, line by line and cut within a line, and no further packet comes."""
+    path, keys = sealed(ssl.TLSVersion.TLSv1_3)
+    log, pipe = tmp_path / "growing", tmp_path / "pipe"
+    log.write_bytes(b"")
+    os.mkfifo(pipe)
+    child = closing(Child(TAP, "-r", pipe, "--json", "--keylog", log))
+    with open(pipe, "wb") as source, open(log, "ab", buffering=0) as out:
+        source.write(path.read_bytes() + pcap([Talk(client="10.9.0.9:9").ask(request("/mark"), response())], RAW)[24:])
+        source.flush()
+        child.wait_line('"target":"/mark"')
+        assert '"target":"/secret"' not in child.output()
+        out.write(keys[:100])
+        out.write(keys[100:])
+        found = json.loads(child.wait_line(r'(\{.*"target":"/secret".*)')[1])
+    assert (found["status"], found["complete"], found["tls"]) == (200, True, True) and child.wait() == 0
 
 
 # --- the command line

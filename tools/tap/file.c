@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #define WINDOW_BYTES (256u * 1024) /* read at once; grows for a large block, and stays */
 #define IDLE_PACKETS 4096          /* between two looks at the clock */
 #define PROGRESS_MS  200
+#define WAIT_MS      100 /* between two looks at key logs while nothing comes */
+#define NS_PER_MS    INT64_C(1000000)
 
 struct reader {
     const struct tap_file_job *job;
@@ -26,7 +29,10 @@ struct reader {
     uint64_t offset, size; /* of the file; size 0 = not known */
     uint64_t packets;
     int64_t shown_ms;
-    bool failed; /* reading did */
+    bool waits;        /* it is no regular file */
+    int64_t last_ns;   /* the time of the last packet */
+    int64_t waited_ms; /* since it came, at least */
+    bool failed;       /* reading did */
 };
 
 int tap_file_open(const char *path)
@@ -51,11 +57,24 @@ static void make_space(struct reader *r, size_t wants)
     r->cap = wants;
 }
 
+/* Who writes into a pipe may take its time; meanwhile key logs grow, and connections are over. */
+static void await_bytes(struct reader *r)
+{
+    struct pollfd readable = {.fd = r->job->fd, .events = POLLIN};
+    while (r->waits && !*r->job->stop && poll(&readable, 1, WAIT_MS) <= 0) {
+        r->waited_ms += WAIT_MS;
+        if (r->last_ns)
+            tap_tick(r->tap, r->last_ns + r->waited_ms * NS_PER_MS);
+        r->job->idle(r->job->idle_ctx);
+    }
+}
+
 /* At least `wants` bytes from `at` on. False: the file has no more. */
 static bool fill(struct reader *r, size_t wants)
 {
     make_space(r, wants);
     while (r->len < wants && !*r->job->stop) {
+        await_bytes(r);
         ssize_t n = read(r->job->fd, r->window + r->len, r->cap - r->len);
         if (n > 0) {
             r->len += (size_t)n;
@@ -109,6 +128,8 @@ static void take_packet(struct reader *r, const struct nu_capture_event *ev)
     }
     if (!tap_bpf_passes(r->job->bpf, ev))
         return;
+    r->last_ns = ev->time_ns;
+    r->waited_ms = 0;
     struct nu_capture_event packet = *ev;
     packet.len = ev->len < r->job->snaplen ? ev->len : r->job->snaplen;
     tap_packet(r->tap, &packet);
@@ -155,6 +176,8 @@ static void begin(struct reader *r, const struct tap_file_job *job, struct tap *
     *r = (struct reader){.job = job, .tap = tap, .capture = nu_capture_new()};
     if (fstat(job->fd, &st) == 0 && S_ISREG(st.st_mode))
         r->size = (uint64_t)st.st_size;
+    else
+        r->waits = true;
     make_space(r, WINDOW_BYTES);
 }
 

@@ -209,7 +209,7 @@ static void on_idle(void *ctx)
 {
     struct program *p = ctx;
     tap_keylogs_read(p->keylogs, p->tap, false);
-    if (p->live || ferror(stdout))
+    if (!p->regular || ferror(stdout))
         fflush(stdout);
     if (p->pen && p->live)
         tap_pen_tick(p->pen, now_ns());
@@ -313,7 +313,7 @@ static enum nu_exit run(struct program *p)
     add_output(p);
     if (tap_guard())
         return NU_EXIT_FAILED;
-    tap_keylogs_read(p->keylogs, p->tap, !p->live);
+    tap_keylogs_read(p->keylogs, p->tap, p->regular);
     bool fine = p->live ? run_live(p) : run_file(p);
     tap_keylogs_read(p->keylogs, p->tap, true);
     tap_finish(p->tap);
