@@ -151,6 +151,19 @@ def test_interfaces_of_several_kinds_in_one_file(file):
     assert sorted(x["target"] for x in found) == ["/a?x=1", "/b", "/other"]
 
 
+def test_packets_that_are_not_read_are_counted(file):
+    """A link type that nobody knows here, and frames that are no TCP."""
+    content = pcap([two_exchanges()], link=RAW)
+    done = tap("-r", file(content[:20] + struct.pack("<I", 147) + content[24:]))
+    assert done.stderr == "nuncio-tap: 10 packets of link type 147, not read\n" and not done.stdout
+
+
+def test_proxies_of_socks_are_looked_through(file):
+    talk = Talk(server="10.0.0.2:1080").ask(b"\5\1\0", b"\5\0").ask(b"\5\1\0\3\6b.test\0\x50", b"\5\0\0\1\x0a\0\0\2\0\x50")
+    [inside] = objects(file([talk.ask(request("/in"), response(200, b"x")).close()]), kind="http")
+    assert (inside["target"], inside["status"], inside["complete"]) == ("/in", 200, True)
+
+
 def test_standard_input(file):
     with open(file([two_exchanges()]), "rb") as source:
         assert len(tap("-r", "-", stdin=source).stdout.splitlines()) == 2

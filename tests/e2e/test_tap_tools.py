@@ -8,6 +8,7 @@ import ssl
 import pytest
 
 from lib import clients
+from lib.build import SANITIZED
 from lib.capture import Tap
 from lib.config import config, listener
 from lib.packets import RAW, Again, Talk, pcap, pcapng, request, response
@@ -184,6 +185,20 @@ def test_a_key_log_that_grows(sealed, closing, tmp_path):
         out.write(keys[100:])
         found = json.loads(child.wait_line(r'(\{.*"target":"/secret".*)')[1])
     assert (found["status"], found["complete"], found["tls"]) == (200, True, True) and child.wait() == 0
+
+
+def test_it_gives_up_its_rights_before_it_reads(closing, tmp_path):
+    """A file, too, is read without root, capabilities, and most system calls."""
+    os.mkfifo(tmp_path / "pipe")
+    child = closing(Child(TAP, "-r", tmp_path / "pipe"))
+    with open(tmp_path / "pipe", "wb") as source:
+        source.write(pcap([Talk().ask(request("/a"), response())]))
+        source.flush()
+        child.wait_line("a.test/a")
+        status = dict(re.findall(r"(?m)^(\w+):\s+(.*)$", open(f"/proc/{child.pid}/status").read()))
+    assert status["NoNewPrivs"] == "1" and set(status["Uid"].split()) != {"0"} and child.wait() == 0
+    assert all(int(status[which], 16) == 0 for which in ("CapInh", "CapPrm", "CapEff", "CapAmb"))
+    assert SANITIZED or status["Seccomp"] == "2"
 
 
 # --- the command line
