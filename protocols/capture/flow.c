@@ -9,6 +9,7 @@
 #define BUCKETS_FIRST 1024u /* a power of two, doubled as flows come */
 #define TUNNELS_MOST  4     /* one in the other */
 #define PROTOCOL_TCP  6
+#define LATE_BYTES    (1 << 24) /* that a segment which comes twice may lie back, at most */
 
 struct nu_flows {
     const struct nu_flow_handler *handler;
@@ -224,6 +225,15 @@ static bool is_new(const struct nu_flow *f, int half, const struct nu_tcp_segmen
     return seg->flags & NU_TCP_SYN && h->started && isn != seg->seq;
 }
 
+/* Nobody sends behind his FIN: the ports are used again, and the SYN is not in the capture. */
+static bool is_another(const struct nu_flow *f, int half, const struct nu_tcp_segment *seg)
+{
+    const struct nu_tcp_half *h = &f->half[half];
+    int32_t begin = (int32_t)(seg->seq - h->next);
+    bool fits = begin + (int64_t)seg->wire_len <= 0 && begin > -LATE_BYTES;
+    return f->over && f->ended[half] == NU_FLOW_FIN && seg->wire_len && !fits;
+}
+
 /* As long as nothing was told of either direction. */
 static void learn_client(struct nu_flow *f, int half, const struct nu_tcp_segment *seg)
 {
@@ -295,7 +305,7 @@ static void tcp_packet(struct nu_flows *t, struct nu_ip *ip, int64_t ns)
     ip->to.port = seg.to;
     uint64_t hash = hash_of(&ip->from, &ip->to);
     struct nu_flow *f = find(t, hash, &ip->from, &ip->to, &half);
-    if (f && is_new(f, half, &seg)) {
+    if (f && (is_new(f, half, &seg) || is_another(f, half, &seg))) {
         close_flow(t, f);
         f = NULL;
         half = 0;

@@ -185,6 +185,7 @@ def test_packets_cut_by_a_snap_length(file):
 @pytest.mark.parametrize("content, said", [
     (b"", "is empty"),
     (b"no capture at all, no capture", "is no capture: neither pcap nor pcapng"),
+    (gzip.compress(b"packets", mtime=0), "is packed: gzip -dc "),
     (pcap([two_exchanges()])[:-5], "is cut: it ends within a packet, after 9"),
 ])
 def test_bad_files_get_one_clear_line(file, content, said):

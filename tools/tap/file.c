@@ -201,6 +201,29 @@ void tap_file_secrets(const struct tap_file_job *job, struct tap *tap)
         fprintf(stderr, "nuncio-tap: %s: cannot go back: %s\n", job->path, strerror(errno));
 }
 
+/* What programs like tcpdump -z leave behind. */
+static void say_no_capture(const struct reader *r)
+{
+    static const struct {
+        const char *magic, *program;
+    } packers[] = {
+        {"\x1f\x8b",     "gzip" },
+        {"\x28\xb5\x2f", "zstd" },
+        {"\xfd\x37\x7a", "xz"   },
+        {"BZh",          "bzip2"},
+    };
+    const char *path = r->job->path;
+    for (size_t i = 0; i < sizeof packers / sizeof *packers; i++) {
+        size_t len = strlen(packers[i].magic);
+        if (r->len - r->at < len || memcmp(r->window + r->at, packers[i].magic, len) != 0)
+            continue;
+        fprintf(stderr, "nuncio-tap: %s: is packed: %s -dc %s | nuncio-tap -r -\n", path,
+                packers[i].program, path);
+        return;
+    }
+    fprintf(stderr, "nuncio-tap: %s: is no capture: neither pcap nor pcapng\n", path);
+}
+
 /* True: it ended as it should. */
 static bool judge(const struct reader *r, enum nu_err err)
 {
@@ -213,7 +236,7 @@ static bool judge(const struct reader *r, enum nu_err err)
     if (err == NU_MORE && !r->offset)
         fprintf(stderr, "nuncio-tap: %s: is empty\n", path);
     else if (err == NU_NOT_THIS)
-        fprintf(stderr, "nuncio-tap: %s: is no capture: neither pcap nor pcapng\n", path);
+        say_no_capture(r);
     else if (err == NU_MORE)
         fprintf(stderr, "nuncio-tap: %s: is cut: it ends within a packet, after %" PRIu64 "\n",
                 path, r->packets);

@@ -105,6 +105,27 @@ static void test_both_ways(void **state)
     check_diary("2>go 1:close ");
 }
 
+/* The same without a SYN: nobody sends behind his FIN. Late segments are no new connection. */
+static void test_ports_used_again_unseen(void **state)
+{
+    client(1000, 10, NU_TCP_SYN, "");
+    server(1000, 50, NU_TCP_SYN | NU_TCP_ACK, "");
+    client(1000, 11, NU_TCP_FIN, "ask");
+    server(1000, 51, NU_TCP_FIN, "answer");
+    check_diary("1:open 1>ask 1>fin 1<answer 1<fin ");
+    client(1000, 11, 0, "ask");
+    client(1000, 13, 0, "k");
+    server(1000, 57, NU_TCP_FIN, "");
+    check_diary("");
+    client(1000, 700, 0, "next");
+    server(1000, 900, 0, "yes");
+    check_diary("1:close 2:open 2>next 2<yes ");
+    client(1000, 704, NU_TCP_FIN, "");
+    server(1000, 903, NU_TCP_FIN, "");
+    server(1000, 903 - (1u << 30), 0, "far");
+    check_diary("2>fin 2<fin 2:close 3:open 3>far ");
+}
+
 /* No packet comes: what is over is closed by the clock. */
 static void test_over_by_the_clock(void **state)
 {
@@ -247,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_both_ways),
+        TEST(test_ports_used_again_unseen),
         TEST(test_over_by_the_clock),
         TEST(test_links_that_are_not_read),
         TEST(test_ports_used_again),
