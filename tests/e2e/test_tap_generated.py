@@ -2,7 +2,6 @@
 import gzip
 import hashlib
 import random
-import struct
 import sys
 import zlib
 
