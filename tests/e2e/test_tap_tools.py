@@ -159,6 +159,14 @@ def test_inside_tls(sealed, tmp_path, version):
     assert objects(path, "--keylog", tmp_path / "keys", kind="tls")[0]["decrypted"] is True
 
 
+def test_a_long_key_log_is_read_to_its_end(sealed, tmp_path):
+    """However its lines lie to what is read at once."""
+    path, keys = sealed(ssl.TLSVersion.TLSv1_3)
+    for first in range(0, len(keys), 40):
+        (tmp_path / "keys").write_bytes(b"#" * (65536 - first - 1) + b"\n" + keys)
+        assert [x["target"] for x in objects(path, "--keylog", tmp_path / "keys", kind="http")] == ["/secret"], first
+
+
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("piped", [False, True])
 def test_secrets_in_the_capture(sealed, tmp_path, late, piped):

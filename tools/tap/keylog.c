@@ -44,11 +44,12 @@ bool tap_keylogs_open(struct tap_keylogs *logs, const char *path)
     return true;
 }
 
-/* Up to the last end of a line; the rest stays. */
+/* Up to the last end of a line; the rest stays, but for a line that there is no room for. */
 static void hand_on(struct log *log, struct tap *tap, bool all)
 {
     const char *end = memrchr(log->line, '\n', log->len);
-    size_t len = all || log->len == ROOM ? log->len : end ? (size_t)(end + 1 - log->line) : 0;
+    size_t whole = end ? (size_t)(end + 1 - log->line) : log->len == ROOM ? ROOM : 0;
+    size_t len = all ? log->len : whole;
     if (!len)
         return;
     tap_add_secrets(tap, (struct nu_piece){(const uint8_t *)log->line, len});

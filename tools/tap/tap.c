@@ -58,10 +58,22 @@ static void on_gap(void *ctx, struct nu_flow *flow, int dir, uint64_t bytes, int
     tap_gap(conn->top, dir, bytes, ns);
 }
 
+/* What the layers of a connection hold that is over, though the flow table lingers: nothing more
+ * comes. */
+static void let_go(struct tap_conn *conn)
+{
+    tap_layer_free(conn->top);
+    conn->top = tap_is_raw.open(conn, TAP_DEPTH_MAX); /* looks for nothing within */
+    if (nu_list_linked(&conn->all))
+        nu_list_del(&conn->all);
+}
+
 static void on_end(void *ctx, struct nu_flow *flow, int dir, enum nu_flow_end how, int64_t ns)
 {
     struct tap_conn *conn = flow->user;
     tap_end(conn->top, dir, how, ns);
+    if (flow->ended[0] && flow->ended[1] && nu_list_empty(&conn->late))
+        let_go(conn);
 }
 
 /* Directions that have not ended by themselves. */
