@@ -77,6 +77,9 @@ static const int allowed[] = {
     /* the end */
     S(rt_sigaction), S(rt_sigprocmask), S(rt_sigreturn), S(exit), S(exit_group)};
 
+/* --replay */
+static const int connecting[] = {S(socket), S(connect), S(sendto), S(setsockopt)};
+
 /* Allowed where (argument & mask) == value. */
 static const struct {
     int call;
@@ -109,25 +112,27 @@ static int add_rules(scmp_filter_ctx ctx)
 }
 
 /* What is not on the list fails; nothing here needs it. */
-static void give_up_calls(void)
+static void give_up_calls(bool connects)
 {
     scmp_filter_ctx ctx = nu_sandbox_why_not() ? NULL : seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (!ctx)
         return;
     int err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     err = err ? err : add_rules(ctx);
+    for (size_t i = 0; i < COUNT(connecting) && connects && !err; i++)
+        err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, connecting[i], 0);
     err = err ? err : seccomp_load(ctx);
     if (err)
         fprintf(stderr, "nuncio-tap: no seccomp filter: %s\n", strerror(-err));
     seccomp_release(ctx);
 }
 
-int tap_guard(void)
+int tap_guard(bool connects)
 {
     tzset(); /* the last file that is read */
     if (give_up_root())
         return -1;
     give_up_capabilities();
-    give_up_calls();
+    give_up_calls(connects);
     return 0;
 }

@@ -8,8 +8,8 @@
 
 /* Gives up root (to who called sudo, else to nobody) and all capabilities, then all system calls
  * but those that reading, writing and memory take. Told on stderr where the system refuses; only
- * root that could not be given up is an error: -1. */
-int tap_guard(void);
+ * root that could not be given up is an error: -1. `connects`: it may still make connections. */
+int tap_guard(bool connects);
 /* Who owns what is written: by root, whoever called sudo. False: it stays whose it is. */
 bool tap_guard_owner(uid_t *uid, gid_t *gid);
 

@@ -10,6 +10,7 @@
 #include "tools/tap/line.h"
 #include "tools/tap/live.h"
 #include "tools/tap/options.h"
+#include "tools/tap/replay.h"
 #include "tools/tap/stats.h"
 #include "tools/tap/where.h"
 #include "tools/tap/write.h"
@@ -40,6 +41,8 @@ struct program {
     struct tap_curl curl;
     struct tap_pen *pen; /* or NULL */
     struct tap_har har;  /* path NULL = none */
+    struct tap_replay *replay;
+    struct tap_out replay_out;
 };
 
 static volatile sig_atomic_t stop;
@@ -153,6 +156,20 @@ static bool open_har(struct program *p)
     return !o->har || tap_har_open(&p->har);
 }
 
+static bool open_replay(struct program *p)
+{
+    const struct tap_options *o = &p->options;
+    struct tap_replay_conf conf = {.url = o->replay,
+                                   .pace = o->pace,
+                                   .diff = o->diff,
+                                   .memory_max = o->memory_max,
+                                   .out = &p->replay_out};
+    if (!o->replay)
+        return true;
+    p->replay = tap_replay_open(&conf);
+    return p->replay != NULL;
+}
+
 static bool takes_stdout(const struct program *p)
 {
     const struct tap_options *o = &p->options;
@@ -176,7 +193,7 @@ static void add_output(struct program *p)
         p->curl.id = o->curl;
         tap_add_sink(p->tap, &tap_curl_sink, &p->curl);
         tap_want_bodies(p->tap, TAP_CURL_BODY, o->curl.flow);
-    } else if (!takes_stdout(p))
+    } else if (!takes_stdout(p) && !p->replay)
         add_lines(p);
     if (p->pen)
         tap_pen_attach(p->pen, p->tap);
@@ -184,6 +201,11 @@ static void add_output(struct program *p)
         tap_add_sink(p->tap, &tap_har_sink, &p->har);
     if (o->har)
         tap_want_bodies(p->tap, TAP_HAR_BODY, o->follow.flow);
+    p->replay_out = out;
+    if (p->replay)
+        tap_add_sink(p->tap, &tap_replay_sink, p->replay);
+    if (p->replay)
+        tap_want_bodies(p->tap, TAP_REPLAY_BODY, 0);
 }
 
 /* Who looks on sees each line at once. */
@@ -302,7 +324,7 @@ static enum nu_exit run(struct program *p)
     enum nu_exit wrong = read_where(p);
     if (wrong)
         return wrong;
-    if (!open_source(p) || !open_pen(p) || !open_har(p))
+    if (!open_source(p) || !open_pen(p) || !open_har(p) || !open_replay(p))
         return NU_EXIT_FAILED;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -311,7 +333,7 @@ static enum nu_exit run(struct program *p)
     p->tap = tap_new(p->options.memory_max);
     tap_set_where(p->tap, p->where);
     add_output(p);
-    if (tap_guard())
+    if (tap_guard(p->replay != NULL))
         return NU_EXIT_FAILED;
     tap_keylogs_read(p->keylogs, p->tap, p->regular);
     bool fine = p->live ? run_live(p) : run_file(p);
@@ -319,6 +341,8 @@ static enum nu_exit run(struct program *p)
     tap_finish(p->tap);
     put_summary(p);
     fine &= close_files(p);
+    if (p->replay)
+        fine &= tap_replay_run(p->replay, p->tap, &stop);
     enum nu_exit code = flushed(fine);
     if (p->options.curl.flow && !p->curl.found) {
         fprintf(stderr, "nuncio-tap: there is no request with this id\n");
@@ -352,6 +376,8 @@ int main(int argc, char **argv)
         return tap_docs(p->options.docs) ? (int)flushed(true) : NU_EXIT_USAGE;
     code = run(p);
     close_files(p);
+    tap_replay_free(p->replay);
+    tap_out_free(&p->replay_out);
     tap_free(p->tap);
     tap_bpf_free(p->bpf);
     tap_live_free(p->live);

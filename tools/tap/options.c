@@ -21,35 +21,41 @@ enum {
     OPT_SECRETS,
     OPT_DOCS,
     OPT_HAR,
+    OPT_REPLAY,
+    OPT_DIFF,
+    OPT_PACE,
 };
 
 static const struct nu_option options[] = {
-    {"interface",    "NAME",      'i',         "capture there (\"any\": everywhere); asks for rights"  },
-    {"read",         "FILE",      'r',         "read a pcap or pcapng file; \"-\": the standard input" },
-    {"snaplen",      "BYTES",     's',         "look at so many bytes of each packet"                  },
+    {"interface",    "NAME",      'i',         "capture there (\"any\": everywhere); asks for rights"         },
+    {"read",         "FILE",      'r',         "read a pcap or pcapng file; \"-\": the standard input"        },
+    {"snaplen",      "BYTES",     's',         "look at so many bytes of each packet"                         },
     {"keylog",       "FILE",      OPT_KEYLOG,
      "secrets of TLS connections (SSLKEYLOGFILE), read on\n"
-     "while it grows; repeatable"                                                                      },
-    {"verbose",      NULL,        'v',         "also header fields; twice: also bodies"                },
-    {"json",         NULL,        OPT_JSON,    "an object a line"                                      },
-    {"stats",        NULL,        OPT_STATS,   "instead of lines a table at the end, and on Ctrl-C"    },
-    {"follow",       "ID",        OPT_FOLLOW,  "one connection (17) or exchange (17.3), with all of it"},
-    {"curl",         "ID",        OPT_CURL,    "a curl command that sends that request again"          },
-    {"where",        "CONDITION", OPT_WHERE,   "only what fits: 'status >= 500 && total > 100ms'"      },
-    {"fields",       NULL,        OPT_FIELDS,  "what conditions can ask for"                           },
-    {"write",        "FILE",      'w',         "packets, their keys and what they are, as pcapng"      },
+     "while it grows; repeatable"                                                                             },
+    {"verbose",      NULL,        'v',         "also header fields; twice: also bodies"                       },
+    {"json",         NULL,        OPT_JSON,    "an object a line"                                             },
+    {"stats",        NULL,        OPT_STATS,   "instead of lines a table at the end, and on Ctrl-C"           },
+    {"follow",       "ID",        OPT_FOLLOW,  "one connection (17) or exchange (17.3), with all of it"       },
+    {"curl",         "ID",        OPT_CURL,    "a curl command that sends that request again"                 },
+    {"where",        "CONDITION", OPT_WHERE,   "only what fits: 'status >= 500 && total > 100ms'"             },
+    {"fields",       NULL,        OPT_FIELDS,  "what conditions can ask for"                                  },
+    {"write",        "FILE",      'w',         "packets, their keys and what they are, as pcapng"             },
     {"file-size",    "SIZE",      'C',
      "begin another file (NAME_00002_TIME) beyond; 10 is\n"
-     "10 MB"                                                                                           },
-    {"file-time",    "TIME",      'G',         "begin another file after so long: 60s, 1h"             },
-    {"files",        "N",         'W',         "keep so many of them, delete the oldest"               },
-    {"har",          "FILE",      OPT_HAR,     "requests and responses as an HTTP archive"             },
-    {"show-secrets", NULL,        OPT_SECRETS, "credentials and cookies as they are, not ***"          },
-    {"color",        "WHEN",      OPT_COLOR,   "auto, always or never"                                 },
-    {"max-memory",   "SIZE",      OPT_MEMORY,  "64MiB; what does not fit is given up and counted"      },
-    {"version",      NULL,        'V',         "version, and those of the libraries"                   },
-    {"docs",         "PAGE",      OPT_DOCS,    NULL                                                    },
-    {NULL,           NULL,        0,           NULL                                                    },
+     "10 MB"                                                                                                  },
+    {"file-time",    "TIME",      'G',         "begin another file after so long: 60s, 1h"                    },
+    {"files",        "N",         'W',         "keep so many of them, delete the oldest"                      },
+    {"har",          "FILE",      OPT_HAR,     "requests and responses as an HTTP archive"                    },
+    {"replay",       "URL",       OPT_REPLAY,  "send the requests again, to http://HOST:PORT"                 },
+    {"pace",         "PACE",      OPT_PACE,    "of --replay: 1x as it was, 2x, 100/s, max"                    },
+    {"diff",         NULL,        OPT_DIFF,    "of --replay: show what differs only; fails if something\ndoes"},
+    {"show-secrets", NULL,        OPT_SECRETS, "credentials and cookies as they are, not ***"                 },
+    {"color",        "WHEN",      OPT_COLOR,   "auto, always or never"                                        },
+    {"max-memory",   "SIZE",      OPT_MEMORY,  "64MiB; what does not fit is given up and counted"             },
+    {"version",      NULL,        'V',         "version, and those of the libraries"                          },
+    {"docs",         "PAGE",      OPT_DOCS,    NULL                                                           },
+    {NULL,           NULL,        0,           NULL                                                           },
 };
 
 const struct nu_command tap_command = {
@@ -217,6 +223,14 @@ static enum nu_exit take_files(const struct nu_args *args, struct tap_options *o
     return NU_EXIT_OK;
 }
 
+static enum nu_exit take_pace(const struct nu_args *args, struct tap_options *o)
+{
+    o->paced = true;
+    if (tap_pace_read(args->value, &o->pace))
+        return NU_EXIT_OK;
+    return nu_usage_error(args, "--pace: \"%s\" is none of 1x, 2x, 100/s, max", args->value);
+}
+
 /* A word of the capture expression. */
 static enum nu_exit take_word(const struct nu_args *args, struct tap_options *o)
 {
@@ -236,6 +250,7 @@ static enum nu_exit take_flag(struct tap_options *o, int id)
     o->stats |= id == OPT_STATS;
     o->show_secrets |= id == OPT_SECRETS;
     o->fields |= id == OPT_FIELDS;
+    o->diff |= id == OPT_DIFF;
     return NU_EXIT_OK;
 }
 
@@ -255,6 +270,11 @@ static enum nu_exit take_writing(const struct nu_args *args, struct tap_options 
     case OPT_HAR:
         o->har = args->value;
         return NU_EXIT_OK;
+    case OPT_REPLAY:
+        o->replay = args->value;
+        return NU_EXIT_OK;
+    case OPT_PACE:
+        return take_pace(args, o);
     default:
         return take_flag(o, id);
     }
@@ -304,10 +324,24 @@ static enum nu_exit judge_writing(const struct nu_args *args, const struct tap_o
         return nu_usage_error(args, "-W: of files that -C SIZE or -G TIME begin");
     if (ring && out)
         return nu_usage_error(args, "-C and -G: the standard output is one file");
-    if (out && (o->json || o->stats || o->curl.flow))
+    if (out && (o->replay || o->json || o->stats || o->curl.flow))
         return nu_usage_error(args, "-w -: the packets take the standard output");
-    if (o->har && strcmp(o->har, "-") == 0 && (out || o->json || o->stats || o->curl.flow))
+    if (o->har && strcmp(o->har, "-") == 0 &&
+        (out || o->replay || o->json || o->stats || o->curl.flow))
         return nu_usage_error(args, "--har -: the archive takes the standard output");
+    return NU_EXIT_OK;
+}
+
+static enum nu_exit judge_replay(const struct nu_args *args, const struct tap_options *o)
+{
+    if (!o->replay && (o->diff || o->paced))
+        return nu_usage_error(args, "%s is for --replay URL", o->diff ? "--diff" : "--pace");
+    if (!o->replay)
+        return NU_EXIT_OK;
+    if (o->json || o->stats || o->follow.flow || o->curl.flow)
+        return nu_usage_error(args, "--replay has an output of its own; --where chooses requests");
+    if (o->interface)
+        return nu_usage_error(args, "--replay: of a file, -r FILE");
     return NU_EXIT_OK;
 }
 
@@ -322,14 +356,17 @@ static enum nu_exit judge(const struct nu_args *args, const struct tap_options *
         return nu_usage_error(args, "one of --json, --stats, --follow, --curl");
     if (o->curl.flow && !o->curl.number)
         return nu_usage_error(args, "--curl: of one request, like 17.3");
-    return judge_writing(args, o);
+    enum nu_exit wrong = judge_replay(args, o);
+    return wrong ? wrong : judge_writing(args, o);
 }
 
 enum nu_exit tap_options_read(struct tap_options *o, int argc, char **argv, bool *leave)
 {
     struct nu_args args = {.command = &tap_command, .argc = argc, .argv = argv};
-    *o = (struct tap_options){
-        .memory_max = TAP_MEMORY_DEFAULT, .snaplen = TAP_SNAPLEN_DEFAULT, .color = wants_color()};
+    *o = (struct tap_options){.memory_max = TAP_MEMORY_DEFAULT,
+                              .snaplen = TAP_SNAPLEN_DEFAULT,
+                              .color = wants_color(),
+                              .pace = {.times = 1}};
     *leave = false;
     for (int id; (id = nu_args_next(&args)) != NU_ARG_END;) {
         if (id == NU_ARG_LEAVE) {

@@ -4,6 +4,7 @@
 
 #include "tools/nuncio/command.h"
 #include "tools/tap/event.h"
+#include "tools/tap/replay.h"
 #include "tools/tap/write_file.h"
 
 #define TAP_KEYLOGS_MAX     8
@@ -21,6 +22,9 @@ struct tap_options {
     struct tap_id follow, curl; /* flow 0 = not asked for */
     struct tap_target write;    /* path NULL = nothing */
     const char *har;
+    const char *replay; /* a URL */
+    struct tap_pace pace;
+    bool diff, paced;
     size_t memory_max;
     unsigned snaplen; /* bytes of a packet that are looked at */
     int verbose;
