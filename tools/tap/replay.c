@@ -47,12 +47,12 @@ const char *replay_skip_str(enum replay_skip why)
 
 bool tap_pace_read(const char *text, struct tap_pace *out)
 {
-    char *end;
+    char *end = NULL;
     *out = (struct tap_pace){0};
     if (strcmp(text, "max") == 0)
         return true;
     double n = *text >= '0' && *text <= '9' ? strtod(text, &end) : 0;
-    if (!(n > 0) || n > PACE_MOST)
+    if (!end || !(n > 0) || n > PACE_MOST)
         return false;
     if (strcmp(end, "x") == 0)
         out->times = n;
