@@ -120,4 +120,4 @@ bench: $(BUILD)/nuncio $(BUILD)/nuncio-tap $(BENCH_BIN)
 	$(Q)$(PYTHON) tests/bench/round_trip.py --nuncio $(abspath $(BUILD)/nuncio) --tools $(BUILD)/bench
 	$(Q)$(PYTHON) tests/bench/filters.py --nuncio $(abspath $(BUILD)/nuncio) --limit 1100
 	$(Q)$(PYTHON) tests/bench/http_parser.py --program $(BUILD)/bench/http_parser --limit 0.5
-	$(Q)$(PYTHON) tests/bench/tap.py --tap $(abspath $(BUILD)/nuncio-tap) --limit 12
+	$(Q)$(PYTHON) tests/bench/tap.py --tap $(abspath $(BUILD)/nuncio-tap) --limit 12 --sealed-limit 8

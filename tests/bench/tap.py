@@ -4,8 +4,9 @@
   tests/bench/tap.py --tap build/nuncio-tap [--requests 50000] [--limit TIMES] [--sealed-limit TIMES]
 
 The captures are made here (tap_capture.py): 50,000 requests over 2,000 connections, 200 MB, of HTTP/1.1, and of HTTP/2 inside TLS 1.3
-with its keys. Each program prints a line per request; what counts is CPU time, which a busy machine changes least. Exit 1 if the
-tap is less than TIMES as fast as tshark, slower than tcpflow, misses a request, or takes more than 64 MiB.
+with its keys. Each program prints a line per request; what counts is CPU time, which a busy machine changes least. Then live, on
+loopback (tap_live.py). Exit 1 if the tap is less than TIMES as fast as tshark, slower than tcpflow, misses a request or drops a packet,
+or takes more than 64 MiB.
 """
 import argparse
 import os
@@ -16,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 import tap_capture
+from tap_live import live
 
 MEMORY_KIB = 64 * 1024
 ROUNDS = 3  # of the fast ones
@@ -80,6 +82,7 @@ def main():
         title = f"HTTP/2 inside TLS 1.3 with its keys, {path.stat().st_size / 1e6:.0f} MB"
         seconds, fine = compare(title, sealed_programs(tap, path, keylog), args.requests, folder)
         verdicts += [fine, seconds["tshark"] >= args.sealed_limit * seconds["nuncio-tap"]]
+        verdicts.append(live(tap, folder))
     return not all(verdicts)
 
 
