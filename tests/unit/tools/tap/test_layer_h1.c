@@ -21,6 +21,14 @@ struct row {
 #define HEAD(path) "HEAD " path " HTTP/1.1\r\nHost: a.test\r\n\r\n"
 #define OK(n, b)   "HTTP/1.1 200 OK\r\nContent-Length: " #n "\r\n\r\n" b
 
+#define H2C                                                                                        \
+    "GET /1 HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade, HTTP2-Settings\r\n"                   \
+    "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+#define H2C_OK                                                                                     \
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"              \
+    "\0\0\0\4\0\0\0\0\0"
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+
 static const struct row rows[] = {
     {"one",
      {UP(GET("/a")), DOWN(OK(2, "hi"))},
@@ -144,6 +152,14 @@ static const struct row rows[] = {
      {UP("GET /1 HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"),
       UP(GET("/2")), DOWN(OK(1, "a") OK(1, "b"))},
      "#1 h1 GET a.test /1 -> 200 0 1 'a'\n#2 h1 GET a.test /2 -> 200 0 1 'b'\n",             NU_FLOW_FIN         },
+    {"HTTP/2 by upgrade",
+     {UP(H2C), DOWN(H2C_OK "\0\0\1\1\4\0\0\0\1\x88\0\0\2\0\1\0\0\0\1hi"),
+      UP(PREFACE "\0\0\x0b\1\5\0\0\0\3\x82\x86\x84\x41\6a.test"), DOWN("\0\0\1\1\5\0\0\0\3\x88")},
+     "#1/1 h2 GET a.test /1 -> 200 0 2 'hi'\n#2/3 h2 GET a.test / -> 200 0 0\n",             NU_FLOW_FIN         },
+    {"HTTP/2 by upgrade, not waited for",
+     {UP(H2C PREFACE "\0\0\x0b\1\5\0\0\0\3\x82\x86\x84\x41\6a.test"),
+      DOWN(H2C_OK "\0\0\1\1\5\0\0\0\3\x88\0\0\1\1\5\0\0\0\1\x88")},
+     "#2/3 h2 GET a.test / -> 200 0 0\n#1/1 h2 GET a.test /1 -> 200 0 0\n",                  NU_FLOW_FIN         },
     {"WebSocket",
      {UP("GET /w HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
