@@ -284,9 +284,10 @@ static void feed(struct nu_flows *t, struct nu_flow *f, int half, const struct n
     struct teller who = {t, f, half}, other = {t, f, !half};
     t->memory -= kept_by(f);
     f->packets++;
-    f->zero_windows += !seg->window && !(seg->flags & (NU_TCP_RST | NU_TCP_SYN));
     learn_client(f, half, seg);
+    bool was_shut = f->half[!half].shut;
     nu_tcp_heard(&f->half[!half], seg, ns, &telling, &other);
+    f->zero_windows += !was_shut && f->half[!half].shut;
     nu_tcp_segment(&f->half[half], seg, ns, &telling, &who);
     if (f->ended[half] == NU_FLOW_RST && !f->ended[!half])
         reset_other(t, f, !half, ns);

@@ -217,12 +217,12 @@ static void judge_loss(const struct run *r)
     skip_to(r, to);
 }
 
-/* A byte that the peer has acknowledged, or none, just behind what was sent: it asks whether anyone
- * is there (RFC 9293 3.8.4), and repeats nothing. */
-static bool is_keep_alive(const struct nu_tcp_half *half, uint32_t seq, uint32_t len)
+/* The last byte once more that was sent: it asks whether anyone is there (RFC 9293 3.8.4), where
+ * the peer has acknowledged it, or whether there is room again (3.8.6.1). That repeats nothing. */
+static bool is_probe(const struct nu_tcp_half *half, uint32_t seq, uint32_t len)
 {
-    return len == 1 && seq + 1 == half->next && half->has_ack &&
-           after(half->acked, half->next) >= 0;
+    bool acked = half->has_ack && after(half->acked, half->next) >= 0;
+    return len == 1 && seq + 1 == half->next && (acked || half->shut);
 }
 
 void nu_tcp_segment(struct nu_tcp_half *half, const struct nu_tcp_segment *seg, int64_t time_ns,
@@ -239,7 +239,7 @@ void nu_tcp_segment(struct nu_tcp_half *half, const struct nu_tcp_segment *seg, 
         half->fin = seq + seg->wire_len;
     }
     if (seg->wire_len && after(seq + seg->wire_len, half->next) <= 0)
-        half->repeated += !is_keep_alive(half, seq, seg->wire_len);
+        half->repeated += !is_probe(half, seq, seg->wire_len);
     else if (seg->wire_len && after(seq, half->next) > 0)
         keep(&r, seg, seq);
     else if (seg->wire_len)
@@ -263,5 +263,7 @@ void nu_tcp_heard(struct nu_tcp_half *half, const struct nu_tcp_segment *reverse
         half->has_ack = true;
         half->acked = reverse->ack;
     }
+    if (!(reverse->flags & (NU_TCP_RST | NU_TCP_SYN)))
+        half->shut = reverse->window == 0;
     judge_loss(&r);
 }

@@ -45,6 +45,7 @@ struct nu_tcp_half {
     uint32_t fin;                    /* sequence number behind the last byte */
     uint32_t acked;                  /* by the peer; valid with has_ack */
     bool has_ack;                    /* the peer was heard */
+    bool shut;                       /* the peer's window is closed */
     bool lost;                       /* the peer has acknowledged what did not come */
     uint8_t lost_for;                /* packets since then */
     int64_t lost_ns;                 /* when */

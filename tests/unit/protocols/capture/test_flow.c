@@ -21,8 +21,11 @@ static void note(const char *format, ...)
     va_end(ap);
 }
 
+static const struct nu_flow *last_opened;
+
 static void on_open(void *ctx, struct nu_flow *f)
 {
+    last_opened = f;
     open_now++;
     note("%llu:open ", (unsigned long long)f->number);
 }
@@ -103,6 +106,22 @@ static void test_both_ways(void **state)
     now = 6 * (int64_t)SECOND;
     client(1001, 71, 0, "go");
     check_diary("2>go 1:close ");
+}
+
+/* A window that stays closed was closed once. */
+static void test_zero_windows(void **state)
+{
+    static const unsigned windows[] = {500, 0, 0, 0, 500, 0, 9};
+    client(1000, 10, NU_TCP_SYN, "");
+    server(1000, 50, NU_TCP_SYN | NU_TCP_ACK, "");
+    client(1000, 11, NU_TCP_ACK, "ask");
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        struct packet seg = tcp_segment(80, 1000, 51, 14, NU_TCP_ACK, "");
+        put16(seg.bytes + 14, windows[i]);
+        struct packet p = ip4(2, 1, 6, &seg, 0, seg.len, false);
+        nu_flows_packet(flows, piece_of(&p), now);
+    }
+    assert_int_equal(last_opened->zero_windows, 2);
 }
 
 /* The same without a SYN: nobody sends behind his FIN. Late segments are no new connection. */
@@ -269,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_both_ways),
         TEST(test_ports_used_again_unseen),
+        TEST(test_zero_windows),
         TEST(test_over_by_the_clock),
         TEST(test_links_that_are_not_read),
         TEST(test_ports_used_again),

@@ -39,7 +39,8 @@ static void on_end(void *ctx, bool reset, int64_t ns)
 static const struct nu_tcp_handler handler = {on_data, on_gap, on_end};
 
 /* A step of a story: S SYN, F FIN, R RST, D data at a sequence number, with text after '='; "-n":
- * the snap length took that many bytes; A: the peer acknowledges up to there; "*n": so many times.
+ * the snap length took that many bytes; A: the peer acknowledges up to there; W: the same, and has
+ * no room for more; "*n": so many times.
  */
 static void play(struct nu_tcp_half *half, uint32_t base, const char *step, int64_t ns)
 {
@@ -56,10 +57,11 @@ static void play(struct nu_tcp_half *half, uint32_t base, const char *step, int6
         .ack = base + at,
         .payload = {(const uint8_t *)text, strlen(text) - cut},
         .wire_len = (uint32_t)strlen(text),
-        .flags = what == 'A' ? NU_TCP_ACK : flags[(unsigned)what],
+        .flags = what == 'A' || what == 'W' ? NU_TCP_ACK : flags[(unsigned)what],
+        .window = what != 'W',
     };
     while (times--)
-        if (what == 'A')
+        if (what == 'A' || what == 'W')
             nu_tcp_heard(half, &seg, ns, &handler, NULL);
         else
             nu_tcp_segment(half, &seg, ns, &handler, NULL);
@@ -115,6 +117,8 @@ static void test_keep_alive(void **state)
     } rows[] = {
         {"S0 D1=abc A4 D3=? D3=?",    0},
         {"S0 D1=abc A3 D3=c",         1},
+        {"S0 D1=abc W3 D3=c D3=c",    0},
+        {"S0 D1=abc W3 A3 D3=c",      1},
         {"S0 D1=abc A4 D2=bc",        1},
         {"S0 D1=a A2 D1=a D2=b D1=a", 1},
     };
