@@ -20,6 +20,7 @@ HELLO = clients.client_hello("a.test", ["h2", "http/1.1"])
 OF_TLS = re.compile("_TLS_|_PEER_|_SAN$|_LOCAL_SUBJECT$|TRANSPORT_FAILURE")  # test_tls_visibility.py has them
 HTTP_ONLY = {"PROTOCOL", "UPSTREAM_PROTOCOL", "REQ", "RESP", "TRAILER", "REQUEST_DURATION", "RESPONSE_DURATION", "RESPONSE_TX_DURATION", "UPSTREAM_SERVICE_MS",
              "REQ_WITHOUT_QUERY", "QUERY_PARAM", "ROUTE_NAME", "RESPONSE_FLAGS_LONG",  # test_http_log.py has them
+             "GRPC_STATUS", "GRPC_STATUS_NUMBER",  # test_grpc.py
              "WEBSOCKET_MESSAGES_RECEIVED", "WEBSOCKET_MESSAGES_SENT", "WEBSOCKET_CLOSE_CODE", "WEBSOCKET_CLOSED_BY"}  # test_websocket.py
 UDP_ONLY = {"DATAGRAMS_RECEIVED", "DATAGRAMS_SENT"}
 
