@@ -185,7 +185,7 @@ static void watch_try(struct router *r)
 
 static void join(struct router *r);
 
-/* The server agreed to another version than was asked for. */
+/* The server agreed to another version than was asked for, or takes no upgrades in this one. */
 static void on_other_version(struct nu_filter *f)
 {
     struct router *r = self_of(f);
@@ -193,12 +193,6 @@ static void on_other_version(struct nu_filter *f)
     r->tries--;
     nu_chain_facts_exchange(f->chain)->attempts--;
     join(r);
-}
-
-/* Upgrades are for HTTP/1 here. */
-static bool is_tunnel_barred(const struct router *r)
-{
-    return r->stream->tunnel && nu_client_protocol_of(r->pick.cluster) == NU_CLIENT_HTTP2;
 }
 
 static void join(struct router *r)
@@ -227,10 +221,6 @@ static void join(struct router *r)
             overflow(r);
         return;
     }
-    if (is_tunnel_barred(r)) {
-        router_reply(r, 501, "", "upgrade_over_http2");
-        return;
-    }
     bool plain = nu_client_protocol_of(want.cluster) == NU_CLIENT_HTTP1; /* nearly always */
     switch (plain ? nu_h1_client_join(&r->filter, &want, &r->reused)
                   : nu_client_join(&r->filter, &want, &r->reused)) {
@@ -242,6 +232,9 @@ static void join(struct router *r)
         break;
     case NU_CLIENT_FULL:
         overflow(r);
+        break;
+    case NU_CLIENT_BARRED:
+        router_reply(r, 501, "", "upgrade_over_http2");
         break;
     }
 }

@@ -22,7 +22,7 @@ const char *nu_client_protocol_str(enum nu_client_protocol protocol)
 
 const char *nu_client_answer_str(enum nu_client_answer answer)
 {
-    static const char *const names[] = {"ready", "wait", "full"};
+    static const char *const names[] = {"ready", "wait", "full", "barred"};
     nu_assert((unsigned)answer < sizeof names / sizeof *names);
     return names[answer];
 }
@@ -172,21 +172,30 @@ const struct nu_client_http2 *nu_client_http2_of(const struct nu_cluster *cluste
 static bool may_agree(const struct nu_filter *router, const struct nu_client_want *want)
 {
     int64_t at = atomic_load_explicit(&want->endpoint->http1_ms, memory_order_relaxed);
-    return !want->upgrade && want->cluster->near_count > 0 &&
+    return want->cluster->near_count > 0 &&
            (at == 0 || nu_filter_loop(router)->now_ms - at > HTTP1_FOR_MS);
+}
+
+static enum nu_client_answer join_http1(struct nu_filter *router, const struct nu_client_want *want,
+                                        bool *reused)
+{
+    nu_chain_facts_exchange(router->chain)->offer_alpn =
+        want->cluster->near_count ? "http/1.1" : NULL;
+    enum nu_client_answer answer = nu_h1_client_join(router, want, reused);
+    nu_chain_facts_exchange(router->chain)->offer_alpn = NULL;
+    return answer;
 }
 
 enum nu_client_answer nu_client_join(struct nu_filter *router, const struct nu_client_want *want,
                                      bool *reused)
 {
     enum nu_client_protocol protocol = nu_client_protocol_of(want->cluster);
+    enum nu_client_answer answer = NU_CLIENT_BARRED;
     if (protocol == NU_CLIENT_HTTP1)
         return nu_h1_client_join(router, want, reused);
     if (protocol == NU_CLIENT_HTTP2 || may_agree(router, want))
-        return nu_h2_client_join(router, want, reused);
-    nu_chain_facts_exchange(router->chain)->offer_alpn =
-        want->cluster->near_count ? "http/1.1" : NULL;
-    enum nu_client_answer answer = nu_h1_client_join(router, want, reused);
-    nu_chain_facts_exchange(router->chain)->offer_alpn = NULL;
-    return answer;
+        answer = nu_h2_client_join(router, want, reused);
+    if (protocol == NU_CLIENT_HTTP2 || answer != NU_CLIENT_BARRED)
+        return answer;
+    return join_http1(router, want, reused);
 }

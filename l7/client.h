@@ -32,9 +32,10 @@ static inline enum nu_client_protocol nu_client_protocol_of(const struct nu_clus
 const struct nu_client_http2 *nu_client_http2_of(const struct nu_cluster *cluster);
 
 enum nu_client_answer {
-    NU_CLIENT_READY, /* joined: inject the request */
-    NU_CLIENT_WAIT,  /* joined: `ready` or `again` is called within the router, or END comes */
-    NU_CLIENT_FULL,  /* the cluster is at its max_connections; nothing was done */
+    NU_CLIENT_READY,  /* joined: inject the request */
+    NU_CLIENT_WAIT,   /* joined: `ready` or `again` is called within the router, or END comes */
+    NU_CLIENT_FULL,   /* the cluster is at its max_connections; nothing was done */
+    NU_CLIENT_BARRED, /* the server takes no upgrades over HTTP/2; nothing was done */
 };
 const char *nu_client_answer_str(enum nu_client_answer answer);
 
@@ -43,9 +44,9 @@ struct nu_client_want {
     struct nu_endpoint *endpoint;
     bool fresh;   /* no connection that has served: one has just failed */
     bool careful; /* the request must not be sent twice: a kept one is looked at first */
-    bool upgrade; /* it asks for another protocol, which only HTTP/1 can do here */
+    bool upgrade; /* it asks for another protocol: over HTTP/2 if the server offers to take that */
     void (*ready)(struct nu_filter *router);
-    void (*again)(struct nu_filter *router); /* it speaks another version: part, and join anew */
+    void (*again)(struct nu_filter *router); /* it is not for this request: part, and join anew */
 };
 
 /* Joins the router to a connection that is there or to one on its way. `reused`: it has served

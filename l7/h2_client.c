@@ -228,6 +228,7 @@ static const struct nu_h2_handler handler = {
     .count = on_count,
     .interim = h2_request_on_interim,
     .goaway = on_goaway,
+    .settings = h2_requests_ready,
 };
 
 /* --- reading --- */
@@ -350,10 +351,8 @@ static bool become_ready(struct h2_client *m)
 /* All that waits is begun. */
 static void begin(struct h2_client *m)
 {
-    if (!become_ready(m))
-        return;
-    nu_list_each (node, &m->requests)
-        h2_request_ready(nu_container(node, struct h2_request, link));
+    if (become_ready(m))
+        h2_requests_ready(m);
 }
 
 /* Nothing ahead holds any more: the first time, it is connected to. */
@@ -478,6 +477,8 @@ enum nu_client_answer nu_h2_client_join(struct nu_filter *router, const struct n
 {
     struct h2_client *m = find(router, want);
     *reused = m && m->served > 0;
+    if (m && h2_request_may(m, want->upgrade) == NU_NOT_THIS)
+        return NU_CLIENT_BARRED;
     if (!m)
         m = open_new(router, want);
     if (!m)
@@ -487,10 +488,9 @@ enum nu_client_answer nu_h2_client_join(struct nu_filter *router, const struct n
     if (!waits && m->state == H2_CONNECTING)
         nu_call(f, connect_now);
     h2_request_new(m, router, want);
-    if (waits) {
-        m->waiting++;
+    m->waiting += waits;
+    if (waits || h2_request_may(m, want->upgrade) == NU_MORE)
         return NU_CLIENT_WAIT;
-    }
     nu_upstream_tell(&m->up, f, router->chain);
     return NU_CLIENT_READY;
 }

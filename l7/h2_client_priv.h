@@ -46,6 +46,8 @@ struct h2_request {
     struct nu_ev *next; /* on its way into the chain */
     uint32_t waiting;   /* bytes of the body that wait somewhere in the chain */
     uint8_t over;       /* SAID, HEARD */
+    bool upgrade;       /* waits until the server has said whether it takes that */
+    bool tunnel;        /* which is open: each half ends by itself */
 };
 
 #define H2_GOODBYE_MS 1000 /* for the last frames to be taken */
@@ -80,11 +82,14 @@ void h2_client_less(struct h2_client *m);
 /* Joins the router to a request of this connection. */
 void h2_request_new(struct h2_client *m, struct nu_filter *router,
                     const struct nu_client_want *want);
-/* The connection stands: the router is told. */
-void h2_request_ready(struct h2_request *q);
+/* Whether the server takes it: an upgrade only over HTTP/1, maybe (NU_NOT_THIS), or it has not said
+ * yet (NU_MORE). */
+enum nu_err h2_request_may(const struct h2_client *m, bool upgrade);
+/* The connection stands, or SETTINGS came: the routers of those that waited for it are told. */
+void h2_requests_ready(void *m);
 /* The router, or NULL. */
 struct nu_filter *h2_request_router(const struct h2_request *q);
-/* The server speaks another version. */
+/* The server speaks another version, or takes it in another only. */
 void h2_request_again(struct h2_request *q);
 /* The connection is over: a response that is whole stays so. */
 void h2_request_fail(struct h2_request *q, struct nu_result result, const char *why);

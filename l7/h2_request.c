@@ -39,13 +39,19 @@ static void tell_why(const struct h2_request *q, struct nu_filter *router)
         facts->connect_failure = details;
 }
 
+/* All that comes behind is of no interest, but to a tunnel. */
+static bool is_answered(const struct h2_request *q)
+{
+    return q->over & HEARD && !q->tunnel;
+}
+
 /* The left end: faces a joint to a router on the left. Sees, stores and holds nothing. Closes
  * first, so it is here that the router learns how it went. */
 static void request_in_close(struct nu_filter *f)
 {
     struct request_in *in = (struct request_in *)f;
     const struct h2_request *q = self_of(nu_chain_end(f->chain, NU_FWD));
-    if (q->over & HEARD) /* whatever came then, the response is whole */
+    if (is_answered(q)) /* whatever came then, the response is whole */
         nu_part(&in->joint, (struct nu_result){.how = NU_CLEAN});
     else
         tell_why(q, nu_joint_peer(&in->joint));
@@ -184,7 +190,9 @@ void h2_request_on_interim(void *m, struct nu_h2_stream *st, struct nu_http_head
 
 void h2_request_on_head(void *m, struct nu_h2_stream *st)
 {
-    hand_on(st->user, (struct nu_ev){.kind = NU_HEAD, .u.head = &st->head->head});
+    struct h2_request *q = st->user;
+    q->tunnel = st->tunnel;
+    hand_on(q, (struct nu_ev){.kind = NU_HEAD, .u.head = &st->head->head});
 }
 
 void h2_request_on_data(void *m, struct nu_h2_stream *st, struct nu_slice data)
@@ -239,7 +247,7 @@ void h2_request_on_cut(void *m, struct nu_h2_stream *st)
 {
     struct h2_request *q = st->user;
     bool refused = st->code == NU_H2_CODE_REFUSED_STREAM;
-    if (q->over & HEARD)
+    if (is_answered(q))
         nu_call(&q->filter, be_over);
     else
         nu_fail(&q->filter, refused ? NU_CAUSE_UPSTREAM_REFUSED : NU_CAUSE_UPSTREAM_RESET,
@@ -248,7 +256,7 @@ void h2_request_on_cut(void *m, struct nu_h2_stream *st)
 
 void h2_request_fail(struct h2_request *q, struct nu_result result, const char *why)
 {
-    if (q->over & HEARD)
+    if (is_answered(q))
         nu_call(&q->filter, be_over);
     else
         nu_fail(&q->filter, (enum nu_cause)result.cause, (enum nu_side)result.side, "%s", why);
@@ -256,20 +264,39 @@ void h2_request_fail(struct h2_request *q, struct nu_result result, const char *
 
 /* --- its beginning --- */
 
-void h2_request_ready(struct h2_request *q)
-{
-    struct nu_filter *router = h2_request_router(q);
-    if (!router)
-        return;
-    nu_upstream_tell(&q->mux->up, &q->mux->filter, router->chain);
-    nu_call(router, q->ready);
-}
-
 void h2_request_again(struct h2_request *q)
 {
     struct nu_filter *router = h2_request_router(q);
     if (router)
         nu_call(router, q->again);
+}
+
+enum nu_err h2_request_may(const struct h2_client *m, bool upgrade)
+{
+    if (!upgrade)
+        return NU_OK;
+    return m->h2 ? nu_h2_may_upgrade(m->h2) : NU_MORE;
+}
+
+static void tell_ready(struct h2_request *q)
+{
+    struct nu_filter *router = h2_request_router(q);
+    enum nu_err may = h2_request_may(q->mux, q->upgrade);
+    if (!router || q->st || may == NU_MORE)
+        return;
+    if (may) {
+        h2_request_again(q);
+        return;
+    }
+    nu_upstream_tell(&q->mux->up, &q->mux->filter, router->chain);
+    nu_call(router, q->ready);
+}
+
+void h2_requests_ready(void *ctx)
+{
+    struct h2_client *m = ctx;
+    nu_list_each (node, &m->requests)
+        tell_ready(nu_container(node, struct h2_request, link));
 }
 
 struct want {
@@ -283,6 +310,7 @@ static enum nu_open h2_request_open(struct nu_filter *f, const void *conf)
     struct h2_request *q = self_of(f);
     q->mux = want->mux;
     q->ready = want->client->ready;
+    q->upgrade = want->client->upgrade;
     q->again = want->client->again;
     nu_list_add_tail(&q->mux->requests, &q->link);
     return NU_OPEN;

@@ -299,6 +299,8 @@ static void h2_flow(struct nu_filter *f, enum nu_dir dir, bool go)
 static void h2_signal(struct nu_filter *f, enum nu_signal signal)
 {
     struct h2_server *m = mux_of(f);
+    nu_list_each (node, &m->streams)
+        nu_chain_signal(nu_container(node, struct h2_stream, link)->filter.chain, signal);
     if (signal != NU_DRAIN || m->state != MUX_OPEN)
         return;
     h2_stat(m, NU_HTTP_CX_DRAIN_CLOSE, 1);

@@ -1,5 +1,6 @@
 /* Inside of the HTTP/2 side towards clients: h2_server.c has the connection, h2_stream.c the left
- * end of each stream's chain, h2_time.c knows what took too long. */
+ * end of each stream's chain, h2_tunnel.c what is other for tunnels, h2_time.c knows what took too
+ * long. */
 #ifndef NU_L7_H2_SERVER_PRIV_H
 #define NU_L7_H2_SERVER_PRIV_H
 
@@ -34,6 +35,15 @@ struct h2_server {
     bool given_up;    /* it is us who end it, for lack of time or of requests */
 };
 
+/* What becomes of a request for a tunnel. */
+enum h2_tunnel_state {
+    H2_TUNNEL_NONE,  /* it is none */
+    H2_TUNNEL_ASKED, /* what the client says waits for the answer */
+    H2_TUNNEL_OPEN,
+    H2_TUNNEL_REFUSED, /* what it says is of no interest */
+};
+const char *h2_tunnel_state_str(enum h2_tunnel_state state);
+
 /* The left end of a stream's chain. */
 struct h2_stream {
     struct nu_filter filter;
@@ -43,6 +53,10 @@ struct h2_stream {
     struct nu_stream *stream;
     struct nu_ev *next; /* on its way into the chain */
     uint32_t waiting;   /* bytes of the body that wait somewhere in the chain */
+    uint8_t tunnel;     /* enum h2_tunnel_state */
+    bool early_end;     /* the client has said all before the answer */
+    uint8_t *early;     /* what it said before: malloc'd, its first window at most */
+    uint32_t early_len, early_cap;
 };
 
 /* What it is made of. */
@@ -96,6 +110,25 @@ void h2_streams_fail(struct h2_server *m, enum nu_cause cause, enum nu_side side
 /* When its time is over; 0 = never. */
 int64_t h2_stream_deadline(const struct h2_stream *s);
 void h2_stream_expire(struct h2_stream *s);
+
+/* Into the chain; from a callback of the stream. */
+void h2_stream_pass(struct h2_stream *s, struct nu_ev *ev);
+
+/* --- h2_tunnel.c --- */
+
+/* A request's head is whole: whether it asks for a tunnel. */
+void h2_tunnel_begin(struct h2_stream *s);
+/* What comes from the client: true: it was taken, to wait or to be thrown away. */
+bool h2_tunnel_takes(struct h2_stream *s, struct nu_slice data);
+bool h2_tunnel_takes_end(struct h2_stream *s);
+/* The final head, on its way to the client: what has to be other in it. */
+void h2_tunnel_answer(const struct h2_stream *s, struct nu_http_head *head);
+/* It was said: what waited for it goes on. */
+void h2_tunnel_decided(struct h2_stream *s, const struct nu_http_head *head);
+/* One of its halves has ended. */
+void h2_tunnel_half_over(struct h2_stream *s);
+/* What a cut one is reset with. */
+enum nu_h2_code h2_tunnel_code(const struct h2_stream *s);
 
 /* --- h2_time.c --- */
 

@@ -4,11 +4,12 @@
  *
  * Faces: nothing on the left, HTTP on the right: it is the source of the request and the sink of
  * the response, and says them to the connection's codec, which writes in the flush phase (W1).
- * Sees: all that comes back. Stores: nothing itself; the response waits in the codec, up to
- * NU_H2_QUEUE_HIGH and one event. END: of the response, done when its last frame is written; a cut
- * one is RST_STREAM. Holds REV while the codec has enough; the client's window, stream_idle_timeout
- * and the connection's end release it. What is blocked ahead holds back this stream's window, and
- * nothing else (B6). `close` lets go of the codec's stream, which resets what was not said. */
+ * Sees: all that comes back. Stores: what the client of a tunnel says before the answer, its first
+ * window at most; the response waits in the codec, up to NU_H2_QUEUE_HIGH and one event. END: of
+ * the response, done when its last frame is written; a cut one is RST_STREAM. Holds REV while the
+ * codec has enough; the client's window, stream_idle_timeout and the connection's end release it.
+ * What is blocked ahead holds back this stream's window, and nothing else (B6). `close` lets go of
+ * the codec's stream, which resets what was not said. */
 #include "l7/h2_server_priv.h"
 
 #include "core/assert.h"
@@ -16,6 +17,8 @@
 #include "l4/listener.h"
 #include "l7/http_conf.h"
 #include "l7/route/route.h"
+
+#include <stdlib.h>
 
 static struct h2_stream *self_of(struct nu_filter *f)
 {
@@ -38,11 +41,9 @@ static void give_back(struct h2_stream *s)
     s->waiting = 0;
 }
 
-static void forward_next(struct nu_filter *f)
+void h2_stream_pass(struct h2_stream *s, struct nu_ev *ev)
 {
-    struct h2_stream *s = self_of(f);
-    struct nu_ev *ev = s->next;
-    s->next = NULL;
+    struct nu_filter *f = &s->filter;
     if (nu_bit(f, NU_B_ENDED, NU_FWD)) {
         nu_ev_free(ev);
         return;
@@ -54,6 +55,14 @@ static void forward_next(struct nu_filter *f)
         else
             give_back(s);
     }
+}
+
+static void forward_next(struct nu_filter *f)
+{
+    struct h2_stream *s = self_of(f);
+    struct nu_ev *ev = s->next;
+    s->next = NULL;
+    h2_stream_pass(s, ev);
 }
 
 static void hand_on(struct h2_stream *s, struct nu_ev ev)
@@ -89,11 +98,11 @@ static void be_over(struct h2_stream *s)
         nu_forward_end(f, NU_FWD, rest);
 }
 
-static enum nu_h2_code code_of(struct nu_result result)
+static enum nu_h2_code code_of(const struct h2_stream *s, struct nu_result result)
 {
     if (result.how == NU_TIMEOUT || result.cause == NU_CAUSE_DRAIN)
         return NU_H2_CODE_CANCEL;
-    return NU_H2_CODE_INTERNAL_ERROR;
+    return s->tunnel == H2_TUNNEL_OPEN ? h2_tunnel_code(s) : NU_H2_CODE_INTERNAL_ERROR;
 }
 
 static void on_end(struct h2_stream *s, struct nu_result result)
@@ -101,7 +110,7 @@ static void on_end(struct h2_stream *s, struct nu_result result)
     if (result.how == NU_CLEAN && s->stream->response)
         nu_h2_say_end(s->st);
     else
-        nu_h2_say_reset(s->st, code_of(result));
+        nu_h2_say_reset(s->st, code_of(s, result));
     if (!s->st->open || s->st->to_reset)
         be_over(s); /* else when it is on the wire */
 }
@@ -119,6 +128,15 @@ static void may_leave(struct h2_stream *s)
     h2_drain(m);
 }
 
+static void on_head(struct h2_stream *s, struct nu_http_head *head)
+{
+    h2_tunnel_answer(s, head);
+    nu_stream_respond(s->stream, head);
+    nu_h2_say_head(s->st, head);
+    may_leave(s);
+    h2_tunnel_decided(s, head);
+}
+
 static void h2_stream_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     struct h2_stream *s = self_of(f);
@@ -128,9 +146,7 @@ static void h2_stream_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
         nu_h2_say_interim(s->st, (struct nu_http_head *)ev->u.head);
         break;
     case NU_HEAD:
-        nu_stream_respond(s->stream, (struct nu_http_head *)ev->u.head);
-        nu_h2_say_head(s->st, (struct nu_http_head *)ev->u.head);
-        may_leave(s);
+        on_head(s, (struct nu_http_head *)ev->u.head);
         break;
     case NU_DATA:
         s->stream->response_bytes += ev->u.data.len;
@@ -166,9 +182,10 @@ static void h2_stream_close(struct nu_filter *f)
         nu_list_del(&s->link);
         s->mux->since_ms = now_of(s);
     }
-    if (!s->st->said_all)
-        nu_h2_say_reset(s->st, code_of(nu_chain_result(f->chain)));
+    if (!s->st->said_all || s->tunnel == H2_TUNNEL_OPEN)
+        nu_h2_say_reset(s->st, code_of(s, nu_chain_result(f->chain)));
     nu_h2_let_go(s->st);
+    free(s->early);
 }
 
 const struct nu_filter_type h2_stream_type = {
@@ -218,6 +235,7 @@ void h2_on_head(void *ctx, struct nu_h2_stream *st)
     struct h2_stream *s = self_of(nu_chain_end(stream->chain, NU_REV));
     s->stream = stream;
     stream->watch = on_deadline;
+    h2_tunnel_begin(s);
     hand_on_head(s, NU_HEAD, stream->request);
     h2_watch(m, h2_stream_deadline(s));
 }
@@ -225,6 +243,8 @@ void h2_on_head(void *ctx, struct nu_h2_stream *st)
 void h2_on_data(void *ctx, struct nu_h2_stream *st, struct nu_slice data)
 {
     struct h2_stream *s = st->user;
+    if (h2_tunnel_takes(s, data))
+        return;
     s->stream->request_bytes += data.len;
     s->waiting += (uint32_t)data.len;
     hand_on(s, nu_ev_data(data));
@@ -238,7 +258,10 @@ void h2_on_trail(void *ctx, struct nu_h2_stream *st, struct nu_http_head *head)
 void h2_on_end(void *ctx, struct nu_h2_stream *st)
 {
     struct h2_stream *s = st->user;
+    if (h2_tunnel_takes_end(s))
+        return;
     s->stream->request_ms = now_of(s);
+    h2_tunnel_half_over(s);
     hand_on(s, nu_ev_end((struct nu_result){.how = NU_CLEAN}));
 }
 
@@ -268,6 +291,11 @@ void h2_on_room(void *ctx, struct nu_h2_stream *st)
 static void finish(struct nu_filter *f)
 {
     struct h2_stream *s = self_of(f);
+    if (s->tunnel == H2_TUNNEL_OPEN) {
+        h2_tunnel_half_over(s);
+        nu_done(f, NU_REV);
+        return;
+    }
     s->stream->response_ms = now_of(s);
     be_over(s);
 }
@@ -304,8 +332,11 @@ static int64_t sooner(int64_t a, int64_t b)
 static int64_t idle_deadline(const struct h2_stream *s)
 {
     const struct nu_route *route = s->stream->route;
-    int64_t limit = route && route->idle_timeout_ms >= 0 ? route->idle_timeout_ms
-                                                         : s->stream->conf->stream_idle_timeout_ms;
+    const struct nu_http_conf *conf = s->stream->conf;
+    int64_t limit =
+        s->tunnel == H2_TUNNEL_OPEN ? conf->tunnel_idle_timeout_ms : conf->stream_idle_timeout_ms;
+    if (route && route->idle_timeout_ms >= 0)
+        limit = route->idle_timeout_ms;
     int64_t last = nu_chain_last_activity(s->filter.chain);
     last = s->st->moved_ms > last ? s->st->moved_ms : last;
     return limit > 0 ? last + limit : 0;
@@ -317,7 +348,7 @@ int64_t h2_stream_deadline(const struct h2_stream *s)
         return 0;
     int64_t at = sooner(idle_deadline(s), s->stream->deadline_ms);
     int64_t whole = s->stream->conf->request_timeout_ms;
-    if (!s->st->heard && whole > 0)
+    if (!s->st->heard && !s->tunnel && whole > 0)
         at = sooner(at, s->stream->start_ms + whole);
     return at;
 }
@@ -340,7 +371,7 @@ void h2_stream_expire(struct h2_stream *s)
         nu_fail(&s->filter, NU_CAUSE_IDLE, NU_SIDE_LOCAL, "%s", "");
         return;
     }
-    nu_stream_answer(stream, s->st->heard ? 504 : 408,
+    nu_stream_answer(stream, s->st->heard || s->tunnel ? 504 : 408,
                      is_idle ? "stream_idle_timeout" : "request_overall_timeout",
                      is_idle ? NU_FLAG_IDLE : NU_FLAG_NONE);
 }

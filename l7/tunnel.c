@@ -47,11 +47,20 @@ static void judge_websocket(struct nu_stream *s)
     nu_stream_flag(s, NU_FLAG_CLIENT_ERROR);
 }
 
+static void refuse_protocol(struct nu_stream *s)
+{
+    if (s->status)
+        return;
+    s->status = 501;
+    s->details = "upgrade_not_allowed";
+}
+
 /* A server may ignore an Upgrade (RFC 9110 7.8), and so do we where it is not allowed. */
 void nu_tunnel_decide(struct nu_stream *s)
 {
     struct nu_http_head *head = s->request;
     bool cluster = s->route && s->route->kind == NU_ROUTE_CLUSTER;
+    bool elsewhere = !s->route || s->route->kind == NU_ROUTE_REDIRECT;
     if (head->method_id == NU_METHOD_CONNECT) {
         s->tunnel = cluster && s->route->connect;
     } else if (head->upgrade.len > 0 && head->body == NU_BODY_NONE && cluster) {
@@ -62,6 +71,8 @@ void nu_tunnel_decide(struct nu_stream *s)
         head->upgrade = nu_text("", 0);
     else if (is_websocket(head))
         judge_websocket(s);
+    if (!s->tunnel && head->protocol.len > 0 && !elsewhere)
+        refuse_protocol(s);
 }
 
 void nu_tunnel_ask(struct nu_http_head *request)
@@ -78,7 +89,7 @@ void nu_tunnel_ask(struct nu_http_head *request)
 bool nu_tunnel_is_granted(const struct nu_http_head *request, const struct nu_http_head *response)
 {
     if (response->status != 101)
-        return true;
+        return request->protocol.len == 0 || response->status / 100 != 2;
     if (is_websocket(request))
         return nu_ws_is_granted(response, nu_http_value(request, NU_HDR_WS_KEY));
     return request->upgrade.len == response->upgrade.len &&

@@ -9,12 +9,14 @@ struct nu_filter;
 struct nu_stream;
 
 /* Once the route is known: sets stream->tunnel. Of the protocols that are offered the first stays
- * that the route allows; one that may not be is taken off the request. A WebSocket handshake that
- * breaks its rules is refused. */
+ * that the route allows; one that may not be is taken off the request, but an extended CONNECT
+ * (RFC 8441), which is nothing without it, is refused. So is a WebSocket handshake that breaks its
+ * rules. */
 void nu_tunnel_decide(struct nu_stream *s);
 /* Of a request that goes to a server of HTTP/1: adds what only that needs. */
 void nu_tunnel_ask(struct nu_http_head *request);
-/* Whether a server's 101 opens what was asked for. True for all other responses. */
+/* Whether a server's 101 opens what was asked for. True for all other responses, but for 2xx to an
+ * extended CONNECT: its client would take that for an open tunnel. */
 bool nu_tunnel_is_granted(const struct nu_http_head *request, const struct nu_http_head *response);
 /* From a filter that has seen the tunnel open: only END is for it from now on, so that bytes may go
  * from socket to socket (D1). What waits for it passes it by, in order. */

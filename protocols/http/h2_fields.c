@@ -188,21 +188,42 @@ static enum nu_h2_error judge_path(const struct nu_h2_fields *f)
                                                                                     : NU_H2_PATH;
 }
 
-/* CONNECT has a port and nothing else; its extended form is a request like others (RFC 8441 4). */
-static enum nu_h2_error judge_target(const struct nu_h2_fields *f)
+/* CONNECT has a port and nothing else (RFC 9113 8.5). */
+static enum nu_h2_error judge_connect(const struct nu_h2_fields *f)
 {
     struct nu_http_head *head = f->head;
     struct h1_authority authority;
-    bool connect = head->method_id == NU_METHOD_CONNECT;
-    if (f->seen & PROTOCOL)
-        return NU_H2_PSEUDO_BARRED; /* not offered: SETTINGS_ENABLE_CONNECT_PROTOCOL was not sent */
-    if (connect) {
-        head->form = NU_FORM_AUTHORITY;
-        if (f->seen & (SCHEME | PATH))
-            return NU_H2_PSEUDO_BARRED;
-        return h1_authority(head->authority, &authority) && authority.port > 0 ? NU_H2_CONNECT
-                                                                               : NU_H2_AUTHORITY;
-    }
+    head->form = NU_FORM_AUTHORITY;
+    if (f->seen & (SCHEME | PATH))
+        return NU_H2_PSEUDO_BARRED;
+    return h1_authority(head->authority, &authority) && authority.port > 0 ? NU_H2_FINE
+                                                                           : NU_H2_AUTHORITY;
+}
+
+/* An extended CONNECT is what GET with Upgrade is in HTTP/1 (RFC 8441 4), and so it goes on. HTTP/1
+ * has a key for it, which means nothing here. */
+static enum nu_h2_error become_upgrade(struct nu_http_head *head)
+{
+    const char *get = nu_method_str(NU_METHOD_GET);
+    if (head->method_id != NU_METHOD_CONNECT)
+        return NU_H2_PSEUDO_BARRED;
+    if (!nu_http_name_ok(head->protocol))
+        return NU_H2_PROTOCOL;
+    head->method_id = NU_METHOD_GET;
+    head->method = nu_text(get, strlen(get));
+    head->upgrade = head->protocol;
+    nu_http_remove_known(head, NU_HDR_WS_KEY);
+    return NU_H2_FINE;
+}
+
+static enum nu_h2_error judge_target(const struct nu_h2_fields *f)
+{
+    struct nu_http_head *head = f->head;
+    enum nu_h2_error error = f->seen & PROTOCOL ? become_upgrade(head) : NU_H2_FINE;
+    if (error)
+        return error;
+    if (head->method_id == NU_METHOD_CONNECT)
+        return judge_connect(f);
     if ((f->seen & (SCHEME | PATH)) != (SCHEME | PATH))
         return NU_H2_PSEUDO_MISSING;
     if (!nu_text_is_fold(head->scheme, "http") && !nu_text_is_fold(head->scheme, "https"))
@@ -269,7 +290,7 @@ static enum nu_h2_error judge_body(const struct nu_h2_fields *f, bool last)
         return error;
     if (last && head->has_length && head->content_length > 0)
         return NU_H2_LENGTH_DIFFERS;
-    if (head->method_id == NU_METHOD_CONNECT)
+    if (nu_h2_asks_tunnel(head)) /* what follows is no body */
         return head->has_length ? NU_H2_LENGTH : NU_H2_FINE;
     if (!last && !head->has_length)
         head->body = NU_BODY_CHUNKED;
@@ -313,6 +334,16 @@ static void join_cookies(struct nu_http_head *head)
 
 /* --- the whole response --- */
 
+/* 2xx opens it, and so does 101 where versions are not told apart (rule U1). A length means
+ * nothing (RFC 9110 9.3.6). */
+static enum nu_h2_error open_tunnel(struct nu_http_head *head)
+{
+    nu_http_remove_known(head, NU_HDR_CONTENT_LENGTH);
+    nu_http_remove_known(head, NU_HDR_WS_ACCEPT);
+    head->body = NU_BODY_TUNNEL;
+    return NU_H2_FINE;
+}
+
 static bool has_no_body(const struct nu_http_head *head)
 {
     return head->method_id == NU_METHOD_HEAD || head->status < 200 || head->status == 204 ||
@@ -326,6 +357,8 @@ static enum nu_h2_error judge_response(const struct nu_h2_fields *f, bool last)
     if (!(f->seen & STATUS))
         return NU_H2_PSEUDO_MISSING;
     head->reason = nu_text(reason, strlen(reason));
+    if (f->tunnel && head->status >= 200 && head->status < 300)
+        return open_tunnel(head);
     enum nu_h2_error error = judge_length(head);
     if (error || has_no_body(head))
         return error;

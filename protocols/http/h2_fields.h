@@ -25,6 +25,12 @@ struct nu_h2_limits {
         .trailer_bytes = 8 * 1024, .body_bytes = 0                                                 \
     }
 
+/* Whether a request is for a tunnel: CONNECT, or an upgrade. */
+static inline bool nu_h2_asks_tunnel(const struct nu_http_head *request)
+{
+    return request->method_id == NU_METHOD_CONNECT || request->upgrade.len > 0;
+}
+
 enum nu_h2_block { NU_H2_REQUEST, NU_H2_RESPONSE, NU_H2_TRAILERS };
 
 /* A block being read; treat as private. */
@@ -37,10 +43,11 @@ struct nu_h2_fields {
     uint8_t seen;   /* pseudo-headers: a bit each */
     bool regular;   /* a field that is none has come */
     bool cookies;   /* more than one cookie field has come */
+    bool tunnel;    /* of a response: 2xx opens what its request asked for */
 };
 
 /* The limits are borrowed until the block's end; the head is empty and has its arena; that of a
- * response has method_id, of the request. */
+ * response has method_id, of the request, and f->tunnel is set behind this call. */
 void nu_h2_fields_begin(struct nu_h2_fields *f, enum nu_h2_block block, struct nu_http_head *head,
                         const struct nu_h2_limits *limits);
 /* One field as decoded; copied. False: it was over a limit or wrong, and nothing more is kept of

@@ -76,7 +76,8 @@ struct nu_http_head {
     struct nu_text authority; /* the target's, else Host's value; empty: 1.0 without Host */
     struct nu_text path;      /* with the query; "*" asterisk; empty: authority form */
     struct nu_text upgrade;   /* Upgrade's value where Connection asks for it, also in a 101 */
-    struct nu_text protocol;  /* of an extended CONNECT (RFC 8441), else empty */
+    struct nu_text protocol;  /* of an extended CONNECT (RFC 8441), else empty: `upgrade` has it,
+                                 too, and the method is GET (rule U1) */
 
     /* --- responses --- */
     struct nu_text reason;

@@ -22,9 +22,9 @@
       "a pseudo-header that must be there is not")                                                 \
     X(PSEUDO_BARRED, "unexpected_pseudo_header", 0, "RFC 9113 8.5",                                \
       "CONNECT with :scheme or :path, :protocol without CONNECT, or any in trailers")              \
+    X(PROTOCOL, "invalid_protocol", 0, "RFC 8441 4", ":protocol is no token")                      \
     X(METHOD, "invalid_method", 0, "RFC 9110 9.1", "the method is no token")                       \
     X(METHOD_LONG, "method_too_long", 501, "RFC 9110 9.1", "the method is longer than any known")  \
-    X(CONNECT, "connect_not_supported", 501, "RFC 9113 8.5", "CONNECT, in this version")           \
     X(SCHEME, "invalid_scheme", 0, "RFC 9113 8.3.1", "a scheme that is not http or https")         \
     X(PATH, "invalid_path", 0, "RFC 9113 8.3.1",                                                   \
       "a path that does not begin with a slash, or has a byte that none may have")                 \
@@ -45,6 +45,8 @@
     X(DATA_EARLY, "data_before_head", 0, "RFC 9113 8.1", "DATA before the final head")             \
     X(INTERIM_LAST, "interim_ends_stream", 0, "RFC 9113 8.1", "a 1xx head that ends the stream")   \
     X(INTERIM_MANY, "too_many_interim_heads", 0, "RFC 9110 15.2", "more 1xx heads than allowed")   \
+    X(TUNNEL_HEADERS, "headers_in_tunnel", 0, "RFC 9113 8.5",                                      \
+      "header fields where CONNECT leaves room for DATA only")                                     \
     X(TRAILERS_OPEN, "trailers_without_end", 0, "RFC 9113 8.1",                                    \
       "trailers that do not end the stream")                                                       \
     X(TRAILER_BARRED, "trailer_not_allowed", 0, "RFC 9110 6.5.1", "a field barred from trailers")  \

@@ -46,17 +46,19 @@ enum nu_err nu_h2_is_preface(const void *bytes, size_t len)
     return len < NU_H2_PREFACE_LEN ? NU_MORE : NU_OK;
 }
 
+/* The last of them is a server's to say. */
 static void say_settings(struct nu_h2 *h2, nghttp2_settings_entry of_role)
 {
     const struct nu_h2_conf *conf = h2->conf;
     const nghttp2_settings_entry entries[] = {
         of_role,
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,   conf->stream_window    },
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,  conf->limits.head_bytes},
-        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1                      },
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,     conf->stream_window    },
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,    conf->limits.head_bytes},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,   1                      },
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1                      },
     };
-    nu_assert(nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries,
-                                      sizeof entries / sizeof *entries) == 0);
+    size_t count = sizeof entries / sizeof *entries - h2->client;
+    nu_assert(nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries, count) == 0);
     nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0,
                                           (int32_t)conf->conn_window);
 }
@@ -162,6 +164,13 @@ unsigned nu_h2_room(const struct nu_h2 *h2)
     return h2->active < most ? most - h2->active : 0;
 }
 
+enum nu_err nu_h2_may_upgrade(const struct nu_h2 *h2)
+{
+    bool offered =
+        nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL);
+    return offered ? NU_OK : h2->settled ? NU_NOT_THIS : NU_MORE;
+}
+
 void nu_h2_ping(struct nu_h2 *h2)
 {
     nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
@@ -226,6 +235,7 @@ struct nu_h2_stream *nu_h2_ask(struct nu_h2 *h2, struct nu_arena *arena,
 {
     struct nu_h2_stream *st = h2_stream_new(h2, 0, arena);
     st->method_id = request->method_id;
+    st->asks = nu_h2_asks_tunnel(request);
     st->user = user;
     st->taken_by_user = true;
     nu_h2_say_head(st, request);
@@ -263,8 +273,7 @@ void h2_stream_release(struct nu_h2_stream *st)
 
 void nu_h2_let_go(struct nu_h2_stream *st)
 {
-    bool whole = st->said_all && (st->heard || !st->h2 || !st->h2->client);
-    if (st->open && !whole && !st->to_reset)
+    if (st->open && !h2_is_whole(st) && !st->to_reset)
         nu_h2_say_reset(st, NU_H2_CODE_INTERNAL_ERROR);
     st->user = NULL;
     st->taken_by_user = false;

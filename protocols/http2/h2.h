@@ -57,6 +57,7 @@ struct nu_h2_stream {
     bool heard;       /* the peer's message is whole */
     bool said;        /* ours is whole, and on its way */
     bool said_all;    /* and all of it is on the wire */
+    bool tunnel;      /* opened: no messages flow, and each half ends by itself */
 
     /* --- the codec's own --- */
     struct nu_h2 *h2;
@@ -76,6 +77,7 @@ struct nu_h2_stream {
     uint8_t news; /* what the user is to hear */
     uint8_t method_id, interims_heard;
     bool has_length;
+    bool asks;      /* the request is for a tunnel */
     bool final;     /* the head of the peer's message was heard */
     bool ended;     /* nothing will be added to what is to be sent */
     bool submitted; /* nghttp2 has our head */
@@ -116,6 +118,8 @@ struct nu_h2_handler {
     void (*interim)(void *ctx, struct nu_h2_stream *st, struct nu_http_head *head);
     /* Clients: the peer takes no more streams. */
     void (*goaway)(void *ctx);
+    /* Clients: SETTINGS came. */
+    void (*settings)(void *ctx);
 };
 
 /* The server's side of a connection; says its SETTINGS. `conf` and the pool are borrowed. */
@@ -131,6 +135,9 @@ struct nu_h2_stream *nu_h2_ask(struct nu_h2 *h2, struct nu_arena *arena,
                                const struct nu_http_head *request, void *user);
 /* Clients: how many streams more the peer takes now. */
 unsigned nu_h2_room(const struct nu_h2 *h2);
+/* Clients: whether the peer takes extended CONNECT (RFC 8441 3): NU_OK, NU_NOT_THIS; NU_MORE: it
+ * has not said anything yet, `settings` will be called. */
+enum nu_err nu_h2_may_upgrade(const struct nu_h2 *h2);
 /* Asks for a sign of life. */
 void nu_h2_ping(struct nu_h2 *h2);
 /* When nu_h2_expire is to be called, for a client that goes on with a request that was answered; 0
@@ -167,7 +174,8 @@ void nu_h2_terminate(struct nu_h2 *h2, enum nu_h2_code code);
 /* --- a stream's user --- */
 
 /* Our message, of a server: INTERIM heads, the head, its body, trailers. Heads live as long as the
- * stream's arena. After `cut` all of these do nothing. */
+ * stream's arena. After `cut` all of these do nothing. A head that opens a tunnel is 101 for an
+ * upgrade, here and in `head`, though on the wire it is 200. */
 void nu_h2_say_interim(struct nu_h2_stream *st, const struct nu_http_head *head);
 void nu_h2_say_head(struct nu_h2_stream *st, const struct nu_http_head *head);
 /* Takes the share. True: it is enough for now; `room` will be called. */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MORE 6u /* fields that a head has besides its own */
+#define MORE 7u /* fields that a head has besides its own */
 
 static void nva_add(struct h2_nva *nva, struct nu_text name, struct nu_text value)
 {
@@ -52,12 +52,14 @@ static struct nu_text lower(struct nu_arena *arena, const struct nu_http_field *
     return nu_text(name, f->name_len);
 }
 
+/* `but`: one that is not for HTTP/2; NU_HDR_OTHER: there is none. */
 static void nva_fields(struct h2_nva *nva, struct nu_arena *arena, const struct nu_http_head *head,
-                       unsigned barred)
+                       unsigned barred, enum nu_hdr but)
 {
     const struct nu_http_field *f = NULL;
     while ((f = nu_http_each(head, f)))
-        if (!(f->flags & NU_HTTP_FIELD_HOP || nu_hdr_flags((enum nu_hdr)f->id) & barred))
+        if (!(f->flags & NU_HTTP_FIELD_HOP || nu_hdr_flags((enum nu_hdr)f->id) & barred) &&
+            (but == NU_HDR_OTHER || f->id != but))
             nva_add(nva, lower(arena, f), nu_http_field_value(f));
 }
 
@@ -79,9 +81,11 @@ static bool tells_length(const struct nu_http_head *head)
 
 void h2_nva_response(struct h2_nva *nva, struct nu_arena *arena, const struct nu_http_head *head)
 {
+    bool upgraded = head->status == 101;
     nva_begin(nva, head);
-    nva_add(nva, NU_TEXT(":status"), number(arena, head->status));
-    nva_fields(nva, arena, head, NU_HDR_FRAMING | NU_HDR_HOP);
+    nva_add(nva, NU_TEXT(":status"), number(arena, upgraded ? 200 : head->status));
+    nva_fields(nva, arena, head, NU_HDR_FRAMING | NU_HDR_HOP,
+               upgraded ? NU_HDR_WS_ACCEPT : NU_HDR_OTHER);
     if (tells_length(head))
         nva_add(nva, NU_TEXT("content-length"), number(arena, head->content_length));
 }
@@ -89,22 +93,37 @@ void h2_nva_response(struct h2_nva *nva, struct nu_arena *arena, const struct nu
 void h2_nva_trailers(struct h2_nva *nva, struct nu_arena *arena, const struct nu_http_head *head)
 {
     nva_begin(nva, head);
-    nva_fields(nva, arena, head, NU_HDR_NO_TRAIL | NU_HDR_HOP);
+    nva_fields(nva, arena, head, NU_HDR_NO_TRAIL | NU_HDR_HOP, NU_HDR_OTHER);
 }
 
-/* The scheme is that of our own connection: servers judge it by theirs, and X-Forwarded-Proto tells
+/* CONNECT has a host and a port, its extended form what others have (RFC 9113 8.5, RFC 8441 4). The
+ * scheme is that of our own connection: servers judge it by theirs, and X-Forwarded-Proto tells
  * them what the client said. */
+static void nva_target(struct h2_nva *nva, const struct nu_h2_stream *st)
+{
+    const struct nu_http_head *head = st->ours;
+    bool upgrade = head->upgrade.len > 0, connect = head->method_id == NU_METHOD_CONNECT;
+    nva_add(nva, NU_TEXT(":method"), upgrade ? NU_TEXT("CONNECT") : head->method);
+    if (!connect)
+        nva_add(nva, NU_TEXT(":scheme"), st->h2->secure ? NU_TEXT("https") : NU_TEXT("http"));
+    nva_add(nva, NU_TEXT(":authority"), head->authority);
+    if (!connect)
+        nva_add(nva, NU_TEXT(":path"), head->path);
+    if (upgrade)
+        nva_add(nva, NU_TEXT(":protocol"), head->upgrade);
+}
+
 void h2_nva_request(struct h2_nva *nva, const struct nu_h2_stream *st)
 {
     const struct nu_http_head *head = st->ours;
     nva_begin(nva, head);
-    nva_add(nva, NU_TEXT(":method"), head->method);
-    nva_add(nva, NU_TEXT(":scheme"), st->h2->secure ? NU_TEXT("https") : NU_TEXT("http"));
-    nva_add(nva, NU_TEXT(":authority"), head->authority);
-    nva_add(nva, NU_TEXT(":path"), head->path);
-    nva_fields(nva, st->arena, head, NU_HDR_FRAMING | NU_HDR_HOP);
+    nva_target(nva, st);
+    nva_fields(nva, st->arena, head, NU_HDR_FRAMING | NU_HDR_HOP,
+               head->upgrade.len > 0 ? NU_HDR_WS_KEY : NU_HDR_OTHER);
     if (head->te_trailers)
         nva_add(nva, NU_TEXT("te"), NU_TEXT("trailers"));
+    if (st->asks)
+        return;
     if (head->body == NU_BODY_LENGTH || (head->has_length && head->body == NU_BODY_NONE))
         nva_add(nva, NU_TEXT("content-length"), number(st->arena, head->content_length));
 }

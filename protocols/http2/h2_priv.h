@@ -63,10 +63,18 @@ struct nu_h2 {
     bool client;           /* the streams are ours */
     bool secure;           /* and under TLS */
     bool gather;           /* bodies are copied, too */
+    bool settled;          /* the peer's SETTINGS came */
     bool calm;             /* the peer is too much: it ends with ENHANCE_YOUR_CALM */
     bool broken;           /* nothing more is written */
     bool dead;             /* nothing more is read */
 };
+
+/* All of it was said and heard. What a request says behind its response is of no interest, unless
+ * that opened a tunnel. */
+static inline bool h2_is_whole(const struct nu_h2_stream *st)
+{
+    return st->said_all && (st->heard || !(st->h2->client || st->tunnel));
+}
 
 /* h2.c */
 void h2_count(struct nu_h2 *h2, enum nu_h2_count what);

@@ -30,6 +30,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
                        : h2->client ? NU_H2_RESPONSE
                                     : NU_H2_REQUEST,
                        head, &h2->conf->limits);
+    h2->fields.tunnel = h2->client && st->asks;
     h2->reading = st;
     return 0;
 }
@@ -126,12 +127,28 @@ static void hear_end(struct nu_h2_stream *st)
         st->h2->handler->end(st->h2->ctx, st);
 }
 
+/* To what was asked for; an upgrade is granted by 101 in HTTP/1, and so it goes on. */
+static void be_tunnel(struct nu_h2_stream *st)
+{
+    struct nu_http_head *head = st->head;
+    st->tunnel = true;
+    if (st->ours->upgrade.len == 0)
+        return;
+    head->status = 101;
+    head->reason = NU_TEXT("Switching Protocols");
+    head->upgrade = st->ours->upgrade;
+}
+
 /* How long what follows has to be, if that is known. */
 static void be_final(struct nu_h2_stream *st)
 {
     const struct nu_http_head *head = st->head;
     bool never = head->method_id == NU_METHOD_HEAD || head->status == 204 || head->status == 304;
     st->final = true;
+    if (head->body == NU_BODY_TUNNEL) {
+        be_tunnel(st);
+        return;
+    }
     st->has_length = head->has_length;
     st->length = head->content_length;
     if (st->h2->client && never) {
@@ -145,6 +162,7 @@ static void request_over(struct nu_h2_stream *st, bool last)
     struct nu_h2 *h2 = st->h2;
     enum nu_h2_error error = nu_h2_fields_end(&h2->fields, last);
     st->taken_by_user = true;
+    st->asks = nu_h2_asks_tunnel(st->head);
     be_final(st);
     set_priority(st);
     if (error)
@@ -187,6 +205,8 @@ static void trailers_over(struct nu_h2_stream *st, bool last)
     struct nu_h2 *h2 = st->h2;
     struct nu_http_head *trail = h2->fields.head;
     enum nu_h2_error error = nu_h2_fields_end(&h2->fields, last);
+    if (h2->client ? st->tunnel : st->asks)
+        error = NU_H2_TUNNEL_HEADERS;
     h2_count(h2, NU_H2_COUNT_TRAILERS);
     if (error) {
         bad(st, error);
@@ -294,6 +314,9 @@ static int on_settings(struct nu_h2 *h2, const nghttp2_frame *frame)
     bool ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
     if (!ack && nghttp2_session_get_outbound_queue_size(h2->session) > h2->queued_before + 1)
         nu_h2_terminate(h2, NU_H2_CODE_FLOW_CONTROL_ERROR);
+    h2->settled = h2->settled || !ack;
+    if (!ack && h2->client)
+        h2->handler->settings(h2->ctx);
     return 0;
 }
 
@@ -389,10 +412,9 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         return 0;
     if (h2->reading == st)
         h2->reading = NULL;
-    bool whole = st->said_all && (st->heard || !h2->client);
     st->open = false;
     st->code = code;
-    h2_stream_tell(st, whole ? 0 : H2_NEWS_CUT);
+    h2_stream_tell(st, h2_is_whole(st) ? 0 : H2_NEWS_CUT);
     return 0;
 }
 

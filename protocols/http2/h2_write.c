@@ -41,6 +41,7 @@ void nu_h2_say_head(struct nu_h2_stream *st, const struct nu_http_head *head)
         return;
     nu_assert(!st->ours);
     st->ours = head;
+    st->tunnel = head->body == NU_BODY_TUNNEL;
     h2_stream_dirty(st);
 }
 
@@ -343,7 +344,7 @@ static void on_end_sent(struct nu_h2_stream *st)
     struct nu_h2 *h2 = st->h2;
     st->said_all = true;
     h2_stream_tell(st, H2_NEWS_SENT);
-    if (st->heard || h2->client)
+    if (st->heard || h2->client || st->tunnel)
         return;
     st->said_ms = h2->now_ms;
     nu_list_add_tail(&h2->rests, &st->rest);

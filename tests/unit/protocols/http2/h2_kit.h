@@ -33,7 +33,7 @@ struct kit {
     size_t body; /* bytes of the answer instead of "ok" */
     bool keep;   /* what is received is not taken */
     bool client;
-    unsigned kept, woken, room, sent;
+    unsigned kept, woken, room, sent, settings;
     int64_t now_ms;
 };
 
@@ -182,9 +182,14 @@ static inline void kit_goaway(void *ctx)
     kit_note(ctx, "%s", "goaway\n");
 }
 
+static inline void kit_settings(void *ctx)
+{
+    ((struct kit *)ctx)->settings++;
+}
+
 static const struct nu_h2_handler kit_handler = {
-    kit_head, kit_data, kit_trail, kit_end,   kit_bad,     kit_room,  kit_sent,
-    kit_cut,  kit_wake, kit_emit,  kit_count, kit_interim, kit_goaway};
+    kit_head, kit_data, kit_trail, kit_end,   kit_bad,     kit_room,   kit_sent,
+    kit_cut,  kit_wake, kit_emit,  kit_count, kit_interim, kit_goaway, kit_settings};
 
 static inline struct kit *kit_new(enum kit_answer answer)
 {
