@@ -118,8 +118,10 @@ static void write_out(struct nu_filter *f)
     struct h2_client *m = self_of(f);
     if (!m->h2 || m->state == H2_GONE)
         return;
-    if (m->state == H2_LEAVING && nu_list_empty(&m->requests))
+    if (m->state == H2_LEAVING && nu_list_empty(&m->requests)) {
+        nu_h2_write(m->h2, WRITE_BYTES, h2_client_now(m)); /* a RST_STREAM, maybe */
         nu_h2_terminate(m->h2, NU_H2_CODE_NO_ERROR);
+    }
     while (!nu_blocked(f, NU_FWD) && nu_h2_write(m->h2, WRITE_BYTES, h2_client_now(m)) &&
            !nu_chain_ended(f->chain))
         continue;

@@ -103,12 +103,21 @@ class TunnelServer(H2Server):
         except (EOFError, ConnectionResetError, OSError) as end:
             self.said.append(end)
 
+    def serve(self, sock):
+        super().serve(sock)
+        for request in list(self.requests):
+            if request.conn.sock is sock and hasattr(request, "more"):
+                with request.more:
+                    request.reset = request.reset or "connection closed"
+                    request.more.notify_all()
+
     def take(self, conn, got):
         super().take(conn, got)
         request = conn.open.get(got.stream)
         if request and hasattr(request, "more") and got.type in ("DATA", "RST_STREAM"):
             with request.more:
-                request.end, request.reset = request.end or got.end, got.code if got.type == "RST_STREAM" else None
+                request.end = request.end or got.end
+                request.reset = got.code if got.type == "RST_STREAM" else request.reset
                 request.more.notify_all()
 
     def echo(self, frames, tunnel):
@@ -132,7 +141,7 @@ class Accepted:
         request = self.request
         with request.more:
             assert request.more.wait_for(lambda: len(request.body) > self.at or request.end or request.reset, 60)
-            if len(request.body) == self.at and request.reset:
+            if len(request.body) == self.at and request.reset and not request.end:
                 raise ConnectionResetError(request.reset)
             found = request.body[self.at:self.at + most]
             self.at += len(found)

@@ -33,6 +33,7 @@ struct kit {
     size_t body; /* bytes of the answer instead of "ok" */
     bool keep;   /* what is received is not taken */
     bool client;
+    bool upgrade; /* its requests are for WebSockets */
     unsigned kept, woken, room, sent, settings;
     int64_t now_ms;
 };
@@ -227,6 +228,7 @@ static inline struct nu_h2_stream *kit_ask(struct kit *k, const char *method, si
     head->authority = NU_TEXT("a.test");
     head->path = NU_TEXT("/");
     head->body = body ? NU_BODY_CHUNKED : NU_BODY_NONE;
+    head->upgrade = k->upgrade ? NU_TEXT("websocket") : nu_text("", 0);
     struct nu_h2_stream *st = nu_h2_ask(k->h2, arena, head, k);
     size_t i = 0;
     while (k->streams[i])

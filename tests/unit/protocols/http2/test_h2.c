@@ -111,6 +111,48 @@ static void a_full_queue_says_so_and_when_there_is_room(void **state)
     kit_free(k);
 }
 
+/* What asks for a tunnel, as a block of fields behind :scheme, :path and :authority of a.test. */
+#define FOR_TUNNEL                                                                                 \
+    "\x02\x07"                                                                                     \
+    "CONNECT"                                                                                      \
+    "\x86\x84\x01\x06"                                                                             \
+    "a.test"                                                                                       \
+    "\x00\x09"                                                                                     \
+    ":protocol"                                                                                    \
+    "\x09"                                                                                         \
+    "websocket"
+
+/* Extended CONNECT is GET with an upgrade; opened, each half ends by itself, and no header fields
+ * have a place in it. */
+static void a_tunnel(void **state)
+{
+    static struct kit_bytes b;
+    struct kit *k = kit_new(KIT_NEVER);
+    kit_begin(k);
+    b.len = 0;
+    kit_preface(&b);
+    kit_frame(&b, 1, 4, 1, FOR_TUNNEL, sizeof FOR_TUNNEL - 1);
+    kit_read(k, b.at, b.len);
+    struct nu_h2_stream *st = k->streams[0];
+    assert_string_equal(k->diary, "head 1 GET / \n");
+    assert_true(nu_text_is(st->head->upgrade, "websocket"));
+    struct nu_http_head *head = nu_http_head_new(st->arena);
+    head->status = 101;
+    head->body = NU_BODY_TUNNEL;
+    nu_h2_say_head(st, head);
+    nu_h2_say_data(st, (struct nu_slice){(const uint8_t *)"ok", 2, NULL});
+    nu_h2_write(k->h2, 65536, 0);
+    assert_true(has_frame(k, 0, 1));
+    b.len = 0;
+    kit_frame(&b, 0, 0, 1, "abc", 3);
+    kit_frame(&b, 1, 5, 1, FOR_TUNNEL, sizeof FOR_TUNNEL - 1);
+    kit_read(k, b.at, b.len);
+    assert_string_equal(k->diary, "head 1 GET / \nabc\nbad 1 http2.headers_in_tunnel\n"
+                                  "cut 1 PROTOCOL_ERROR peer\n");
+    assert_true(has_frame(k, 3, 1));
+    kit_free(k);
+}
+
 static void who_leaves_resets(void **state)
 {
     static struct kit_bytes b;
@@ -256,6 +298,7 @@ int main(void)
         cmocka_unit_test(every_split_reads_the_same),
         cmocka_unit_test(a_stream_that_is_not_taken_holds_its_own_window_only),
         cmocka_unit_test(a_full_queue_says_so_and_when_there_is_room),
+        cmocka_unit_test(a_tunnel),
         cmocka_unit_test(who_leaves_resets),
         cmocka_unit_test(the_rest_of_a_request_may_still_come),
         cmocka_unit_test(a_rest_without_end_is_reset),

@@ -27,77 +27,85 @@ struct piece {
 
 struct row {
     const char *name, *method;
-    struct piece piece[4];
+    struct piece piece[5];
     const char *diary; /* what the user hears */
 };
 
 static const struct row rows[] = {
-    {"whole",              "GET",  {{1, 4, OK}, {0, 0, "ab"}, {0, 1, "c"}},           "head 1 200 chunked\nabc\nend 1\n"         },
-    {"head only",          "GET",  {{1, ENDS, OK}},                                   "head 1 200 none\n\nend 1\n"               },
-    {"length",             "GET",  {{1, 4, OK LENGTH_3}, {0, 1, "abc"}},              "head 1 200 length\nabc\nend 1\n"          },
+    {"whole",                "GET",     {{1, 4, OK}, {0, 0, "ab"}, {0, 1, "c"}},                        "head 1 200 chunked\nabc\nend 1\n"         },
+    {"head only",            "GET",     {{1, ENDS, OK}},                                                "head 1 200 none\n\nend 1\n"               },
+    {"length",               "GET",     {{1, 4, OK LENGTH_3}, {0, 1, "abc"}},                           "head 1 200 length\nabc\nend 1\n"          },
     {"too short",
-     "GET",                        {{1, 4, OK LENGTH_3}, {0, 1, "ab"}},
-     "head 1 200 length\nab\nbad 1 http2.content_length_differs\n"                                                               },
+     "GET",                             {{1, 4, OK LENGTH_3}, {0, 1, "ab"}},
+     "head 1 200 length\nab\nbad 1 http2.content_length_differs\n"                                                                                 },
     {"too long",
-     "GET",                        {{1, 4, OK LENGTH_3}, {0, 0, "abc"}, {0, 1, "d"}},
-     "head 1 200 length\nabc\nbad 1 http2.content_length_differs\n"                                                              },
-    {"no body",            "GET",  {{1, ENDS, OK LENGTH_3}},                          "\nbad 1 http2.content_length_differs\n"   },
-    {"HEAD",               "HEAD", {{1, ENDS, OK LENGTH_3}},                          "head 1 200 none\n\nend 1\n"               },
+     "GET",                             {{1, 4, OK LENGTH_3}, {0, 0, "abc"}, {0, 1, "d"}},
+     "head 1 200 length\nabc\nbad 1 http2.content_length_differs\n"                                                                                },
+    {"no body",              "GET",     {{1, ENDS, OK LENGTH_3}},                                       "\nbad 1 http2.content_length_differs\n"   },
+    {"HEAD",                 "HEAD",    {{1, ENDS, OK LENGTH_3}},                                       "head 1 200 none\n\nend 1\n"               },
     {"HEAD and DATA",
-     "HEAD",                       {{1, 4, OK LENGTH_3}, {0, 1, "abc"}},
-     "head 1 200 none\n\nbad 1 http2.content_length_differs\n"                                                                   },
+     "HEAD",                            {{1, 4, OK LENGTH_3}, {0, 1, "abc"}},
+     "head 1 200 none\n\nbad 1 http2.content_length_differs\n"                                                                                     },
     {"204 and DATA",
-     "GET",                        {{1, 4, NONE}, {0, 1, "abc"}},
-     "head 1 204 none\n\nbad 1 http2.content_length_differs\n"                                                                   },
-    {"interim",            "GET",  {{1, 4, EARLY}, {1, ENDS, OK}},                    "interim 1 103\nhead 1 200 none\n\nend 1\n"},
-    {"interim at the end", "GET",  {{1, ENDS, EARLY}},                                "\nbad 1 http2.interim_ends_stream\n"      },
+     "GET",                             {{1, 4, NONE}, {0, 1, "abc"}},
+     "head 1 204 none\n\nbad 1 http2.content_length_differs\n"                                                                                     },
+    {"interim",              "GET",     {{1, 4, EARLY}, {1, ENDS, OK}},                                 "interim 1 103\nhead 1 200 none\n\nend 1\n"},
+    {"interim at the end",   "GET",     {{1, ENDS, EARLY}},                                             "\nbad 1 http2.interim_ends_stream\n"      },
     {"DATA first",
-     "GET",                        {{1, 4, EARLY}, {0, 1, "a"}},
-     "interim 1 103\n\nbad 1 http2.data_before_head\n"                                                                           },
+     "GET",                             {{1, 4, EARLY}, {0, 1, "a"}},
+     "interim 1 103\n\nbad 1 http2.data_before_head\n"                                                                                             },
     {"nothing",
-     "GET",                        {{1, 4, EARLY}, {0, 1, ""}},
-     "interim 1 103\n\nbad 1 http2.data_before_head\n"                                                                           },
+     "GET",                             {{1, 4, EARLY}, {0, 1, ""}},
+     "interim 1 103\n\nbad 1 http2.data_before_head\n"                                                                                             },
     {"trailers",
-     "GET",                        {{1, 4, OK}, {0, 0, "a"}, {1, ENDS, FIELD}},
-     "head 1 200 chunked\na\ntrail 1 1\nend 1\n"                                                                                 },
+     "GET",                             {{1, 4, OK}, {0, 0, "a"}, {1, ENDS, FIELD}},
+     "head 1 200 chunked\na\ntrail 1 1\nend 1\n"                                                                                                   },
+    {"tunnel",
+     "CONNECT",                         {{1, 4, OK LENGTH_3}, {0, 0, "ab"}, {0, 0, "cd"}, {0, 1, "e"}},
+     "head 1 200 tunnel\nabcde\nend 1\n"                                                                                                           },
+    {"ended tunnel",         "CONNECT", {{1, ENDS, NONE}},                                              "head 1 204 tunnel\n\nend 1\n"             },
+    {"no tunnel",            "CONNECT", {{1, 4, "\x8d"}, {0, 1, "no"}},                                 "head 1 404 chunked\nno\nend 1\n"          },
+    {"trailers in a tunnel",
+     "CONNECT",                         {{1, 4, OK}, {0, 0, "a"}, {1, ENDS, FIELD}},
+     "head 1 200 tunnel\na\nbad 1 http2.headers_in_tunnel\n"                                                                                       },
     {"open trailers",
-     "GET",                        {{1, 4, OK}, {1, 4, FIELD}},
-     "head 1 200 chunked\n\nbad 1 http2.trailers_without_end\n"                                                                  },
-    {"no status",          "GET",  {{1, ENDS, FIELD}},                                "\nbad 1 http2.missing_pseudo_header\n"    },
-    {"two",                "GET",  {{1, ENDS, OK OK}},                                "\nbad 1 http2.repeated_pseudo_header\n"   },
-    {"a request's",        "GET",  {{1, ENDS, OK "\x84"}},                            "\nbad 1 http2.invalid_pseudo_header\n"    },
+     "GET",                             {{1, 4, OK}, {1, 4, FIELD}},
+     "head 1 200 chunked\n\nbad 1 http2.trailers_without_end\n"                                                                                    },
+    {"no status",            "GET",     {{1, ENDS, FIELD}},                                             "\nbad 1 http2.missing_pseudo_header\n"    },
+    {"two",                  "GET",     {{1, ENDS, OK OK}},                                             "\nbad 1 http2.repeated_pseudo_header\n"   },
+    {"a request's",          "GET",     {{1, ENDS, OK "\x84"}},                                         "\nbad 1 http2.invalid_pseudo_header\n"    },
     {"101",
-     "GET",                        {{1, ENDS,
+     "GET",                             {{1, ENDS,
        "\x08\x03"
        "101"}},
-     "\nbad 1 http2.invalid_status\n"                                                                                            },
+     "\nbad 1 http2.invalid_status\n"                                                                                                              },
     {"20",
-     "GET",                        {{1, ENDS,
+     "GET",                             {{1, ENDS,
        "\x08\x02"
        "20"}},
-     "\nbad 1 http2.invalid_status\n"                                                                                            },
+     "\nbad 1 http2.invalid_status\n"                                                                                                              },
     {"2000",
-     "GET",                        {{1, ENDS,
+     "GET",                             {{1, ENDS,
        "\x08\x04"
        "2000"}},
-     "\nbad 1 http2.invalid_status\n"                                                                                            },
+     "\nbad 1 http2.invalid_status\n"                                                                                                              },
     {"0200",
-     "GET",                        {{1, ENDS,
+     "GET",                             {{1, ENDS,
        "\x08\x04"
        "0200"}},
-     "\nbad 1 http2.invalid_status\n"                                                                                            },
+     "\nbad 1 http2.invalid_status\n"                                                                                                              },
     {"600",
-     "GET",                        {{1, ENDS,
+     "GET",                             {{1, ENDS,
        "\x08\x03"
        "600"}},
-     "\nbad 1 http2.invalid_status\n"                                                                                            },
-    {"capitals",           "GET",  {{1, ENDS, OK "\x10\x01X\x01y"}},                  "\nbad 1 http2.invalid_header_name\n"      },
+     "\nbad 1 http2.invalid_status\n"                                                                                                              },
+    {"capitals",             "GET",     {{1, ENDS, OK "\x10\x01X\x01y"}},                               "\nbad 1 http2.invalid_header_name\n"      },
     {"connection",
-     "GET",                        {{1, ENDS,
+     "GET",                             {{1, ENDS,
        OK "\x10\x0a"
           "connection\x01y"}},
-     "\nbad 1 http2.connection_header\n"                                                                                         },
-    {"reset",              "GET",  {{1, 4, OK}, {3, 0, "...."}},                      "head 1 200 chunked\ncut 1 unknown peer\n" },
+     "\nbad 1 http2.connection_header\n"                                                                                                           },
+    {"reset",                "GET",     {{1, 4, OK}, {3, 0, "...."}},                                   "head 1 200 chunked\ncut 1 unknown peer\n" },
 };
 
 static void put(struct kit_bytes *b, const struct piece *p)
@@ -203,6 +211,34 @@ static void what_the_server_allows(void **state)
     kit_free(k);
 }
 
+/* RFC 8441: it may be asked once the server's SETTINGS offer it; an answer that opens it is 101. */
+static void upgrades(void **state)
+{
+    static struct kit_bytes b;
+    struct kit *k = kit_new(KIT_NEVER);
+    kit_begin_client(k);
+    k->upgrade = true;
+    assert_int_equal(nu_h2_may_upgrade(k->h2), NU_MORE);
+    b.len = 0;
+    kit_frame(&b, 4, 0, 0, "", 0);
+    kit_read(k, b.at, b.len);
+    assert_int_equal(nu_h2_may_upgrade(k->h2), NU_NOT_THIS);
+    b.len = 0;
+    kit_frame(&b, 4, 0, 0, "\0\10\0\0\0\1", 6);
+    kit_read(k, b.at, b.len);
+    assert_int_equal(nu_h2_may_upgrade(k->h2), NU_OK);
+    assert_int_equal(k->settings, 2);
+    kit_ask(k, "GET", 0);
+    nu_h2_write(k->h2, 65536, 0);
+    b.len = 0;
+    kit_frame(&b, 1, 4, 1, OK, 1);
+    kit_frame(&b, 0, 0, 1, "a", 1);
+    kit_frame(&b, 0, 1, 1, "b", 1);
+    kit_read(k, b.at, b.len);
+    assert_string_equal(k->diary, "head 1 101 tunnel\nab\nend 1\n");
+    kit_free(k);
+}
+
 static void pushes_end_the_connection(void **state)
 {
     static struct kit_bytes b;
@@ -225,6 +261,7 @@ int main(void)
         cmocka_unit_test(interim_heads_are_counted),
         cmocka_unit_test(goaway),
         cmocka_unit_test(what_the_server_allows),
+        cmocka_unit_test(upgrades),
         cmocka_unit_test(pushes_end_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
