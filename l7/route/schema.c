@@ -280,7 +280,8 @@ static const struct nu_field fields[] = {
      .flags = NU_LIST,
      .fallback = "[websocket]",
      .offset = AT(upgrades),
-     .doc = "Protocols that a client may change to (Upgrade); [] refuses all."},
+     .doc = "Protocols that a client may change to (Upgrade, or extended CONNECT of HTTP/2); [] "
+            "refuses all."},
     {.key = "filters",
      .type = NU_NODE,
      .offset = AT(filters),

@@ -48,6 +48,7 @@ backend b
 """)
 
 
+@pytest.mark.once
 def test_haproxy_on_both_sides(nuncio, peer, tmp_path):
     """Node - haproxy - nuncio - haproxy - Node, in HTTP/2 all the way but the last."""
     behind = haproxy(peer, tmp_path, peer(NodeWs).address, "proto h2", "")
@@ -58,6 +59,7 @@ def test_haproxy_on_both_sides(nuncio, peer, tmp_path):
     assert proxy.stats()["cluster.c.upstream_cx_http1_total"] == 0 and last_request(proxy, 2)["protocol"] == "HTTP/2"
 
 
+@pytest.mark.once
 def test_nghttpx_on_both_sides(nuncio, peer):
     """The same with nghttpx, which speaks HTTP/1 with what is behind it."""
     behind = peer(servers.nghttpx, ";no-tls", behind=peer(NodeWs).address)
@@ -71,6 +73,7 @@ def test_nghttpx_on_both_sides(nuncio, peer):
 UPGRADED = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("protocol, came", [("auto", CAME), ("http2", {"status": 501})])
 def test_a_server_that_does_not_offer_it(nuncio, peer, tmp_path, certs, protocol, came):
     """nginx speaks HTTP/2, and WebSocket over HTTP/1 only: with `auto` that is what it is asked in."""

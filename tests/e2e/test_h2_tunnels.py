@@ -2,6 +2,7 @@
 import json
 import signal
 import socket
+import ssl
 import struct
 import threading
 
@@ -11,6 +12,7 @@ from lib import clients
 from lib.h2 import data, frame, headers, settings, window
 from lib.h2_tunnel import OFFERED, WEBSOCKET, Tunnels, TunnelServer, connect_to
 from lib.http import Origin, front, http, last_request
+from lib.nuncio import ROOT
 from lib.peers import Echo, Script
 from lib.poll import eventually, patiently
 from lib.websocket import (BINARY, CLOSE, KEY, PING, PONG, TEXT, Frames, WsClient, WsServer, accepted, client_frame, close_payload,
@@ -372,6 +374,28 @@ def test_a_cut_of_connect(tight, peer):
             mux.send(frames)
             mux.wait(lambda: tunnel.reset)
             assert tunnel.reset == code
+
+
+# --- the example
+
+def test_the_example(nuncio, peer, example_certs, monkeypatch):
+    """docs/examples/http2-tunnels.yaml: two WebSockets and a CONNECT over one connection; behind it all is HTTP/2, too."""
+    certs = {"certificates": {"cert": str(example_certs / "service.pem"), "key": str(example_certs / "service.key")}, "alpn": ["h2"]}
+    chat = nuncio(front(peer(WsServer), at={"tls": certs}))
+    for key, value in {"CERTS": example_certs, "CHAT": chat.address("in"), "DB": peer(Echo).address, "HTTPS_PORT": 0}.items():
+        monkeypatch.setenv(key, str(value))
+    proxy = nuncio(ROOT / "docs/examples/http2-tunnels.yaml")
+    context = ssl.create_default_context(cafile=example_certs / "ca.pem")
+    context.set_alpn_protocols(["h2"])
+    with Tunnels(proxy, wrap=lambda sock: context.wrap_socket(sock, server_hostname="www.test")) as mux:
+        https = [(name, {":scheme": "https", ":authority": "www.test"}.get(name, value)) for name, value in WEBSOCKET]
+        sockets = [mux.open(stream, https, early=client_frame(TEXT, b"hello")) for stream in (1, 3)]
+        assert [Frames(ws).frame()[:2] for ws in sockets] == [(TEXT, b"hello")] * 2
+        db = mux.open(5, connect_to("db.internal:5432"), early=b"select")
+        assert (db.status(), Frames(db).exactly(6)) == (200, b"select")
+        sockets[0].sendall(client_frame(BINARY, b"x" * 65537))
+        assert Frames(sockets[0]).close_code() == 1009
+    assert proxy.stats()["cluster.chat.upstream_cx_http2_total"] == 1
 
 
 # --- many at once

@@ -54,10 +54,10 @@ class Tunnel:
 
 
 class Tunnels(H2Client):
-    """A connection to a listener of `nuncio`; `grant`: windows are given back."""
+    """A connection to a listener of `nuncio`; `grant`: windows are given back; `wrap`: what makes TLS of a socket."""
 
-    def __init__(self, nuncio, name="in", grant=True):
-        super().__init__(nuncio.connect(name))
+    def __init__(self, nuncio, name="in", grant=True, wrap=lambda sock: sock):
+        super().__init__(wrap(nuncio.connect(name)))
         self.tunnels, self.grant, self.settings = {}, grant, None
 
     def open(self, stream=1, fields=WEBSOCKET, **more):
