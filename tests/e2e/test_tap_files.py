@@ -69,6 +69,18 @@ def test_through_a_pipe_into_tshark(path):
     assert done.stdout.split() == ["/1", "/2", "/3"]
 
 
+def test_who_reads_on_sees_packets_soon(tmp_path, closing):
+    """What writes into it pauses, and goes on only when the packets have come out."""
+    os.mkfifo(tmp_path / "in")
+    child = closing(Child("sh", "-c", f"exec {TAP} -r {tmp_path}/in -w - >{tmp_path}/out.pcapng"))
+    with open(tmp_path / "in", "wb") as source:
+        source.write(pcap([talk(1)]))
+        source.flush()
+        eventually(lambda: b"\r\n\r\nxxxxx" in (tmp_path / "out.pcapng").read_bytes())
+    assert child.wait() == 0
+    assert objects(tmp_path / "out.pcapng", kind="http")[0]["target"] == "/1"
+
+
 # --- keys
 
 @pytest.fixture(scope="module")

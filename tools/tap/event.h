@@ -133,6 +133,8 @@ struct tap_sink {
     void (*any)(void *ctx, const struct tap_record *record, bool fits);
     /* TLS in the connection has this id in key logs, NU_SECRET_ID_BYTES; before any of its data. */
     void (*secret_id)(void *ctx, struct tap_conn *conn, const uint8_t *id);
+    /* No packet has come for a while, and it is that time now by their clock. */
+    void (*tick)(void *ctx, int64_t now_ns);
     /* Nothing more comes. */
     void (*finish)(void *ctx);
 };

@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define OUT_BYTES (64 * 1024) /* that one write takes, where nobody waits for lines */
@@ -220,21 +219,12 @@ static void set_buffers(const struct program *p)
 
 /* --- running --- */
 
-static int64_t now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 static void on_idle(void *ctx)
 {
     struct program *p = ctx;
     tap_keylogs_read(p->keylogs, p->tap, false);
     if (!p->regular || ferror(stdout))
         fflush(stdout);
-    if (p->pen && p->live)
-        tap_pen_tick(p->pen, now_ns());
     if (ferror(stdout) || (p->pen && tap_pen_failed(p->pen)))
         stop = 1; /* whoever read it has gone, or the disk is full */
 }

@@ -290,6 +290,9 @@ void tap_packet(struct tap *t, const struct nu_capture_event *p)
 void tap_tick(struct tap *t, int64_t now_ns)
 {
     nu_flows_tick(t->flows, now_ns);
+    for (unsigned i = 0; i < t->sinks; i++)
+        if (t->sink[i].sink->tick)
+            t->sink[i].sink->tick(t->sink[i].ctx, now_ns);
 }
 
 void tap_finish(struct tap *t)

@@ -414,17 +414,22 @@ static void pen_finish(void *ctx)
     flush(pen);
 }
 
-const struct tap_sink tap_pen_sink = {
-    .packet = pen_packet, .any = pen_any, .secret_id = pen_secret_id, .finish = pen_finish};
-
-/* --- the whole --- */
-
-void tap_pen_tick(struct tap_pen *pen, int64_t now_ns)
+/* What has waited long enough is written, up to the disk: somebody may look at it. */
+static void pen_tick(void *ctx, int64_t now_ns)
 {
+    struct tap_pen *pen = ctx;
     pen->now_ns = now_ns > pen->now_ns ? now_ns : pen->now_ns;
     settle(pen);
     flush(pen);
 }
+
+const struct tap_sink tap_pen_sink = {.packet = pen_packet,
+                                      .any = pen_any,
+                                      .secret_id = pen_secret_id,
+                                      .tick = pen_tick,
+                                      .finish = pen_finish};
+
+/* --- the whole --- */
 
 bool tap_pen_failed(const struct tap_pen *pen)
 {

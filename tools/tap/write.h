@@ -28,8 +28,6 @@ struct tap_pen *tap_pen_open(const struct tap_pen_conf *conf, int source);
 /* Its context is the pen; its secrets come from `tap`. */
 extern const struct tap_sink tap_pen_sink;
 void tap_pen_attach(struct tap_pen *pen, struct tap *tap);
-/* Live: it is `now_ns` (since 1970); what has waited long enough is written, up to the disk. */
-void tap_pen_tick(struct tap_pen *pen, int64_t now_ns);
 /* Writing has failed, and nothing more will be written; told. */
 bool tap_pen_failed(const struct tap_pen *pen);
 /* Packets of chosen connections that had to be let go before they were known to be. */
