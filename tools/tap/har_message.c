@@ -36,7 +36,8 @@ void har_close(struct tap_har *h, char bracket)
 static void put_string(struct tap_har *h, const char *at, size_t len)
 {
     tap_put_char(&h->out, '"');
-    nu_escape_json(&h->out.buf, at, len);
+    if (len)
+        nu_escape_json(&h->out.buf, at, len);
     tap_put_char(&h->out, '"');
 }
 
@@ -139,7 +140,9 @@ static struct nu_text trimmed(struct nu_text text)
 /* Takes what stands before `mark` off the front; the mark, too. */
 static struct nu_text cut(struct nu_text *rest, char mark)
 {
-    const char *at = rest->len ? memchr(rest->at, mark, rest->len) : NULL;
+    if (!rest->len)
+        return *rest;
+    const char *at = memchr(rest->at, mark, rest->len);
     struct nu_text front = nu_text(rest->at, at ? (size_t)(at - rest->at) : rest->len);
     size_t used = front.len + (at ? 1 : 0);
     *rest = nu_text(rest->at + used, rest->len - used);

@@ -131,11 +131,22 @@ static bool find_target(struct tap_replay *r)
     return fine || complain(r->conf.url, strerror(error));
 }
 
-struct tap_replay *tap_replay_open(const struct tap_replay_conf *conf)
+struct tap_replay *replay_new(const struct tap_replay_conf *conf)
 {
     struct tap_replay *r = calloc(1, sizeof *r);
     nu_assert(r != NULL);
     r->conf = *conf;
+    return r;
+}
+
+const struct replay_item *replay_item_at(const struct tap_replay *r, size_t i)
+{
+    return i < r->count ? r->items[i] : NULL;
+}
+
+struct tap_replay *tap_replay_open(const struct tap_replay_conf *conf)
+{
+    struct tap_replay *r = replay_new(conf);
     if (find_target(r))
         return r;
     tap_replay_free(r);

@@ -52,6 +52,13 @@ struct replay_item {
     uint8_t now_len;
 };
 
+/* --- replay.c --- */
+
+/* One that has no target yet: it only gathers. */
+struct tap_replay *replay_new(const struct tap_replay_conf *conf);
+/* The i-th that was gathered; NULL behind the last. */
+const struct replay_item *replay_item_at(const struct tap_replay *replay, size_t i);
+
 /* --- replay_conn.c --- */
 
 struct replay_conn;

@@ -367,6 +367,7 @@ static void pen_packet(void *ctx, const struct nu_capture_event *packet, uint64_
     pen->now_ns = packet->time_ns > pen->now_ns ? packet->time_ns : pen->now_ns;
     if (i && asked_for && !pen->failed)
         hold(pen, f, i, packet);
+    pen->missing += !i;
     settle(pen);
 }
 

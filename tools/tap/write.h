@@ -30,7 +30,8 @@ extern const struct tap_sink tap_pen_sink;
 void tap_pen_attach(struct tap_pen *pen, struct tap *tap);
 /* Writing has failed, and nothing more will be written; told. */
 bool tap_pen_failed(const struct tap_pen *pen);
-/* Packets of chosen connections that had to be let go before they were known to be. */
+/* Packets of chosen connections that had to be let go before they were known to be, and those of
+ * more kinds of links than a file has interfaces. */
 uint64_t tap_pen_missing(const struct tap_pen *pen);
 /* False: not everything was written. NULL is fine. */
 bool tap_pen_close(struct tap_pen *pen);

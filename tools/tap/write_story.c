@@ -26,6 +26,12 @@ static void put_addr(struct tap_out *o, const struct nu_addr *addr)
     tap_put(o, nu_addr_str(addr, text));
 }
 
+static void put_text(struct tap_out *o, struct nu_text text)
+{
+    if (text.len)
+        tap_put_safe(o, text, TEXT_MAX);
+}
+
 /* --- a line each --- */
 
 static void put_exchange(struct tap_out *o, const struct tap_exchange *x)
@@ -35,11 +41,11 @@ static void put_exchange(struct tap_out *o, const struct tap_exchange *x)
     put_id(o, x->conn, x->number);
     tap_put(o, tap_proto_str(x->proto));
     tap_put_char(o, ' ');
-    tap_put_safe(o, x->method, TEXT_MAX);
+    put_text(o, x->method);
     tap_put(o, !path ? " " : x->tls ? " https://" : " http://");
     if (path)
-        tap_put_safe(o, tap_masked_host(o, x->host), TEXT_MAX);
-    tap_put_safe(o, tap_masked_target(o, x->target), TEXT_MAX);
+        put_text(o, tap_masked_host(o, x->host));
+    put_text(o, tap_masked_target(o, x->target));
     tap_put(o, " -> ");
     if (x->status)
         tap_put_u64(o, x->status);
