@@ -6,8 +6,8 @@ names, fingerprints, WebSocket messages; and, where the truth is exact, what tsh
 
 FOLDER has truth.json files beside captures (exact truth of made captures; of TLS, with key logs; of both sides of a proxy)
 and may have a truth-fetched.json (tshark's view). Captures in a folder `robust` need only be survived. What differs on
-purpose stands with its reason in known.tsv (from the truth) and tshark.tsv (from tshark); -v lists it. Exit 1 if something
-else differs.
+purpose stands with its reason in known.tsv (from the truth) and tshark.tsv (from tshark), and is listed; -v lists it by capture.
+Exit 1 if something else differs.
 """
 import argparse
 import collections
@@ -105,7 +105,7 @@ class Verdict:
     def __init__(self, title, table, verbose):
         self.title, self.table, self.rows, self.verbose = title, table, known(table), verbose
         self.total = self.bad = self.excused = 0
-        self.used = set()
+        self.used = collections.Counter()
 
     def row_for(self, name, text):
         return next((row for row in self.rows if fnmatch.fnmatchcase(name, row[0]) and text.startswith(row[1])), None)
@@ -115,7 +115,7 @@ class Verdict:
         left = []
         for text in texts:
             row = self.row_for(name, text)
-            self.used.add(row)
+            self.used[row] += 1
             if row is None:
                 left.append(text)
             elif self.verbose:
@@ -125,10 +125,12 @@ class Verdict:
         for text in left[:None if self.verbose else 4]:
             print(f"{self.title}: {name}: {text}")
 
-    def tell_unused(self):
+    def tell_rows(self):
+        """Each difference that is known, with its reason."""
         for row in self.rows:
-            if row not in self.used:
-                print(f"{self.table}: {row[0]} {row[1]}: differs no longer")
+            pattern, begin, reason = row
+            times = f"{self.used[row]} times" if self.used[row] else "NO LONGER"
+            print(f"{self.title}: {times} {pattern}: {begin or 'all'}: {reason}")
 
     def sum(self):
         return f"{self.title}: {self.total} captures: {self.total - self.bad - self.excused} as they should be, {self.excused} known to differ, {self.bad} wrong"
@@ -157,7 +159,7 @@ def main():
             other.report(job.name, list(job.differs_from_tshark(run)))
     for verdict in (truth, *others):
         if not args.k:
-            verdict.tell_unused()
+            verdict.tell_rows()
         print(verdict.sum())
     return 1 if truth.bad or other.bad or not truth.total else 0
 
