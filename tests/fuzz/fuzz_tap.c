@@ -32,6 +32,7 @@ static FILE *judging(void)
 struct outputs {
     struct tap_lines lines, followed;
     struct tap_json json;
+    struct tap_curl curl;
     struct tap_stats stats;
     FILE *file;
 };
@@ -43,13 +44,15 @@ static void add(struct tap *tap, struct outputs *o)
     *o = (struct outputs){
         .lines = {.out = out,    .verbose = 2},
         .followed = {.out = out,             .verbose = 2, .only = {.flow = 1}},
-        .json = {.out = out},
+        .json = {.out = out,.verbose = 2},
+        .curl = {.out = out,             .id = {.flow = 1, .number = 1}},
         .stats = {.out = out            },
         .file = o->file
     };
     tap_add_sink(tap, &tap_line_sink, &o->lines);
     tap_add_sink(tap, &tap_line_sink, &o->followed);
     tap_add_sink(tap, &tap_json_sink, &o->json);
+    tap_add_sink(tap, &tap_curl_sink, &o->curl);
     tap_add_sink(tap, &tap_stats_sink, &o->stats);
     tap_want_bodies(tap, BODIES, 0);
 }
@@ -60,6 +63,7 @@ static void drop(struct outputs *o)
     tap_out_free(&o->lines.out);
     tap_out_free(&o->followed.out);
     tap_out_free(&o->json.out);
+    tap_out_free(&o->curl.out);
     tap_stats_free(&o->stats);
 }
 
