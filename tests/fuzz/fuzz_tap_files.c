@@ -6,7 +6,7 @@
 #include "protocols/http/h1.h"
 #include "protocols/http/h1_write.h"
 #include "tools/tap/har.h"
-#include "tools/tap/replay_priv.h"
+#include "tools/tap/replay_parts.h"
 #include "tools/tap/write.h"
 
 #include <fcntl.h>

@@ -187,6 +187,12 @@ static void end(struct reader *r)
     free(r->window);
 }
 
+static void go_back(const struct tap_file_job *job)
+{
+    if (lseek(job->fd, 0, SEEK_SET) != 0)
+        fprintf(stderr, "nuncio-tap: %s: cannot go back: %s\n", job->path, strerror(errno));
+}
+
 void tap_file_secrets(const struct tap_file_job *job, struct tap *tap)
 {
     static const uint8_t pcapng[4] = {0x0a, 0x0d, 0x0d, 0x0a};
@@ -197,8 +203,17 @@ void tap_file_secrets(const struct tap_file_job *job, struct tap *tap)
     begin(&r, job, tap);
     each(&r, take_secrets);
     end(&r);
-    if (lseek(job->fd, 0, SEEK_SET) != 0)
-        fprintf(stderr, "nuncio-tap: %s: cannot go back: %s\n", job->path, strerror(errno));
+    go_back(job);
+}
+
+void tap_file_ahead(const struct tap_file_job *job, struct tap *tap)
+{
+    struct reader r;
+    begin(&r, job, tap);
+    each(&r, take_all);
+    end_progress(&r);
+    end(&r);
+    go_back(job);
 }
 
 /* What programs like tcpdump -z leave behind. */

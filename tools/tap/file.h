@@ -25,6 +25,9 @@ struct tap_file_job {
 int tap_file_open(const char *path);
 /* A file that can be read twice: its secrets, wherever they stand, before its packets. */
 void tap_file_secrets(const struct tap_file_job *job, struct tap *tap);
+/* All packets of such a file, to a tap that only looks ahead; what is wrong is told when it is read
+ * again. */
+void tap_file_ahead(const struct tap_file_job *job, struct tap *tap);
 /* All packets. False: it is no capture, or damaged, or cut; told on stderr, what came before was
  * used. */
 bool tap_file_run(const struct tap_file_job *job, struct tap *tap);

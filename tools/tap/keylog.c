@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ROOM 65536 /* bytes read at once; a line is much shorter */
@@ -68,6 +69,33 @@ void tap_keylogs_read(struct tap_keylogs *logs, struct tap *tap, bool end)
         }
         hand_on(log, tap, end);
     }
+}
+
+static bool is_file(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool tap_keylogs_again(const struct tap_keylogs *logs, struct tap *tap)
+{
+    struct log *again = calloc(1, sizeof *again);
+    bool files = true;
+    nu_assert(again != NULL);
+    for (unsigned i = 0; i < logs->count && files; i++) {
+        ssize_t n;
+        off_t at = 0;
+        int fd = logs->log[i]->fd;
+        files = is_file(fd);
+        while (files && (n = pread(fd, again->line + again->len, ROOM - again->len, at)) > 0) {
+            at += n;
+            again->len += (size_t)n;
+            hand_on(again, tap, false);
+        }
+        hand_on(again, tap, true);
+    }
+    free(again);
+    return files;
 }
 
 void tap_keylogs_free(struct tap_keylogs *logs)

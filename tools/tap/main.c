@@ -194,8 +194,6 @@ static void add_output(struct program *p)
         tap_want_bodies(p->tap, TAP_CURL_BODY, o->curl.flow);
     } else if (!takes_stdout(p) && !p->replay)
         add_lines(p);
-    if (p->pen)
-        tap_pen_attach(p->pen, p->tap);
     if (o->har)
         tap_add_sink(p->tap, &tap_har_sink, &p->har);
     if (o->har)
@@ -229,6 +227,22 @@ static void on_idle(void *ctx)
         stop = 1; /* whoever read it has gone, or the disk is full */
 }
 
+/* Whether a connection is wanted is known at its end, and its first packets may be far ahead of
+ * that. */
+static void look_ahead(struct program *p, const struct tap_file_job *job)
+{
+    struct tap *ahead = tap_new(p->options.memory_max);
+    tap_set_where(ahead, p->where);
+    tap_file_secrets(job, ahead);
+    if (tap_keylogs_again(p->keylogs, ahead)) {
+        tap_pen_scout(p->pen, ahead);
+        tap_file_ahead(job, ahead);
+        tap_finish(ahead);
+        tap_pen_know(p->pen);
+    }
+    tap_free(ahead);
+}
+
 static bool run_file(struct program *p)
 {
     const struct tap_options *o = &p->options;
@@ -245,6 +259,10 @@ static bool run_file(struct program *p)
     tap_expect_secrets(p->tap, !p->regular);
     if (p->regular)
         tap_file_secrets(&job, p->tap);
+    if (p->regular && p->pen && p->where)
+        look_ahead(p, &job);
+    if (p->pen)
+        tap_pen_attach(p->pen, p->tap);
     return tap_file_run(&job, p->tap);
 }
 
@@ -252,6 +270,8 @@ static bool run_live(struct program *p)
 {
     struct tap_live_job job = {.stop = &stop, .idle = on_idle, .idle_ctx = p};
     fprintf(stderr, "nuncio-tap: listens on %s\n", p->options.interface);
+    if (p->pen)
+        tap_pen_attach(p->pen, p->tap);
     tap_expect_secrets(p->tap, true);
     return tap_live_run(p->live, &job, p->tap);
 }

@@ -2,7 +2,7 @@
 #include "tools/tap/replay.h"
 
 #include "core/assert.h"
-#include "tools/tap/replay_priv.h"
+#include "tools/tap/replay_parts.h"
 #include "tools/tap/text.h"
 
 #include <errno.h>

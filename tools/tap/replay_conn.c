@@ -1,6 +1,6 @@
 /* A connection of a replay: one request after the other, each with its answer. It never waits;
  * replay_run.c says when it may go on. */
-#include "tools/tap/replay_priv.h"
+#include "tools/tap/replay_parts.h"
 
 #include "core/assert.h"
 #include "protocols/http/h1.h"

@@ -1,5 +1,5 @@
 /* When which request of a replay goes out, over which connection; one poll() for all. */
-#include "tools/tap/replay_priv.h"
+#include "tools/tap/replay_parts.h"
 
 #include "core/assert.h"
 

@@ -3,8 +3,8 @@
 
 #include "core/assert.h"
 #include "protocols/capture/write.h"
-#include "tls/secrets.h"
 #include "tools/nuncio/command.h"
+#include "tools/tap/write_keys.h"
 #include "tools/tap/write_story.h"
 
 #include <stdlib.h>
@@ -13,21 +13,12 @@
 #define BUCKETS     16384u /* of connections by number, which are given out one after the other */
 #define WRITE_BYTES (64 * 1024) /* that one write takes */
 #define DEAD_SHARE  4           /* of the memory, that packets nobody wants may take */
-#define LINE_MAX    320         /* bytes of a key log's line */
-#define TLS13_KEYS                                                                                 \
-    (1u << NU_SECRET_CLIENT_HANDSHAKE | 1u << NU_SECRET_SERVER_HANDSHAKE |                         \
-     1u << NU_SECRET_CLIENT_TRAFFIC | 1u << NU_SECRET_SERVER_TRAFFIC)
-
-struct id {
-    uint8_t bytes[NU_SECRET_ID_BYTES];
-    uint8_t written; /* kinds of secrets that this file has, a bit each */
-};
 
 struct flow {
     struct flow *next;
     uint64_t number;
     struct tap_story story;
-    struct id *id;
+    struct tap_key_id *id;
     uint8_t ids;
     bool chosen, over;
     unsigned file;    /* that has its story; 0 = none */
@@ -52,8 +43,15 @@ struct interface {
     unsigned file;   /* that describes it */
 };
 
+enum mode {
+    WAITS,  /* one reading: packets wait until it is known what becomes of them */
+    SCOUTS, /* the first of two, that only finds out which connections are wanted */
+    KNOWS,  /* the second one */
+};
+
 struct tap_pen {
     struct tap_pen_conf conf;
+    enum mode mode;
     const struct tap *tap;
     struct tap_outfile *to;
     struct nu_capture_out out;
@@ -122,9 +120,11 @@ static void drop_flow(struct tap_pen *pen, struct flow *f)
     free(f);
 }
 
+/* Of two readings the second needs what the first found. */
 static void drop_if_over(struct tap_pen *pen, struct flow *f)
 {
-    if (f->over && !f->waiting)
+    bool needed = pen->mode == KNOWS || (pen->mode == SCOUTS && f->chosen);
+    if (f->over && !f->waiting && !needed)
         drop_flow(pen, f);
 }
 
@@ -189,61 +189,16 @@ static void describe(struct tap_pen *pen, struct interface *at)
     nu_capture_put_interface(&pen->out, at->link, 0, pen->conf.interface);
 }
 
-static size_t put_hex(char *at, const uint8_t *bytes, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        at[2 * i] = digits[bytes[i] >> 4];
-        at[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    return 2 * len;
-}
-
-/* "CLIENT_RANDOM 00.. 11..\n"; an RSA premaster's id has 8 bytes. */
-static size_t put_line(char line[static LINE_MAX], const uint8_t *id, enum nu_secret kind,
-                       const uint8_t *secret, size_t len)
-{
-    size_t n = (size_t)snprintf(line, LINE_MAX, "%s ", nu_secret_str(kind));
-    n += put_hex(line + n, id, kind == NU_SECRET_PREMASTER ? 8 : NU_SECRET_ID_BYTES);
-    line[n++] = ' ';
-    n += put_hex(line + n, secret, len);
-    line[n++] = '\n';
-    return n;
-}
-
-/* Those of an id that this file does not have yet. */
-static size_t new_lines(const struct tap_pen *pen, struct id *id, char *out)
-{
-    size_t at = 0;
-    for (unsigned kind = 0; kind < NU_SECRET_KINDS; kind++) {
-        size_t len;
-        const uint8_t *secret =
-            id->written & 1u << kind
-                ? NULL
-                : nu_secrets_find(tap_secrets(pen->tap), id->bytes, (enum nu_secret)kind, &len);
-        if (!secret)
-            continue;
-        at += put_line(out + at, id->bytes, (enum nu_secret)kind, secret, len);
-        id->written |= (uint8_t)(1u << kind);
-    }
-    return at;
-}
-
-static bool has_all(const struct id *id)
-{
-    return id->written & 1u << NU_SECRET_MASTER || id->written & 1u << NU_SECRET_PREMASTER ||
-           (id->written & TLS13_KEYS) == TLS13_KEYS;
-}
-
 static void put_secrets(struct tap_pen *pen, struct flow *f)
 {
     uint64_t keys = nu_secrets_figures(tap_secrets(pen->tap)).keys;
-    char lines[NU_SECRET_KINDS * LINE_MAX];
+    char lines[TAP_KEY_LINES_MAX];
     if (f->keys_had == keys)
         return;
     f->keys_had = keys;
     for (unsigned i = 0; i < f->ids; i++) {
-        size_t len = has_all(&f->id[i]) ? 0 : new_lines(pen, &f->id[i], lines);
+        size_t len =
+            tap_key_has_all(&f->id[i]) ? 0 : tap_key_lines(&f->id[i], tap_secrets(pen->tap), lines);
         if (len)
             nu_capture_put_secrets(&pen->out, (struct nu_piece){(const uint8_t *)lines, len});
     }
@@ -323,7 +278,7 @@ static void sweep(struct tap_pen *pen)
 static bool may_go(const struct tap_pen *pen, const struct held *h)
 {
     const struct flow *f = h->flow;
-    if (pen->memory > pen->conf.memory_max || !f || f->over || pen->failed)
+    if (pen->memory > pen->conf.memory_max || !f || f->over || pen->failed || pen->mode == KNOWS)
         return true;
     return f->chosen && pen->conf.hold_ns >= 0 && pen->now_ns - h->time_ns >= pen->conf.hold_ns;
 }
@@ -361,7 +316,11 @@ static void hold(struct tap_pen *pen, struct flow *f, const struct interface *i,
 static void pen_packet(void *ctx, const struct nu_capture_event *packet, uint64_t number)
 {
     struct tap_pen *pen = ctx;
-    struct flow *f = number ? flow_of(pen, number) : NULL;
+    if (pen->mode == SCOUTS)
+        return;
+    struct flow *f = pen->mode == KNOWS ? *slot_of(pen, number)
+                     : number           ? flow_of(pen, number)
+                                        : NULL;
     const struct interface *i = interface_of(pen, packet->interface, packet->link);
     bool asked_for = pen->conf.only ? number == pen->conf.only : f || !pen->conf.chosen_only;
     pen->now_ns = packet->time_ns > pen->now_ns ? packet->time_ns : pen->now_ns;
@@ -376,10 +335,12 @@ static void pen_packet(void *ctx, const struct nu_capture_event *packet, uint64_
 static void pen_any(void *ctx, const struct tap_record *r, bool fits)
 {
     struct tap_pen *pen = ctx;
+    if (pen->mode == KNOWS)
+        return;
     struct flow *f = flow_of(pen, r->conn->flow->number);
     if (fits)
         choose(pen, f);
-    if (pen->memory <= pen->conf.memory_max)
+    if (pen->memory <= pen->conf.memory_max / (pen->mode == SCOUTS ? 2 : 1))
         pen->memory += tap_story_add(&f->story, r, &pen->scratch);
     f->fresh = true;
     f->over |= r->is_conn;
@@ -393,13 +354,15 @@ static void pen_any(void *ctx, const struct tap_record *r, bool fits)
 static void pen_secret_id(void *ctx, struct tap_conn *conn, const uint8_t *bytes)
 {
     struct tap_pen *pen = ctx;
+    if (pen->mode == KNOWS)
+        return;
     struct flow *f = flow_of(pen, conn->flow->number);
     if (f->ids == TAP_PEN_IDS)
         return;
     f->id = realloc(f->id, (f->ids + 1u) * sizeof *f->id);
     nu_assert(f->id != NULL);
-    struct id *id = &f->id[f->ids++];
-    *id = (struct id){.written = 0};
+    struct tap_key_id *id = &f->id[f->ids++];
+    *id = (struct tap_key_id){.written = 0};
     memcpy(id->bytes, bytes, sizeof id->bytes);
     pen->memory += sizeof *id;
     f->keys_had = 0;
@@ -408,6 +371,8 @@ static void pen_secret_id(void *ctx, struct tap_conn *conn, const uint8_t *bytes
 static void pen_finish(void *ctx)
 {
     struct tap_pen *pen = ctx;
+    if (pen->mode == SCOUTS)
+        return;
     for (struct nu_list *node; (node = nu_list_pop(&pen->held));)
         release(pen, nu_container(node, struct held, node));
     if (!pen->file && !pen->conf.target.file_bytes && !pen->conf.target.file_ns)
@@ -442,14 +407,35 @@ uint64_t tap_pen_missing(const struct tap_pen *pen)
     return pen->missing;
 }
 
+static void drop_flows(struct tap_pen *pen)
+{
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (struct flow *f = pen->bucket[i], *next; f; f = next) {
+            next = f->next;
+            drop_flow(pen, f);
+        }
+}
+
+void tap_pen_scout(struct tap_pen *pen, struct tap *tap)
+{
+    pen->mode = SCOUTS;
+    tap_pen_attach(pen, tap);
+}
+
+void tap_pen_know(struct tap_pen *pen)
+{
+    bool too_many = pen->memory > pen->conf.memory_max;
+    pen->mode = too_many ? WAITS : KNOWS;
+    if (too_many)
+        drop_flows(pen);
+}
+
 static void drop_all(struct tap_pen *pen)
 {
     pen->failed = true; /* nothing is written any more */
     for (struct nu_list *node; (node = nu_list_pop(&pen->held));)
         release(pen, nu_container(node, struct held, node));
-    for (unsigned i = 0; i < BUCKETS; i++)
-        while (pen->bucket[i])
-            drop_flow(pen, pen->bucket[i]);
+    drop_flows(pen);
 }
 
 bool tap_pen_close(struct tap_pen *pen)

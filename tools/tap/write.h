@@ -28,6 +28,11 @@ struct tap_pen *tap_pen_open(const struct tap_pen_conf *conf, int source);
 /* Its context is the pen; its secrets come from `tap`. */
 extern const struct tap_sink tap_pen_sink;
 void tap_pen_attach(struct tap_pen *pen, struct tap *tap);
+/* A file that can be read twice, and conditions: the first reading, by a tap of its own, only finds
+ * out which connections are wanted and what they were; attach it to the second one's after
+ * tap_pen_know. Where they are too many to be remembered, packets wait as ever. */
+void tap_pen_scout(struct tap_pen *pen, struct tap *tap);
+void tap_pen_know(struct tap_pen *pen);
 /* Writing has failed, and nothing more will be written; told. */
 bool tap_pen_failed(const struct tap_pen *pen);
 /* Packets of chosen connections that had to be let go before they were known to be, and those of

@@ -1,6 +1,6 @@
 /* Replays without a server that answers: paces, and what a connection says of one that is silent.
  */
-#include "tools/tap/replay_priv.h"
+#include "tools/tap/replay_parts.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

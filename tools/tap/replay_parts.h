@@ -1,6 +1,6 @@
 /* What the parts of replay.h share. */
-#ifndef NU_TOOLS_TAP_REPLAY_PRIV_H
-#define NU_TOOLS_TAP_REPLAY_PRIV_H
+#ifndef NU_TOOLS_TAP_REPLAY_PARTS_H
+#define NU_TOOLS_TAP_REPLAY_PARTS_H
 
 #include "core/arena.h"
 #include "tools/tap/replay.h"
