@@ -404,6 +404,17 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     return 0;
 }
 
+/* curl 7.88 goes to sleep when it ends a body short, and does not see by itself that all is said: a
+ * PING wakes it, whose ACK is no flood. */
+static void end_rest(struct nu_h2_stream *st)
+{
+    nu_list_del(&st->rest);
+    if (st->has_length && st->received == st->length)
+        return;
+    nu_h2_flood_allow(&st->h2->buckets, NU_H2_FLOOD_PING, 1);
+    nu_h2_ping(st->h2);
+}
+
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *ctx)
 {
     struct nu_h2 *h2 = ctx;
@@ -412,6 +423,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         return 0;
     if (h2->reading == st)
         h2->reading = NULL;
+    if (nu_list_linked(&st->rest) && code == NGHTTP2_NO_ERROR)
+        end_rest(st);
     st->open = false;
     st->code = code;
     h2_stream_tell(st, h2_is_whole(st) ? 0 : H2_NEWS_CUT);

@@ -150,6 +150,17 @@ def test_curl_nghttp_and_h2load(tight, peer, tmp_path):
     assert "300 succeeded, 0 failed, 0 errored" in out
 
 
+def test_curl_takes_an_early_answer(tight, tmp_path):
+    """Before its body was read; curl 7.88 fails where RST_STREAM(NO_ERROR) comes with it."""
+    (tmp_path / "big").write_bytes(bytes(1 << 20))
+    nuncio = tight(http({"respond": {"status": 401}}))
+    for body in ["small"] * 8 + [f"@{tmp_path}/big"] * 2:
+        done = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary", body,
+                               f"http://{nuncio.address('in')}/"], capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (0, b"401"), done.stderr
+    assert nuncio.stats()["http.ingress.http2.rx_messaging_error"] == 0
+
+
 # --- resets, both ways
 
 def test_resets(tight, peer):

@@ -1,4 +1,5 @@
 """What HTTP/2 demands of a server: each error of h2_must.tsv, in clear text and over TLS, and the connection after it."""
+import itertools
 import socket
 import ssl
 from pathlib import Path
@@ -48,13 +49,22 @@ def connect(proxy, name, first=None):
     return H2Client(over_tls(sock) if name == "tls" else sock, first)
 
 
+def say(client, frames):
+    """A number among them: the response on that stream is awaited."""
+    for hear, run in itertools.groupby(frames, lambda one: isinstance(one, int)):
+        if hear:
+            assert client.response(next(run)).status == 200
+        else:
+            client.send(*run)
+
+
 def fate(proxy, name, frames):
     """What became of it: "stream CODE" or "connection CODE"; whatever it is, it must be true afterwards."""
-    frames = eval(f"[{frames}]", {**vars(h2), "UP": upload, "RAW": None, "HELD": upload(1, path="/held")})
+    frames = eval(f"[{frames}]", {**vars(h2), "UP": upload, "RAW": None, "HELD": upload(1, path="/held"), "HEAR": int})
     raw = frames[0] is None
     with connect(proxy, name, b"".join(frames[1:]) if raw else None) as client:
         if not raw:
-            client.send(*frames)
+            say(client, frames)
         kind, code = client.fate()
         if kind == "RST_STREAM":
             if code != "REFUSED_STREAM":  # there is no room for another

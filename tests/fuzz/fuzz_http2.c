@@ -1,10 +1,11 @@
-/* The HTTP/2 codec, a server's or a client's: frames as a script, in pieces, with users that
- * answer, keep, reset or leave. Whatever comes, what goes out is frames, and every block is given
- * back.
+/* The HTTP/2 codec, a server's or a client's: frames as a script, in pieces and over time, with
+ * users that answer, keep, reset or leave. Whatever comes, what goes out is frames, and every block
+ * is given back.
  *
- * The first byte chooses the user, the second how the bytes are cut, and the side (2: a client,
- * which has asked three times); then frames: type, flags, stream, length, and so many bytes. A type
- * of 255: the rest is bytes as they are. */
+ * The first byte chooses the user, the second how the bytes are cut, the side (2: a client, which
+ * has asked three times), how time passes (4: up to a second from piece to piece), what answers
+ * have (8: a 103 and trailers), and whether the server drains midway (16); then frames: type,
+ * flags, stream, length, and so many bytes. A type of 255: the rest is bytes as they are. */
 #include "tests/unit/protocols/http2/h2_kit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -41,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct kit *k = kit_new((enum kit_answer)(data[0] % 5));
     uint32_t seed = data[1];
     k->keep = data[0] & 8;
+    k->rich = data[1] & 8;
     k->body = data[0] & 16 ? 100000 : 0;
     k->conf.streams = data[0] & 32 ? 2 : 100;
     k->conf.limits.head_bytes = data[0] & 64 ? 300 : 60000;
@@ -63,7 +65,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         seed = seed * 1103515245 + 12345;
         n = 1 + (seed >> 16) % (data[1] & 1 ? 9 : 2000);
         n = n < b.len - at ? n : b.len - at;
-        k->now_ms += seed >> 30;
+        k->now_ms += data[1] & 4 ? seed >> 22 : seed >> 30;
+        nu_h2_expire(k->h2, k->now_ms);
+        if (data[1] & 16 && !k->client && at > b.len / 2)
+            nu_h2_drain(k->h2);
         kit_read(k, b.at + at, n);
     }
     check_frames(k);

@@ -32,6 +32,7 @@ struct kit {
     enum kit_answer answer;
     size_t body; /* bytes of the answer instead of "ok" */
     bool keep;   /* what is received is not taken */
+    bool rich;   /* the answer has a 103 before it and trailers behind */
     bool client;
     bool upgrade; /* its requests are for WebSockets */
     unsigned kept, woken, room, sent, settings;
@@ -59,6 +60,20 @@ static inline void kit_leave(struct kit *k, struct nu_h2_stream *st)
     nu_h2_let_go(st);
 }
 
+static inline void kit_say_hint(struct nu_h2_stream *st)
+{
+    struct nu_http_head *head = nu_http_head_new(st->arena);
+    head->status = 103;
+    nu_h2_say_interim(st, head);
+}
+
+static inline void kit_say_trailers(struct nu_h2_stream *st)
+{
+    struct nu_http_head *head = nu_http_head_new(st->arena);
+    nu_http_add(head, NU_TEXT("x-end"), NU_TEXT("1"));
+    nu_h2_say_trailers(st, head);
+}
+
 static inline void kit_respond(struct kit *k, struct nu_h2_stream *st)
 {
     struct nu_http_head *head = nu_http_head_new(st->arena);
@@ -66,6 +81,8 @@ static inline void kit_respond(struct kit *k, struct nu_h2_stream *st)
     head->body = NU_BODY_LENGTH;
     head->has_length = true;
     head->content_length = k->body ? k->body : 2;
+    if (k->rich)
+        kit_say_hint(st);
     nu_h2_say_head(st, head);
     for (size_t left = k->body; left > 0;) {
         size_t n = left < 16384 ? left : 16384;
@@ -78,6 +95,8 @@ static inline void kit_respond(struct kit *k, struct nu_h2_stream *st)
     }
     if (!k->body)
         nu_h2_say_data(st, (struct nu_slice){(const uint8_t *)"ok", 2, NULL});
+    if (k->rich)
+        kit_say_trailers(st);
     nu_h2_say_end(st);
 }
 

@@ -190,6 +190,7 @@ static void the_rest_of_a_request_may_still_come(void **state)
     kit_frame(&b, 0, 1, 1, "", 0);
     kit_read(k, b.at, b.len);
     assert_string_equal(k->diary, "head 1 POST / \n");
+    assert_true(has_frame(k, 6, 0)); /* curl is woken */
     assert_false(has_frame(k, 3, 1));
     assert_int_equal(nu_h2_active(k->h2), 0);
     assert_int_equal(nu_h2_due(k->h2), 0);
