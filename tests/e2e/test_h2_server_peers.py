@@ -2,14 +2,12 @@
 import hashlib
 import os
 import re
-import ssl
 
 import pytest
 
 from lib import servers
-from lib.http import Client, Reader, front
+from lib.http import front
 from lib.node import NodeServer
-from lib.peers import Script
 from lib.process import Child, command
 from lib.scale import MIB, scale
 
@@ -115,25 +113,3 @@ def test_a_server_that_does_not_agree(nuncio, peer, tmp_path, certs, server, why
     proxy = nuncio(front(site, to={"protocol": "http2", "tls": tls}, access_log=log))
     assert curl(f"http://{proxy.address('in')}/", "-o", "/dev/null", "-w", "%{http_code}") == "503"
     assert proxy.file_lines("why.log")[0] == f"UF {why}"
-
-
-def test_an_upgrade_goes_over_http_1(nuncio, peer, certs):
-    """A cluster with `auto` whose server has HTTP/2, too: it agreed to that for others, but an upgrade asks it for HTTP/1."""
-    cert, chosen = certs.get("a.test"), []
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert.cert, cert.key)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-
-    def serve(conn):
-        with context.wrap_socket(conn, server_side=True) as tls:
-            chosen.append(tls.selected_alpn_protocol())
-            Reader(tls).until(b"\r\n\r\n")
-            tls.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\nhello")
-            tls.recv(1)
-
-    routes = [{"cluster": "c", "upgrade": ["other"]}]
-    proxy = nuncio(front(peer(Script, serve), to={"protocol": "auto", "tls": {"sni": "a.test", "ca": str(cert.cert)}}, routes=routes))
-    with Client(proxy) as client:
-        client.send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n")
-        assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ") and client.exactly(5) == b"hello"
-    assert chosen == ["http/1.1"]
