@@ -69,7 +69,7 @@ struct nu_ext nu_protocol_of_cluster = {
                      "speak it, under TLS they have to agree (ALPN). `auto`: as they choose under "
                      "TLS, HTTP/1 in clear text. WebSocket goes over HTTP/2 where the server "
                      "offers that (RFC 8441); else `auto` uses HTTP/1 for it, and `http2` answers "
-                     "501. Health checks with `http` are HTTP/1."}
+                     "501. Health checks with `http` go the same way."}
 };
 
 #define AT(member) .offset = offsetof(struct nu_client_http2, member)

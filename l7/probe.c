@@ -1,4 +1,5 @@
-/* The probe `http`, on main's loop: one request a connection, HTTP/1.1, answered in full.
+/* The probe `http`, on main's loop: one request a connection, answered in full, in HTTP/1.1; or in
+ * HTTP/2 (probe_h2.c), if the cluster speaks that.
  *
  * Faces: nothing | bytes. Sees: DATA and END of REV. Stores: the response's head, within the
  * codec's limits; its body is read, to know that it is whole, and discarded, up to
@@ -6,6 +7,8 @@
  * the head. What is a good answer: probe_conf.c. */
 #include "l4/health/probe.h"
 #include "core/arena.h"
+#include "l7/client.h"
+#include "l7/probe_h2.h"
 #include "l7/probe_priv.h"
 #include "protocols/http/h1.h"
 #include "protocols/http/h1_write.h"
@@ -13,7 +16,6 @@
 #include <string.h>
 
 #define BODY_MAX_BYTES (1u << 20) /* a front page may serve as a check; more is none */
-#define USER_AGENT     "nuncio-health-check"
 
 static const struct nu_h1_limits limits = {.head_bytes = 60 * 1024,
                                            .target_bytes = 8 * 1024,
@@ -32,11 +34,11 @@ struct http_probe {
 /* --- asking --- */
 
 /* As a browser would name the server: the port only where it is not the usual one. */
-static struct nu_text host_of(const struct http_probe *p, struct nu_arena *arena)
+struct nu_text probe_host(const struct nu_filter *f, const char *host, struct nu_arena *arena)
 {
-    const struct nu_endpoint *e = nu_probe_endpoint(&p->filter);
+    const struct nu_endpoint *e = nu_probe_endpoint(f);
     char addr[NU_ADDR_TEXT_MAX];
-    const char *text = p->conf->host;
+    const char *text = host;
     if (!text && e->addr.kind == NU_ADDR_UNIX)
         text = "localhost";
     if (!text && e->name && (e->addr.port == 80 || e->addr.port == 443))
@@ -51,22 +53,27 @@ static struct nu_text host_of(const struct http_probe *p, struct nu_arena *arena
 static void add_fields(struct nu_http_head *head, const struct probe_conf *conf)
 {
     const struct probe_header *field = conf->headers.items;
-    nu_http_set(head, NU_TEXT("user-agent"), NU_TEXT(USER_AGENT));
+    nu_http_set(head, NU_TEXT("user-agent"), NU_TEXT(PROBE_USER_AGENT));
     for (size_t i = 0; i < conf->headers.count; i++)
         nu_http_set(head, nu_text(field[i].name, strlen(field[i].name)),
                     nu_text(field[i].value, strlen(field[i].value)));
 }
 
-static enum nu_err write_request(struct http_probe *p, struct nu_arena *arena, struct nu_slice *out)
+static void fill_head(const struct nu_filter *f, const struct probe_conf *conf,
+                      struct nu_http_head *head)
 {
-    const struct probe_conf *conf = p->conf;
-    struct nu_http_head *head = nu_http_head_new(arena);
     head->method = nu_text(conf->method_name, strlen(conf->method_name));
     head->method_id = (uint8_t)conf->method;
     head->path = nu_text(conf->path, strlen(conf->path));
-    head->authority = host_of(p, arena);
-    head->version = NU_HTTP_1_1;
+    head->authority = probe_host(f, conf->host, head->arena);
     add_fields(head, conf);
+}
+
+static enum nu_err write_request(struct http_probe *p, struct nu_arena *arena, struct nu_slice *out)
+{
+    struct nu_http_head *head = nu_http_head_new(arena);
+    head->version = NU_HTTP_1_1;
+    fill_head(&p->filter, p->conf, head);
     struct nu_block *block =
         nu_block_get(nu_filter_loop(&p->filter)->blocks, nu_h1_head_room(head));
     const struct nu_h1_how how = {.close = true};
@@ -75,7 +82,7 @@ static enum nu_err write_request(struct http_probe *p, struct nu_arena *arena, s
     return err;
 }
 
-static void ask(struct http_probe *p)
+static void ask_http1(struct http_probe *p)
 {
     struct nu_arena *arena = nu_chain_arena(p->filter.chain);
     struct nu_slice request;
@@ -85,6 +92,13 @@ static void ask(struct http_probe *p)
         nu_forward_data(&p->filter, NU_FWD, request);
     else
         nu_probe_refuse(&p->filter, "the request cannot be written: look at host and headers");
+}
+
+static size_t ask_http2(struct nu_filter *f, const void *conf, struct nu_http_head *head,
+                        uint8_t *body)
+{
+    fill_head(f, conf, head);
+    return 0;
 }
 
 /* --- the answer --- */
@@ -98,6 +112,12 @@ static bool is_expected(const struct probe_conf *conf, unsigned status)
     return false;
 }
 
+void probe_refuse_status(struct nu_filter *f, unsigned status)
+{
+    const char *reason = nu_http_reason_str(status);
+    nu_probe_refuse(f, "status %u%s%s", status, *reason ? " " : "", reason);
+}
+
 /* A status that is not wanted decides, whatever would follow. False: it is over. */
 static bool take_head(struct http_probe *p, struct nu_http_head *head)
 {
@@ -106,9 +126,8 @@ static bool take_head(struct http_probe *p, struct nu_http_head *head)
         p->head = head;
         return true;
     }
-    const char *reason = nu_http_reason_str(status);
     nu_http_head_drop(head);
-    nu_probe_refuse(&p->filter, "status %u%s%s", status, *reason ? " " : "", reason);
+    probe_refuse_status(&p->filter, status);
     return false;
 }
 
@@ -158,9 +177,55 @@ static void read_end(struct http_probe *p, struct nu_result result)
         take(p, nu_h1_eof(&p->parser, &out), &out);
 }
 
+/* --- which version --- */
+
+static void judge_head(struct nu_filter *f, const void *conf, const struct nu_http_head *head)
+{
+    if (!is_expected(conf, head->status))
+        probe_refuse_status(f, head->status);
+}
+
+static void judge(struct nu_filter *f, const void *conf, const struct probe_answer *answer)
+{
+    nu_probe_pass(f);
+}
+
+static const struct probe_way way = {.ask = ask_http2, .head = judge_head, .end = judge};
+
+/* As clients' requests go: by what the cluster says, or what its server agreed to. */
+static void ask(struct http_probe *p)
+{
+    struct nu_filter *f = &p->filter;
+    const struct nu_cluster *cluster = nu_probe_cluster(f);
+    enum nu_client_protocol protocol = nu_client_protocol_of(cluster);
+    bool plain = cluster->near_count == 0;
+    bool agreed = plain ? protocol == NU_CLIENT_HTTP2 : probe_h2_is_agreed(f);
+    if (protocol == NU_CLIENT_HTTP1 || (protocol == NU_CLIENT_AUTO && !agreed))
+        ask_http1(p);
+    else if (agreed)
+        probe_h2_become(f, &way, p->conf);
+    else
+        probe_h2_refuse(f);
+}
+
+static void offer(struct nu_filter *f)
+{
+    enum nu_client_protocol protocol = nu_client_protocol_of(nu_probe_cluster(f));
+    if (protocol != NU_CLIENT_HTTP1)
+        probe_h2_offer(f, protocol == NU_CLIENT_HTTP2 ? "h2" : "h2,http/1.1");
+}
+
+/* --- the filter --- */
+
 static void http_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
     struct http_probe *p = (struct http_probe *)f;
+    if (!p->asked && ev->kind == NU_DATA && nu_client_protocol_of(nu_probe_cluster(f)))
+        ask(p); /* a server of HTTP/2 may speak first */
+    if (f->type != &probe_filter) {
+        f->type->event(f, dir, ev);
+        return;
+    }
     if (ev->kind == NU_END)
         read_end(p, ev->u.end);
     else if (p->asked)
@@ -170,13 +235,12 @@ static void http_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
     nu_ev_free(ev);
 }
 
-/* --- the filter --- */
-
 static enum nu_open http_open(struct nu_filter *f, const void *conf)
 {
     struct http_probe *p = (struct http_probe *)f;
     p->conf = conf;
     nu_h1_init(&p->parser, &limits);
+    offer(f);
     return NU_OPEN;
 }
 

@@ -70,8 +70,8 @@ static enum nu_err parse_path(struct nu_conf *conf, struct nu_arena *arena,
     return NU_ERR_CONFIG;
 }
 
-static enum nu_err parse_host(struct nu_conf *conf, struct nu_arena *arena,
-                              const struct nu_node *node, void *out)
+enum nu_err probe_parse_host(struct nu_conf *conf, struct nu_arena *arena,
+                             const struct nu_node *node, void *out)
 {
     const char *text = node->kind == NU_NODE_SCALAR ? node->text : "";
     bool good = *text && strlen(text) <= 255;
@@ -136,7 +136,7 @@ static const struct nu_field fields[] = {
     {.key = "host",
      .type = NU_CUSTOM,
      .offset = offsetof(struct probe_conf, host),
-     .parse = parse_host,
+     .parse = probe_parse_host,
      .shown = "host name",
      .item = sizeof(char *),
      .doc = "The Host header. Default: the endpoint as it is written (other than in Envoy, where "
@@ -178,8 +178,9 @@ static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const str
 
 static const struct nu_schema schema = {
     .name = "http",
-    .doc = "Asks each endpoint for a page, by HTTP/1.1 with a connection of its own (over TLS, "
-           "where the cluster has `tls`). The path alone may stand for it.",
+    .doc =
+        "Asks each endpoint for a page, in the cluster's `protocol`, with a connection of its own "
+        "(over TLS, where the cluster has `tls`). The path alone may stand for it.",
     .size = sizeof(struct probe_conf),
     .fields = fields,
     .scalar = "path",

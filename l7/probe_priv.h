@@ -4,7 +4,7 @@
 
 #include "core/conf/schema.h"
 #include "core/filter.h"
-#include "protocols/http/names.h"
+#include "protocols/http/head.h"
 
 struct probe_range {
     unsigned first, last; /* statuses */
@@ -24,5 +24,13 @@ struct probe_conf {
 };
 
 extern const struct nu_filter_type probe_filter;
+
+#define PROBE_USER_AGENT "nuncio-health-check"
+/* Whom a check asks for: `host`, or else the endpoint as a browser would name it. */
+struct nu_text probe_host(const struct nu_filter *f, const char *host, struct nu_arena *arena);
+/* The verdict over a status that is not expected. */
+void probe_refuse_status(struct nu_filter *f, unsigned status);
+/* The key `host`, for the schemas of both types. */
+nu_parse_fn probe_parse_host;
 
 #endif

@@ -91,8 +91,7 @@ static const struct nu_field fields[] = {
      .offset = offsetof(struct nu_health_conf, port),
      .max = 65535,
      .doc = "Where checks connect to, instead of the endpoint's own port. Not for UNIX sockets."},
-    {.key = "grpc",                       .type = NU_NODE, .flags = NU_LATER, .doc = "Not in this version."},
-    {0                                               }
+    {0                      }
 };
 
 /* Exactly one type, whichever there are. */
@@ -107,9 +106,10 @@ static enum nu_err check(struct nu_conf *conf, struct nu_arena *arena, const str
         return NU_OK;
     }
     if (n == 0)
-        nu_conf_error_in(conf, node, "what is to be asked? Expected \"http\" or \"tcp\" here");
+        nu_conf_error_in(conf, node,
+                         "what is to be asked? Expected \"http\", \"grpc\" or \"tcp\" here");
     else
-        nu_conf_error_in(conf, node, "one of \"http\" and \"tcp\" is enough");
+        nu_conf_error_in(conf, node, "one of \"http\", \"grpc\" and \"tcp\" is enough");
     return NU_ERR_CONFIG;
 }
 

@@ -154,6 +154,11 @@ static struct nu_probe *probe_of(const struct nu_filter *f)
     return nu_chain_owner_ctx(f->chain);
 }
 
+const struct nu_cluster *nu_probe_cluster(const struct nu_filter *f)
+{
+    return probe_of(f)->cluster;
+}
+
 const struct nu_endpoint *nu_probe_endpoint(const struct nu_filter *f)
 {
     return probe_of(f)->endpoint;

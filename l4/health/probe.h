@@ -51,6 +51,8 @@ void nu_probe_cancel(struct nu_probe *probe);
 void nu_probe_pass(struct nu_filter *f);
 void nu_probe_refuse(struct nu_filter *f, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* Whose server it is. From `open` on. */
+const struct nu_cluster *nu_probe_cluster(const struct nu_filter *f);
 /* Which server it is, as the config has it: "10.0.0.1:80", "a.test:80". */
 const struct nu_endpoint *nu_probe_endpoint(const struct nu_filter *f);
 

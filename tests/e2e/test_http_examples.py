@@ -4,11 +4,12 @@ import gzip
 import pytest
 
 from lib import servers
+from lib.grpc_peer import Calls, GrpcServer, grpc
 from lib.h2_server import H2Server
 from lib.http import OK, Origin
 from lib.mirror import Mirror, curl
 from lib.nuncio import ROOT
-from lib.poll import eventually
+from lib.poll import PATIENCE, SLOW, eventually
 from lib.ports import free_port
 from lib.process import command
 
@@ -100,6 +101,19 @@ def test_example_http2_servers(example, peer, tmp_path, example_certs):
     assert [curl(url + path).body.strip() for path in ("/", "/", "/tls/", "/tls/")] == ["ok", "ok", "HTTP/2.0", "HTTP/2.0"]
     stats = proxy.stats()
     assert stats["cluster.mesh.upstream_rq_total"] == stats["cluster.service.upstream_rq_total"] == 2
+
+
+def test_example_grpc(example, peer, tmp_path, closing):
+    servers = peer(GrpcServer), peer(GrpcServer)
+    proxy = example("grpc", ADMIN=f"unix:{tmp_path}/a", GRPC_PORT=0, ONE=servers[0].address, TWO=servers[1].address)
+    calls = closing(Calls(proxy.address("in")))
+    assert calls.echo(b"hello", wait_for_ready=True, timeout=PATIENCE * SLOW) == b"hello"
+    proxy.wait_line(r"^/t.T/Echo OK \d+ms - 127\.0\.0\.1:\d+$")
+    proxy.wait_stat("cluster.service.membership_healthy", 2)
+    reflection = calls.channel.unary_unary("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+    with pytest.raises(grpc.RpcError) as error:
+        reflection(b"", timeout=PATIENCE * SLOW)
+    assert (error.value.code(), error.value.details()) == (grpc.StatusCode.PERMISSION_DENIED, "not from outside")
 
 
 def test_example_http_mesh(example, peer, example_certs):

@@ -179,6 +179,7 @@ def every_key(files):
             "max_concurrent_streams": 9, "initial_stream_window": "128KiB", "max_stream_window": "1MiB", "connection_window": "2MiB",
             "ping_interval": "9s", "ping_timeout": "8s"}},
         {"name": "e", "endpoints": "127.0.0.1:3", "health_check": {"tcp": {"send": "PING\r\n", "receive": ["hex:0aff"]}}},
+        {"name": "g", "endpoints": "127.0.0.1:3", "health_check": {"grpc": {"service": "a.S", "host": "a.test"}}},
         {"name": "u", "dns": "a.test:53", "socket": {"dscp": "cs1"}, "bind_source": "127.0.0.1"}]
     return config(workers=2, admin="unix:/run/admin", drain_timeout="0", drain_delay="1s", seccomp=False, core_dumps=True,
                   stats_sinks=[{"statsd": {"address": "tcp://[::1]:1", "prefix": "", "interval": "1s", "tags": True}}, {"statsd": "udp://127.0.0.1"}],

@@ -72,6 +72,7 @@ void nu_register_all(void)
     nu_schema_extend(&nu_chain_schema, &nu_tls_of_chain);
     nu_schema_extend(&nu_cluster_schema, &nu_tls_of_cluster);
     nu_schema_extend(&nu_health_schema, &nu_probe_http);
+    nu_schema_extend(&nu_health_schema, &nu_probe_grpc);
     nu_stats_register(&nu_tls_listener_stats);
     nu_stats_register(&nu_tls_cluster_stats);
     nu_l4_filters_register();

@@ -210,6 +210,31 @@ static void the_request_is_as_the_config_says(void **state)
                                  "Connection: close\r\n\r\n");
 }
 
+static void what_is_wrong_with_grpc_is_said(void **state)
+{
+    static const struct {
+        const char *grpc, *words;
+    } rows[] = {
+        {"[a]",             "grpc: "                        },
+        {"{service: [a]}",  "expected the name of a service"},
+        {"{host: \"a b\"}", "expected a host name"          },
+        {"{path: /}",       "unknown key \"path\""          },
+    };
+    char text[512], name[300];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(text, sizeof text,
+                 "clusters:\n  - {name: a, endpoints: \"10.0.0.1:80\", health_check: {grpc: %s}}\n",
+                 rows[i].grpc);
+        assert_clusters_say(text, rows[i].words);
+    }
+    memset(name, 'n', 256);
+    name[256] = 0;
+    snprintf(text, sizeof text,
+             "clusters:\n  - {name: a, endpoints: \"10.0.0.1:80\", health_check: {grpc: %s}}\n",
+             name);
+    assert_clusters_say(text, "of at most 255 bytes");
+}
+
 static void what_is_wrong_is_said(void **state)
 {
     static const struct {
@@ -250,9 +275,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(answers_are_judged),     TEST(garbage_is_refused),
         TEST(what_never_ends_is_cut), TEST(the_request_is_as_the_config_says),
-        TEST(what_is_wrong_is_said),
+        TEST(what_is_wrong_is_said),  TEST(what_is_wrong_with_grpc_is_said),
     };
     nu_cluster_register();
     nu_schema_extend(&nu_health_schema, &nu_probe_http);
+    nu_schema_extend(&nu_health_schema, &nu_probe_grpc);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
