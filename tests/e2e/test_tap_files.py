@@ -40,13 +40,6 @@ def test_all_that_came_is_written(path, tmp_path):
     assert os.stat(tmp_path / "out.pcapng").st_mode & 0o777 == 0o600
 
 
-def test_a_comment_tells_what_a_connection_was(path, tmp_path):
-    tap("-r", path, "-w", tmp_path / "out.pcapng")
-    told = tshark(tmp_path / "out.pcapng", "tcp.stream", "frame.comment", where="frame.comment")
-    assert [stream for stream, _ in told] == ["0", "1", "2"]
-    assert "#2.1 h1 GET http://a.test/2 -> 500 5B" in told[1][1] and "10.0.0.1:40002 -> 10.0.0.2:80" in told[1][1]
-
-
 def test_only_connections_that_were_asked_for(path, tmp_path):
     tap("-r", path, "-w", tmp_path / "out.pcapng", "--where", "status >= 500")
     assert [x["target"] for x in objects(tmp_path / "out.pcapng", kind="http")] == ["/2"]
@@ -68,8 +61,14 @@ def test_connections_longer_than_memory(tmp_path):
 
 
 def test_through_a_pipe_into_tshark(path):
-    done = command("sh", "-c", f"{TAP} -r {path} -w - | tshark -r - -Y http.request -T fields -e http.request.uri", check=True)
-    assert done.stdout.split() == ["/1", "/2", "/3"]
+    """The first packet of each connection has a comment that tells what it was."""
+    words = "-T fields -E separator=| -e tcp.stream -e frame.comment -e http.request.uri".split()
+    done = command("sh", "-c", 'tap=$0 file=$1; shift; "$tap" -r "$file" -w - | tshark -r - "$@"', TAP, path, *words, check=True)
+    packets = [line.split("|") for line in done.stdout.splitlines()]
+    assert [uri for _, _, uri in packets if uri] == ["/1", "/2", "/3"]
+    told = [(stream, text) for stream, text, _ in packets if text]
+    assert [stream for stream, _ in told] == ["0", "1", "2"]
+    assert "#2.1 h1 GET http://a.test/2 -> 500 5B" in told[1][1] and "10.0.0.1:40002 -> 10.0.0.2:80" in told[1][1]
 
 
 def test_who_reads_on_sees_packets_soon(tmp_path, closing):
@@ -91,24 +90,26 @@ def ca(tmp_path_factory):
     return Ca(tmp_path_factory.mktemp("ca"))
 
 
-@pytest.mark.parametrize("version", ["1.2", "1.3"])
-def test_wireshark_needs_no_keys_of_its_own(nuncio, peer, ca, tmp_path, version):
-    """HTTP/2 inside TLS, of two connections; one of them is written, with its secrets and no others."""
+def test_wireshark_needs_no_keys_of_its_own(nuncio, peer, ca, tmp_path):
+    """HTTP/2 inside TLS 1.2 and 1.3, of three connections; two of them are written, with their secrets and no others."""
     signed = ca.get("a.test")
     tls = {"certificates": [{"cert": str(signed.cert), "key": str(signed.key)}], "keylog": "keys.txt", "alpn": ["h2"]}
     routes = [{"match": {"path": "/no"}, "respond": {"status": 404}}, {"respond": {"status": 200, "body": "inside\n"}}]
     proxy = nuncio(config(listeners=[listener({"http": {"routes": routes}}, tls=tls)]))
     front = peer(Tap, proxy.address("in"))
-    for target in ("no", "yes"):
+    for target, version in ("no", "1.3"), ("two", "1.2"), ("three", "1.3"):
         command("curl", "-sk", "--http2", "--tls-max", version, f"https://{front.address}/{target}", check=True)
-    for capture, client in zip(front.captures, (b"\x9c\x41", b"\x9c\x42")):  # ports of their own
-        capture.packets = [p[:20] + client + p[22:] if p[12:16] == bytes([10, 0, 0, 1]) else p[:22] + client + p[24:] for p in capture.packets]
+    for number, capture in enumerate(front.captures):  # ports of their own
+        port = bytes([0x9c, 0x41 + number])
+        capture.packets = [p[:20] + port + p[22:] if p[12:16] == bytes([10, 0, 0, 1]) else p[:22] + port + p[24:] for p in capture.packets]
     talks = [Again(capture.write(tmp_path / "one").read_bytes()) for capture in front.captures]
     (tmp_path / "in.pcap").write_bytes(pcap(talks))
     tap("-r", tmp_path / "in.pcap", "--keylog", proxy.dir / "keys.txt", "-w", tmp_path / "out.pcapng", "--where", "status == 200")
-    assert tshark(tmp_path / "out.pcapng", "http2.headers.path", where="http2.headers.path") == [["/yes"]]
-    keys = re.findall(rb"(?:CLIENT|SERVER)\w+ ([0-9a-f]{64}) [0-9a-f]{64,}\n", (tmp_path / "out.pcapng").read_bytes())
-    assert len(set(keys)) == 1 and len(keys) == (1 if version == "1.2" else 4)
+    assert sorted(tshark(tmp_path / "out.pcapng", "http2.headers.path", where="http2.headers.path")) == [["/three"], ["/two"]]
+    keys = re.findall(rb"((?:CLIENT|SERVER)\w+) ([0-9a-f]{64}) [0-9a-f]{64,}\n", (tmp_path / "out.pcapng").read_bytes())
+    assert len({random for _, random in keys}) == 2
+    assert sorted(label for label, _ in keys) == [b"CLIENT_HANDSHAKE_TRAFFIC_SECRET", b"CLIENT_RANDOM", b"CLIENT_TRAFFIC_SECRET_0",
+                                                  b"SERVER_HANDSHAKE_TRAFFIC_SECRET", b"SERVER_TRAFFIC_SECRET_0"]
     tap("-r", tmp_path / "in.pcap", "-w", tmp_path / "out.pcapng")
     assert b"TRAFFIC" not in (tmp_path / "out.pcapng").read_bytes() and b"CLIENT_RANDOM" not in (tmp_path / "out.pcapng").read_bytes()
 

@@ -101,15 +101,15 @@ def test_a_condition_chooses(file, peer):
 
 
 def test_paces(file, peer):
-    """Half a second was recorded between the two; an hour would be too long to wait for."""
+    """A quarter of a second was recorded between the two; an hour would be too long to wait for."""
     origin = peer(Origin)
 
     def took_ms(*words):
         number, unit = re.search(r" in ([\d.]+)(ms|s): 2 answered", replay(path, origin.address, *words)[-1]).groups()
         return float(number) * (1000 if unit == "s" else 1)
 
-    path = file(*(Talk(client=f"10.0.0.1:{n}", at=n / 2).ask(request("/"), OK).close() for n in (1, 2)))
-    assert took_ms() >= 500 and took_ms("--pace", "2x") >= 250 and took_ms("--pace", "5/s") >= 200
+    path = file(*(Talk(client=f"10.0.0.1:{n}", at=n / 4).ask(request("/"), OK).close() for n in (1, 2)))
+    assert took_ms() >= 250 and took_ms("--pace", "2x") >= 125 and took_ms("--pace", "10/s") >= 100
     path = file(*(Talk(client=f"10.0.0.1:{n}", at=n * 3600).ask(request("/"), OK).close() for n in (1, 2)))
     assert took_ms("--pace", "max") < 3600_000
 
