@@ -98,11 +98,15 @@ def secretive():
                     body=f"user=me&password={SECRET}&ok=1".encode())
     answer = response(302, b"", f"Set-Cookie: sid={SECRET}; Path=/\r\nLocation: /cb#id_token={SECRET}&x=2\r\n")
     again = request(f"http://u:{SECRET}@b.test/?sig={SECRET}", host="b.test")
-    return [Talk().ask(asked, answer).close(), Talk(client="10.0.0.3:1", at=1).ask(again, response()).close()]
+    login = request("/login", method="POST", fields="Content-Type: application/json\r\n", body=b'{"user":"me","password":"%s"}' % SECRET.encode())
+    told = response(200, b'{"access_token":"%s","id":7}' % SECRET.encode(), kind="application/json; charset=utf-8")
+    other = f"HELLO\r\nCookie: sid={SECRET}\r\n".encode()
+    return [Talk().ask(asked, answer).close(), Talk(client="10.0.0.3:1", at=1).ask(again, response()).close(),
+            Talk(client="10.0.0.4:1", at=2).ask(login, told).close(), Talk(client="10.0.0.5:1", at=3).ask(other, b"OK\r\n").close()]
 
 
 @pytest.mark.parametrize("words", [[], ["-v"], ["-vv"], ["--json"], ["--json", "-vv"], ["--follow", "1"], ["--follow", "2"], ["--follow", "1.1"],
-                                   ["--curl", "1.1"], ["--curl", "2.1"], ["--stats"]], ids=" ".join)
+                                   ["--follow", "4"], ["--curl", "1.1"], ["--curl", "2.1"], ["--curl", "3.1"], ["--stats"]], ids=" ".join)
 def test_no_output_tells_a_secret_unless_asked(file, words):
     path = file(*secretive())
     shown = tap("-r", path, *words).stdout
@@ -114,7 +118,7 @@ def test_all_but_the_secret_is_shown(file):
     shown = lines(file(*secretive()), "-vv")
     assert "POST http://a.test/in;jsessionid=***?user=me&access_token=***&x=1 -> 302" in shown[0]
     for line in ("> Authorization: Bearer ***", "> Cookie: sid=***; b=***", "> Referer: https://***@a.test/?password=***",
-                 "| user=me&password=***&ok=1", "< Set-Cookie: sid=***; Path=/", "< Location: /cb#id_token=***&x=2"):
+                 "| user=me&password=***&ok=1", '| {"user":"me","password":"***"}', '| {"access_token":"***","id":7}', "< Set-Cookie: sid=***; Path=/", "< Location: /cb#id_token=***&x=2"):
         assert f"    {line}" in shown
 
 

@@ -298,7 +298,7 @@ static void json_ws(void *ctx, const struct tap_ws *m)
     put_bool(j, "complete", m->complete);
     put_str(j, "note", m->note.text);
     if (j->verbose > 1)
-        put_data(j, "", nu_text((const char *)m->kept, m->kept_len));
+        put_data(j, "", tap_masked_message(&j->out, nu_text((const char *)m->kept, m->kept_len)));
     put_end(j);
 }
 

@@ -299,10 +299,15 @@ static const char *opcode_str(unsigned opcode)
     return opcode < 16 && names[opcode] ? names[opcode] : "?";
 }
 
+static struct nu_text kept_of(struct tap_out *out, const struct tap_ws *m)
+{
+    return tap_masked_message(out, nu_text((const char *)m->kept, m->kept_len));
+}
+
 static void put_ws_data(struct tap_lines *lines, const struct tap_ws *m)
 {
     struct tap_out *out = &lines->out;
-    struct nu_text kept = nu_text((const char *)m->kept, m->kept_len);
+    struct nu_text kept = kept_of(out, m);
     if (m->close_code >= 0) {
         tap_put_char(out, ' ');
         tap_put_u64(out, (uint64_t)m->close_code);
@@ -333,8 +338,9 @@ static void line_ws(void *ctx, const struct tap_ws *m)
     put_ws_data(lines, m);
     put_note(out, &m->note);
     tap_put_char(out, '\n');
+    struct nu_text kept = kept_of(out, m);
     if (lines->verbose > 1 && (m->kept_len > TAP_WS_SHOWN || !tap_is_text(m->kept, m->kept_len)))
-        tap_put_body(out, "    | ", m->kept, m->kept_len);
+        tap_put_body(out, "    | ", (const uint8_t *)kept.at, kept.len);
     tap_out_flush(out);
 }
 
@@ -385,7 +391,9 @@ static void line_raw(void *ctx, struct tap_conn *conn, int dir, struct nu_piece 
     struct tap_lines *lines = ctx;
     if (!lines->only.flow || lines->only.number || !is_wanted(lines, conn, 0))
         return;
-    tap_put_body(&lines->out, dir ? "    < " : "    > ", bytes.data, bytes.len);
+    struct nu_text text = nu_text((const char *)bytes.data, bytes.len);
+    text = tap_masked_lines(&lines->out, text);
+    tap_put_body(&lines->out, dir ? "    < " : "    > ", (const uint8_t *)text.at, text.len);
     tap_out_flush(&lines->out);
 }
 

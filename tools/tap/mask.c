@@ -132,6 +132,49 @@ static void hide_parameters(struct nu_logbuf *out, struct nu_text rest)
     }
 }
 
+/* Bytes up to the quote that ends a string of JSON, which begins behind its first one. */
+static size_t string_len(struct nu_text text)
+{
+    size_t n = 0;
+    while (n < text.len && text.at[n] != '"')
+        n += text.at[n] == '\\' ? 2 : 1;
+    return n < text.len ? n : text.len;
+}
+
+static bool is_secret_member(struct nu_text name)
+{
+    static const char *const names[] = {"authorization", "pass", "pwd", NULL};
+    return is_one_of(name, names) || says_secret(name);
+}
+
+/* So many bytes from the front go over to `out`; gives what is behind them. */
+static struct nu_text pass_on(struct nu_logbuf *out, struct nu_text text, size_t len)
+{
+    len = len < text.len ? len : text.len;
+    nu_logbuf_add(out, text.at, len);
+    return behind(text, len);
+}
+
+/* {"user":"a","password":"***"}: texts only; of broken JSON, too. */
+static void hide_members(struct nu_logbuf *out, struct nu_text rest)
+{
+    while (rest.len) {
+        rest = pass_on(out, rest, until(rest, "\"") + 1);
+        struct nu_text name = nu_text(rest.at, string_len(rest));
+        rest = pass_on(out, rest, name.len + 1);
+        size_t gap = 0;
+        while (gap < rest.len && strchr(" \t\r\n:", rest.at[gap]) && rest.at[gap])
+            gap++;
+        bool text = gap && gap < rest.len && rest.at[gap] == '"';
+        if (!text || !memchr(rest.at, ':', gap) || !is_secret_member(name))
+            continue;
+        rest = pass_on(out, rest, gap + 1);
+        size_t len = string_len(rest);
+        hide(out, nu_text(rest.at, len));
+        rest = pass_on(out, behind(rest, len), 1);
+    }
+}
+
 /* Also the name and password before a host. */
 static void hide_in_url(struct nu_logbuf *out, struct nu_text url)
 {
@@ -175,6 +218,24 @@ static hide_fn *hides(struct nu_text name)
     return is_one_of(name, keys) || says_secret(name) ? hide : NULL;
 }
 
+/* "Cookie: a=***", where a line stands among bytes of something else. */
+static void hide_lines(struct nu_logbuf *out, struct nu_text rest)
+{
+    while (rest.len) {
+        struct nu_text line = nu_text(rest.at, until(rest, "\r\n"));
+        size_t name = until(line, ":"), begins = name + 1;
+        while (begins < line.len && line.at[begins] == ' ')
+            begins++;
+        hide_fn *by = begins < line.len ? hides(nu_text(line.at, name)) : NULL;
+        if (by) {
+            nu_logbuf_add(out, line.at, begins);
+            by(out, behind(line, begins));
+            rest = behind(rest, line.len);
+        }
+        rest = pass_on(out, rest, by ? 1 : line.len + 1);
+    }
+}
+
 static struct nu_text masked(struct tap_out *out, hide_fn *by, struct nu_text value)
 {
     struct nu_logbuf *scratch = &out->scratch;
@@ -208,9 +269,22 @@ struct nu_text tap_masked_host(struct tap_out *out, struct nu_text host)
 
 struct nu_text tap_masked_body(struct tap_out *out, struct nu_text type, struct nu_text body)
 {
-    bool may = !out->show_secrets && body.len &&
-               nu_text_is_fold(type, "application/x-www-form-urlencoded");
-    return may ? masked(out, hide_parameters, body) : body;
+    if (out->show_secrets || !body.len)
+        return body;
+    if (nu_text_is_fold(type, "application/x-www-form-urlencoded"))
+        return masked(out, hide_parameters, body);
+    return ends_with(type, "json") ? masked(out, hide_members, body) : body;
+}
+
+struct nu_text tap_masked_message(struct tap_out *out, struct nu_text message)
+{
+    bool json = message.len && (*message.at == '{' || *message.at == '[');
+    return json ? tap_masked_body(out, NU_TEXT("json"), message) : message;
+}
+
+struct nu_text tap_masked_lines(struct tap_out *out, struct nu_text text)
+{
+    return out->show_secrets || !text.len ? text : masked(out, hide_lines, text);
 }
 
 void tap_put_value(struct tap_out *out, struct nu_text name, struct nu_text value)

@@ -49,14 +49,17 @@ bool tap_is_text(const uint8_t *bytes, size_t len);
 
 /* What may be shown, secrets as "***" unless out->show_secrets: of a field (credentials but for
  * their scheme, values of cookies but not their names), of a request's target or another URL
- * (userinfo, parameters whose names say so), of a body (of forms only, the same parameters). Still
- * bytes of the wire. Lent until the next call; the very text where nothing is hidden, else out->hid
- * is set. */
+ * (userinfo, parameters whose names say so), of a body (such parameters of forms, such members of
+ * JSON), of a message of WebSocket (of what begins as JSON). Still bytes of the wire. Lent until
+ * the next call; the very text where nothing is hidden, else out->hid is set. */
 struct nu_text tap_masked(struct tap_out *out, struct nu_text name, struct nu_text value);
 struct nu_text tap_masked_target(struct tap_out *out, struct nu_text target);
 /* Without userinfo, which has no place in a Host. */
 struct nu_text tap_masked_host(struct tap_out *out, struct nu_text host);
 struct nu_text tap_masked_body(struct tap_out *out, struct nu_text type, struct nu_text body);
+struct nu_text tap_masked_message(struct tap_out *out, struct nu_text message);
+/* Lines that look like fields, among bytes of something else. */
+struct nu_text tap_masked_lines(struct tap_out *out, struct nu_text text);
 /* A field's value, masked and safe. */
 void tap_put_value(struct tap_out *out, struct nu_text name, struct nu_text value);
 

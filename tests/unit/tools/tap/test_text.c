@@ -160,6 +160,35 @@ static void parameters_are_hidden(void **state)
     tap_put_safe(&out, tap_masked_body(&out, type, form), 0);
     assert_string_equal(taken(), "user=a&password=***");
     assert_ptr_equal(tap_masked_body(&out, NU_TEXT("text/plain"), form).at, form.at);
+    tap_put_safe(
+        &out, tap_masked_lines(&out, NU_TEXT("x\r\nCookie: a=1\r\n:b\nAuthorization:Bearer k")), 0);
+    assert_string_equal(taken(), "x\\r\\nCookie: a=***\\r\\n:b\\nAuthorization:Bearer ***");
+}
+
+static void members_are_hidden(void **state)
+{
+    static const struct {
+        const char *json, *shown;
+    } rows[] = {
+        {"{\"user\":\"a\",\"password\":\"b\"}",                  "{\"user\":\"a\",\"password\":\"***\"}"},
+        {"[{\"access_token\" : \"b\\\"c\",\n\"x\":\"secret\"}]",
+         "[{\"access_token\" : \"***\",\\n\"x\":\"secret\"}]"                                           },
+        {"{\"a\":[\"token\",\"b\"],\"token\":5}",                "{\"a\":[\"token\",\"b\"],\"token\":5}"},
+        {"{\"token\":\"cut",                                     "{\"token\":\"***"                     },
+        {"{\"token\":\"",                                        "{\"token\":\""                        },
+        {"{\"token\":\"cut\\",                                   "{\"token\":\"***"                     },
+        {"{\"token",                                             "{\"token"                             },
+        {"\"",                                                   "\""                                   },
+        {"{}",                                                   "{}"                                   },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct nu_text json = text_of(rows[i].json);
+        tap_put_safe(&out, tap_masked_body(&out, NU_TEXT("application/problem+json"), json), 0);
+        assert_string_equal(taken(), rows[i].shown);
+    }
+    struct nu_text message = tap_masked_message(&out, NU_TEXT("{\"jwt\":\"a\"}"));
+    assert_true(nu_text_is(message, "{\"jwt\":\"***\"}"));
+    assert_true(nu_text_is(tap_masked_message(&out, NU_TEXT("\"jwt\":\"a\"")), "\"jwt\":\"a\""));
 }
 
 static void bodies(void **state)
@@ -200,6 +229,7 @@ int main(void)
         cmocka_unit_test(no_terminal_obeys),
         cmocka_unit_test(secrets_are_hidden),
         cmocka_unit_test(parameters_are_hidden),
+        cmocka_unit_test(members_are_hidden),
         cmocka_unit_test(bodies),
         cmocka_unit_test(colors_are_asked_for),
     };
