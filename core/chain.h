@@ -162,6 +162,12 @@ void nu_joint_between(struct nu_filter *left, struct nu_chain *between);
 /* D1: the plain socket at the other end if nobody in between sees DATA, nothing waits and nobody
  * watches; else NULL. */
 struct nu_filter *nu_direct(const struct nu_filter *source, enum nu_dir dir);
+/* The same past one filter that sees DATA but is content to look at it; `looker` gets that or
+ * NULL. */
+struct nu_filter *nu_direct_past(const struct nu_filter *source, enum nu_dir dir,
+                                 struct nu_filter **looker);
+/* To the sink that these found, in the same callback, what it did not take from the caller. */
+void nu_direct_rest(struct nu_filter *sink, enum nu_dir dir, struct nu_slice data);
 
 /* --- what a chain knows --- */
 

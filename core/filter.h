@@ -68,6 +68,11 @@ struct nu_filter_type {
     void (*start)(struct nu_filter *);
     /* An event it sees; takes ownership. NULL only if it sees nothing. */
     void (*event)(struct nu_filter *, enum nu_dir, struct nu_ev *);
+    /* Of one that as a rule only looks at DATA: whether these bytes, read by the socket at one end,
+     * may go to the one at the other end as they are (D1). Counts and remembers, and nothing else:
+     * not within a frame of its own. False: it has forgotten them, and gets them as an event.
+     * NULL: it wants events. */
+    bool (*look)(struct nu_filter *, enum nu_dir, const uint8_t *at, size_t len);
     /* The way ahead of it in this direction became blocked (go = false) or free. NULL = don't care.
      */
     void (*flow)(struct nu_filter *, enum nu_dir, bool go);

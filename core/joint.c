@@ -174,23 +174,43 @@ static bool stands_open(const struct nu_filter *f, enum nu_dir dir)
            !nu_bit(f, NU_B_DROP, dir) && !nu_bit(f, NU_B_ENDED, dir);
 }
 
-struct nu_filter *nu_direct(const struct nu_filter *f, enum nu_dir dir)
+/* Whom an event from f would reach next, in whatever chain; NULL: nobody. */
+static const struct nu_filter *beyond(const struct nu_filter *f, enum nu_dir dir)
 {
-    for (;;) {
-        const struct nu_joint *joint = nu_joint_of(f);
-        if (f->next[dir])
-            f = f->next[dir];
-        else if (joint && joint->peer)
-            f = nu_joint_peer(joint);
-        else
-            return NULL;
-        if (!stands_open(f, dir))
-            return NULL;
+    const struct nu_joint *joint = nu_joint_of(f);
+    if (f->next[dir])
+        return f->next[dir];
+    return joint ? nu_joint_peer(joint) : NULL;
+}
+
+struct nu_filter *nu_direct_past(const struct nu_filter *f, enum nu_dir dir,
+                                 struct nu_filter **looker)
+{
+    *looker = NULL;
+    while ((f = beyond(f, dir)) && stands_open(f, dir)) {
         if (f->type->flags & NU_F_SOCKET)
             return (struct nu_filter *)f;
-        if (f->sees[dir] & NU_SEES(NU_DATA))
+        if (!(f->sees[dir] & NU_SEES(NU_DATA)))
+            continue;
+        if (*looker || !f->type->look)
             return NULL;
+        *looker = (struct nu_filter *)f;
     }
+    return NULL;
+}
+
+struct nu_filter *nu_direct(const struct nu_filter *f, enum nu_dir dir)
+{
+    struct nu_filter *looker, *sink = nu_direct_past(f, dir, &looker);
+    return looker ? NULL : sink;
+}
+
+void nu_direct_rest(struct nu_filter *sink, enum nu_dir dir, struct nu_slice data)
+{
+    struct nu_ev ev = nu_ev_data(data);
+    nu_chain_enter(sink->chain);
+    nu_arrive(sink, dir, &ev);
+    nu_chain_leave(sink->chain);
 }
 
 /* Nothing of a joint's chain is under way, and nothing has crossed that must not be forgotten. */

@@ -62,30 +62,37 @@ bool sock_read_result(struct sock *s, ssize_t n, size_t room)
     return false;
 }
 
-/* The sink is a plain socket with nothing unsent: hand over at once, what it does not take goes the
- * usual way (D1). */
-static void relay(struct sock *s, struct sock *d)
+/* To a plain socket with nothing unsent: at once; what it does not take waits there (D1). */
+static void hand_over(struct sock *s, struct sock *d, struct nu_block *b, size_t n)
 {
-    if (s->bulk && sock_splice(s, d))
+    ssize_t w = send(d->io.fd, b->data, n, MSG_NOSIGNAL);
+    if (w > 0)
+        sock_gave(d, (size_t)w);
+    if (w == (ssize_t)n)
+        return;
+    if (w >= 0 || errno == EAGAIN || errno == EINPROGRESS)
+        d->mask &= (uint8_t)~SOCK_OUT;
+    else
+        d->mask |= SOCK_RESET; /* it is told once: reading would see a FIN */
+    struct nu_slice all = nu_block_freeze(b, n);
+    struct nu_slice sent = nu_slice_split(&all, w > 0 ? (size_t)w : 0);
+    nu_slice_drop(&sent);
+    nu_direct_rest(&d->filter, s->in, all);
+}
+
+/* Past all filters; one that looks at the bytes may want them to go through the chain. */
+static void relay(struct sock *s, struct sock *d, struct nu_filter *looker)
+{
+    if (s->bulk && !looker && sock_splice(s, d))
         return;
     struct nu_loop *loop = nu_filter_loop(&s->filter);
     struct nu_block *b = nu_block_get(loop->blocks, s->bulk ? NU_BLOCK_LARGE : NU_BLOCK_SMALL);
     ssize_t n = recv(s->io.fd, b->data, b->cap, 0);
-    if (sock_read_result(s, n, b->cap)) {
-        ssize_t w = send(d->io.fd, b->data, (size_t)n, MSG_NOSIGNAL);
-        if (w > 0)
-            sock_gave(d, (size_t)w);
-        if (w < n) {
-            if (w >= 0 || errno == EAGAIN || errno == EINPROGRESS)
-                d->mask &= (uint8_t)~SOCK_OUT;
-            else
-                d->mask |= SOCK_RESET; /* it is told once: reading would see a FIN */
-            struct nu_slice all = nu_block_freeze(b, (size_t)n);
-            struct nu_slice sent = nu_slice_split(&all, w > 0 ? (size_t)w : 0);
-            nu_slice_drop(&sent);
-            nu_forward_data(&s->filter, s->in, all);
-        }
-    }
+    bool some = sock_read_result(s, n, b->cap);
+    if (some && (!looker || looker->type->look(looker, s->in, b->data, (size_t)n)))
+        hand_over(s, d, b, (size_t)n);
+    else if (some)
+        nu_forward_data(&s->filter, s->in, nu_block_freeze(b, (size_t)n));
     nu_block_unref(b);
 }
 
@@ -154,10 +161,10 @@ static void pump(struct nu_filter *f)
             sock_read_soon(s);
             return;
         }
-        struct nu_filter *sink = nu_direct(f, s->in);
+        struct nu_filter *looker, *sink = nu_direct_past(f, s->in, &looker);
         struct sock *d = sink ? sock_of(sink) : NULL;
         if (d && !d->out && d->write == SOCK_OPEN)
-            relay(s, d);
+            relay(s, d, looker);
         else
             take(s);
     }

@@ -98,19 +98,26 @@ static void end_close(struct nu_filter *f)
     nu_slice_drop(&self_of(f)->early);
 }
 
-static bool speaks(const struct nu_place *place)
+static bool speaks(const struct nu_place *places, unsigned count, unsigned i)
 {
-    return place->type->face[0] == NU_FACE_WS;
+    return i < count && places[i].type->face[0] == NU_FACE_WS;
 }
 
 unsigned nu_ws_put_ends(const struct nu_place *places, unsigned count, struct nu_place *out)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < count; i++) {
-        if (speaks(&places[i]) && (i == 0 || !speaks(&places[i - 1])))
+        bool speaking = speaks(places, count, i);
+        bool first = speaking && (i == 0 || !speaks(places, count, i - 1));
+        bool last = speaking && !speaks(places, count, i + 1);
+        if (first && last && places[i].type == &nu_filter_websocket) {
+            out[n++] = (struct nu_place){&nu_ws_alone, places[i].conf};
+            continue;
+        }
+        if (first)
             out[n++] = (struct nu_place){&nu_ws_open, NULL};
         out[n++] = places[i];
-        if (speaks(&places[i]) && (i + 1 == count || !speaks(&places[i + 1])))
+        if (last)
             out[n++] = (struct nu_place){&nu_ws_shut, NULL};
     }
     return n;

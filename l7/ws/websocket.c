@@ -10,11 +10,10 @@
  * soon as a frame in progress towards them is over, and what they say from then on is dropped. Who
  * has answered gets FIN; who has not within close_timeout, a reset. Where the frame that broke a
  * rule has gone on in part, that side cannot be told by a frame: it is cut. */
-#include "l7/ws/websocket.h"
+#include "l7/ws/websocket_priv.h"
 
 #include "core/chain.h"
 #include "l7/stream.h"
-#include "l7/ws/conf.h"
 #include "protocols/ws/handshake.h"
 
 #include <string.h>
@@ -25,33 +24,6 @@
 
 enum { TIMER_PING, TIMER_DRAIN, TIMER_CLOSE };
 
-/* What is to be said once the frame in progress is over: bits. */
-enum { SAY_PING = 1, SAY_CLOSE = 2 };
-
-struct websocket {
-    struct nu_filter filter;
-    const struct nu_ws_conf *conf;
-    struct nu_ws_record *record;
-    struct nu_ws_check check[2];
-    const char *reason; /* of our Close */
-    int64_t empty_us;   /* when the bucket of messages would have been empty, on the loop's clock */
-    int64_t heard_ms;   /* from the client, at last */
-    uint64_t ping;      /* payload of the PING that is not answered; 0 = none */
-    uint16_t code;      /* of our Close; 0 = we have none to say */
-    uint8_t say[2];     /* SAY_*, by the direction it goes */
-    bool inside[2];     /* a frame is in progress */
-    bool closed[2];     /* a Close has gone that way */
-    bool over[2];       /* so has END */
-    bool asked;         /* a PING is out, and the client has said nothing since */
-    bool draining;
-    bool forced; /* the closing handshake was long enough: FIN was said */
-};
-
-static struct websocket *self_of(struct nu_filter *f)
-{
-    return (struct websocket *)f;
-}
-
 static struct nu_loop *loop_of(const struct websocket *w)
 {
     return nu_filter_loop(&w->filter);
@@ -60,6 +32,15 @@ static struct nu_loop *loop_of(const struct websocket *w)
 static void count(const struct websocket *w, enum nu_ws_stat stat, int64_t n)
 {
     nu_stat_add(w->conf->stats, loop_of(w)->shard, stat, n);
+}
+
+/* Where it stands alone, frames leave as the bytes that they are. */
+static void send_on(struct websocket *w, enum nu_dir dir, struct nu_ev *ev)
+{
+    if (w->alone)
+        nu_forward_data(&w->filter, dir, ev->u.msg.data);
+    else
+        nu_forward(&w->filter, dir, ev);
 }
 
 /* --- what it says itself --- */
@@ -77,7 +58,7 @@ static void say_now(struct websocket *w, enum nu_dir dir, enum nu_ws_opcode opco
     ev.u.msg.first = first;
     ev.u.msg.head = (uint8_t)(bytes - len);
     ev.u.msg.last = true;
-    nu_forward(&w->filter, dir, &ev);
+    send_on(w, dir, &ev);
 }
 
 static void say_close(struct websocket *w, enum nu_dir dir)
@@ -118,7 +99,7 @@ static void end(struct websocket *w, enum nu_dir dir, struct nu_result result)
 /* Both have said Close, but neither closes: they are told to. Else they are cut. */
 static void on_close_timeout(struct nu_filter *f)
 {
-    struct websocket *w = self_of(f);
+    struct websocket *w = ws_of(f);
     struct nu_result clean = {.how = NU_CLEAN, .side = NU_SIDE_LOCAL};
     if (w->forced || !w->closed[NU_FWD] || !w->closed[NU_REV]) {
         nu_fail(f, NU_CAUSE_IDLE, NU_SIDE_LOCAL, "%s", "no end of a closing handshake");
@@ -186,18 +167,20 @@ static void violated(struct websocket *w, enum nu_dir dir, unsigned code, const 
 /* --- what flows --- */
 
 /* A token bucket that is one number: it holds a second's worth, and starts full. */
-static bool is_too_fast(struct websocket *w, const struct nu_msg *msg)
+bool ws_is_too_fast(const struct websocket *w, const struct nu_ws_check *check, int64_t *empty_us,
+                    const struct nu_msg *msg)
 {
     int64_t now = loop_of(w)->now_ms * 1000, second = 1000 * 1000;
     struct nu_ws_header h;
-    nu_ws_read_header(msg->data.data, msg->head, &h);
-    bool counts = w->check[NU_FWD].is_new || h.len <= SMALL_FRAGMENT;
-    if (!w->conf->messages_per_second || !counts)
+    if (!w->conf->messages_per_second)
         return false;
-    if (w->empty_us < now - second)
-        w->empty_us = now - second;
-    w->empty_us += second / w->conf->messages_per_second;
-    return w->empty_us > now;
+    nu_ws_read_header(msg->data.data, msg->head, &h);
+    if (!check->is_new && h.len > SMALL_FRAGMENT)
+        return false;
+    if (*empty_us < now - second)
+        *empty_us = now - second;
+    *empty_us += second / w->conf->messages_per_second;
+    return *empty_us > now;
 }
 
 /* The answer to our PING is nobody else's. */
@@ -215,21 +198,27 @@ static bool is_our_pong(struct websocket *w, const struct nu_msg *msg)
     return true;
 }
 
-static void count_piece(struct websocket *w, enum nu_dir dir, const struct nu_msg *msg)
+void ws_count(struct websocket *w, enum nu_dir dir, unsigned messages, size_t bytes)
 {
     bool rx = dir == NU_FWD;
-    count(w, rx ? NU_WS_RX_BYTES : NU_WS_TX_BYTES, (int64_t)(msg->data.len - msg->head));
-    if (!w->check[dir].is_new || nu_ws_is_control(msg->first))
+    count(w, rx ? NU_WS_RX_BYTES : NU_WS_TX_BYTES, (int64_t)bytes);
+    if (!messages)
         return;
-    count(w, rx ? NU_WS_RX_MESSAGES : NU_WS_TX_MESSAGES, 1);
-    w->record->messages[dir]++;
+    count(w, rx ? NU_WS_RX_MESSAGES : NU_WS_TX_MESSAGES, messages);
+    w->record->messages[dir] += messages;
+}
+
+void ws_heard(struct websocket *w)
+{
+    w->heard_ms = loop_of(w)->now_ms;
+    w->asked = false;
 }
 
 static void pass(struct websocket *w, enum nu_dir dir, struct nu_ev *ev)
 {
     bool last = ev->u.msg.last;
     w->inside[dir] = !last;
-    nu_forward(&w->filter, dir, ev);
+    send_on(w, dir, ev);
     if (last && w->say[dir])
         say(w, dir, 0);
 }
@@ -257,7 +246,7 @@ static void while_closing(struct websocket *w, enum nu_dir dir, struct nu_ev *ev
     nu_ev_free(ev);
 }
 
-static void on_msg(struct websocket *w, enum nu_dir dir, struct nu_ev *ev)
+void ws_on_msg(struct websocket *w, enum nu_dir dir, struct nu_ev *ev)
 {
     const struct nu_msg *msg = &ev->u.msg;
     if (w->code) {
@@ -269,21 +258,20 @@ static void on_msg(struct websocket *w, enum nu_dir dir, struct nu_ev *ev)
         return;
     }
     enum nu_ws_error error = nu_ws_check(&w->check[dir], &w->conf->rules, msg);
-    if (dir == NU_FWD) {
-        w->heard_ms = loop_of(w)->now_ms;
-        w->asked = false;
-    }
+    if (dir == NU_FWD)
+        ws_heard(w);
     if (error) {
         violated(w, dir, nu_ws_error_code(error), nu_ws_error_str(error),
                  nu_ws_error_reason(error));
         nu_ev_free(ev);
     } else if (dir == NU_FWD && is_our_pong(w, msg)) {
         nu_ev_free(ev);
-    } else if (dir == NU_FWD && msg->head && is_too_fast(w, msg)) {
+    } else if (dir == NU_FWD && msg->head &&
+               ws_is_too_fast(w, &w->check[NU_FWD], &w->empty_us, msg)) {
         violated(w, dir, NU_WS_CLOSE_POLICY, "websocket_rate_limited", "too many messages");
         nu_ev_free(ev);
     } else {
-        count_piece(w, dir, msg);
+        ws_count(w, dir, ws_begins_message(&w->check[dir], msg), msg->data.len - msg->head);
         if (msg->head && nu_ws_opcode(msg->first) == NU_WS_CLOSE)
             on_close(w, dir, ev);
         else
@@ -305,7 +293,7 @@ static void on_end(struct websocket *w, enum nu_dir dir, struct nu_result result
 
 static void on_ping(struct nu_filter *f)
 {
-    struct websocket *w = self_of(f);
+    struct websocket *w = ws_of(f);
     int64_t interval = w->conf->ping_interval_ms, now = loop_of(w)->now_ms;
     int64_t quiet = now - w->heard_ms;
     if (w->asked && quiet >= 2 * interval) {
@@ -327,7 +315,7 @@ static void on_ping(struct nu_filter *f)
 
 static void on_drain(struct nu_filter *f)
 {
-    struct websocket *w = self_of(f);
+    struct websocket *w = ws_of(f);
     if (w->code || w->closed[NU_FWD] || w->closed[NU_REV])
         return;
     count(w, NU_WS_DRAIN_CLOSE, 1);
@@ -343,9 +331,9 @@ static void drain(struct websocket *w)
     nu_timer_set(&w->filter, TIMER_DRAIN, wait, on_drain);
 }
 
-static void websocket_signal(struct nu_filter *f, enum nu_signal signal)
+void ws_signal(struct nu_filter *f, enum nu_signal signal)
 {
-    struct websocket *w = self_of(f);
+    struct websocket *w = ws_of(f);
     w->draining = w->draining || signal == NU_DRAIN;
     if (signal == NU_DRAIN && w->record)
         drain(w);
@@ -378,11 +366,11 @@ static void begin(struct websocket *w, const struct nu_head *response)
         drain(w);
 }
 
-static void websocket_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
+void ws_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *ev)
 {
-    struct websocket *w = self_of(f);
+    struct websocket *w = ws_of(f);
     if (ev->kind == NU_MSG) {
-        on_msg(w, dir, ev);
+        ws_on_msg(w, dir, ev);
     } else if (ev->kind == NU_END) {
         on_end(w, dir, ev->u.end);
     } else {
@@ -395,15 +383,15 @@ static void websocket_event(struct nu_filter *f, enum nu_dir dir, struct nu_ev *
     }
 }
 
-static enum nu_open websocket_open(struct nu_filter *f, const void *conf)
+enum nu_open ws_open(struct nu_filter *f, const void *conf)
 {
-    self_of(f)->conf = conf;
+    ws_of(f)->conf = conf;
     return nu_ws_may_open(nu_stream_of(f)) ? NU_OPEN : NU_PASS;
 }
 
-static void websocket_close(struct nu_filter *f)
+void ws_close(struct nu_filter *f)
 {
-    struct websocket *w = self_of(f);
+    struct websocket *w = ws_of(f);
     if (!w->record)
         return;
     count(w, NU_WS_ACTIVE, -1);
@@ -420,8 +408,8 @@ const struct nu_filter_type nu_filter_websocket = {
     .schema = &nu_websocket_schema,
     .prepare = nu_websocket_prepare,
     .spare = nu_ws_spare,
-    .open = websocket_open,
-    .event = websocket_event,
-    .signal = websocket_signal,
-    .close = websocket_close,
+    .open = ws_open,
+    .event = ws_event,
+    .signal = ws_signal,
+    .close = ws_close,
 };

@@ -2,9 +2,13 @@
  *
  *   stream | [filters] | ws_open | websocket | ws_shut | [filters] | router
  *
+ * or, where no other filter speaks frames, which is the rule,
+ *
+ *   stream | [filters] | websocket | [filters] | router
+ *
  * Between ws_open and ws_shut frames flow as they came, in pieces; outside of them they are bytes.
- * All three stay out of requests that cannot become a WebSocket, and stand aside when one did not.
- * On the stream's worker. */
+ * All of them stay out of requests that cannot become a WebSocket, and stand aside when one did
+ * not. On the stream's worker. */
 #ifndef NU_L7_WS_WEBSOCKET_H
 #define NU_L7_WS_WEBSOCKET_H
 
@@ -17,6 +21,8 @@ struct nu_stream;
 
 extern const struct nu_filter_type nu_ws_open, nu_ws_shut;
 extern const struct nu_filter_type nu_filter_websocket;
+/* It, where no other filter speaks frames: bytes on both sides. */
+extern const struct nu_filter_type nu_ws_alone;
 
 enum nu_ws_stat {
     NU_WS_TOTAL,
@@ -65,7 +71,8 @@ struct nu_ws_record {
 };
 
 /* Copies the places of a stream's chain with ws_open and ws_shut around each run of those that
- * speak WebSocket; `out` has room for three times as many. How many there are then. Main thread. */
+ * speak WebSocket, or with nu_ws_alone for a run that is one `websocket`; `out` has room for three
+ * times as many. How many there are then. Main thread. */
 unsigned nu_ws_put_ends(const struct nu_place *places, unsigned count, struct nu_place *out);
 
 /* Log operators of it. Before any config is read. */

@@ -38,6 +38,7 @@ SCENARIOS = {
     "h1_1m": Scenario("us/MiB", "http", (8, "/1m"), program="wrk"),
     "connrate": Scenario("us/request", "http", (32, "/", "Connection: close"), program="wrk", peers=TLS),
     "idle_ws": Scenario("KiB/connection", "ws", idle=4000, peers=TLS),
+    "idle_seen": Scenario("KiB/connection", "ws_seen", idle=4000, peers=TLS),
     "ws": Scenario("us/round trip", "ws", ("ping", 64, 64), program="ws"),
     "ws_seen": Scenario("us/round trip", "ws_seen", ("ping", 64, 64), program="ws"),  # by us; others see bytes in both
     "idle_tls": Scenario("KiB/connection", "tls_echo", idle=1000, peers=TLS),

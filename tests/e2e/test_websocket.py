@@ -42,6 +42,41 @@ def test_frames_pass_as_they_come(tight, peer):
         stat(nuncio, name, value)
 
 
+def test_two_filters_see_the_same_frames(tight, peer):
+    """Two of them next to each other are given frames that others cut; the first one to object closes."""
+    server = peer(WsServer)
+    nuncio = tight(front(server, filters=[{"websocket": {"max_frame": 500}}, {"websocket": {"max_frame": 400}}], access_log=LOG))
+    early = client_frame(TEXT, b"early")
+    with WsClient(nuncio, behind=early) as client:
+        assert client.frame() == (TEXT, b"early", True, False)
+        client.send(client_frame(TEXT, b"one") + client_frame(PING, b"two") + client_frame(BINARY, b"x" * 300))
+        assert [client.frame()[1] for _ in range(3)] == [b"one", b"two", b"x" * 300]
+        client.send(client_frame(BINARY, b"x" * 401))
+        assert client.close_code() == 1009
+        client.say(CLOSE, close_payload(1009))
+        assert client.rest() == b""
+    eventually(lambda: closes(server), what="the server's Close")
+    assert nuncio.file_lines("ws.log", 1)[0].startswith("101 DPE websocket_frame_too_large")
+
+
+def test_bulk_is_looked_at_as_it_passes(tight, peer):
+    """More than sockets take at once, while the client reads nothing: what waits is not judged twice."""
+    def send_all(frames, conn):
+        for i in range(COUNT):
+            conn.sendall(frame(TEXT, bytes([97 + i % 26]) * 65536))
+        conn.sendall(frame(CLOSE, close_payload(1000)))
+        frames.close_code()
+    COUNT = 16 if PARANOID else 160
+    nuncio = tight(looked_at(peer(WsServer, send_all)))
+    with WsClient(nuncio) as client:
+        for i in range(COUNT):
+            assert client.frame() == (TEXT, bytes([97 + i % 26]) * 65536, True, False)
+        assert client.close_code() == 1000
+        client.say(CLOSE, close_payload(1000))
+    stat(nuncio, "tx_messages", COUNT)
+    stat(nuncio, "tx_bytes", COUNT * 65536 + 2)
+
+
 LIMITS = {"max_message": "1000", "max_frame": "600", "messages_per_second": 20, "close_timeout": "20s"}
 BAD = {
     "reserved_bits": (client_frame(TEXT, b"x", rsv=4), 1002),

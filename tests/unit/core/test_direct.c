@@ -90,11 +90,80 @@ static void test_D1_not_past_who_sees_or_ended(void **state)
     assert_null(nu_direct(kit->a[3].self, NU_REV));
 }
 
+static bool look(struct nu_filter *f, enum nu_dir dir, const uint8_t *at, size_t len)
+{
+    return true;
+}
+
+static struct nu_filter_type onlooker;
+
+static void make_onlooker(void)
+{
+    onlooker = nu_deaf;
+    onlooker.sees[NU_FWD] = onlooker.sees[NU_REV] = NU_SEES(NU_DATA);
+    onlooker.event = nu_forward;
+    onlooker.look = look;
+}
+
+/* Who is content to look is no obstacle; he is named, so that he is asked. */
+static void test_D1_past_who_only_looks(void **state)
+{
+    struct nu_filter *looker;
+    make_onlooker();
+    sockets(true, &onlooker);
+    struct nu_filter *a = kit->a[0].self, *d = kit->a[3].self;
+    assert_ptr_equal(nu_direct_past(a, NU_FWD, &looker), d);
+    assert_ptr_equal(looker, a->next[NU_FWD]);
+    assert_null(nu_direct(a, NU_FWD));
+    nu_narrow(looker, NU_FWD, 0);
+    assert_ptr_equal(nu_direct_past(a, NU_FWD, &looker), d);
+    assert_null(looker);
+}
+
+/* Nobody would ask the second one. */
+static void test_D1_not_past_two_who_look(void **state)
+{
+    struct nu_filter *looker;
+    make_onlooker();
+    sockets(false, &nu_deaf);
+    const struct nu_place places[] = {
+        {&plain_left,  &kit->a[4]},
+        {&onlooker,    NULL      },
+        {&onlooker,    NULL      },
+        {&plain_right, &kit->a[5]}
+    };
+    nu_chain_new(&kit->loop, places, 4, NULL, NULL, NULL);
+    assert_null(nu_direct_past(kit->a[4].self, NU_FWD, &looker));
+}
+
+static void give_rest(struct nu_filter *f)
+{
+    struct nu_slice data = nu_slice_copy(kit->loop.blocks, "rest", 4);
+    nu_direct_rest(kit->a[3].self, NU_FWD, data);
+}
+
+/* What the sink did not take at once comes to it, and to nobody in between. */
+static void test_D1_rest(void **state)
+{
+    sockets(true, &nu_deaf);
+    nu_diary_read(&kit->diary);
+    nu_call(kit->a[0].self, give_rest);
+    assert_diary("d>rest");
+    nu_outside_hold(kit->a[3].self, NU_FWD, true);
+    nu_call(kit->a[0].self, give_rest);
+    assert_true(nu_blocked(kit->a[0].self, NU_FWD));
+    nu_outside_hold(kit->a[3].self, NU_FWD, false);
+    assert_diary("c:stop> b:stop> a:stop> d>rest c:go> b:go> a:go>");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KIT_TEST(test_D1_direct),
         KIT_TEST(test_D1_not_past_who_sees_or_ended),
+        KIT_TEST(test_D1_past_who_only_looks),
+        KIT_TEST(test_D1_not_past_two_who_look),
+        KIT_TEST(test_D1_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
