@@ -78,8 +78,10 @@ static void end_early(struct nu_filter *f)
 
 static void test_D1_not_past_who_sees_or_ended(void **state)
 {
+    struct nu_filter *looker;
     sockets(true, &nu_check);
     assert_null(nu_direct(kit->a[0].self, NU_FWD));
+    assert_null(nu_direct_past(kit->a[0].self, NU_FWD, &looker));
     assert_null(nu_direct(kit->a[3].self, NU_REV));
     kit_teardown(NULL);
     kit_setup(state);
