@@ -84,6 +84,7 @@ static void on_granted(struct h1 *h, struct tap_open *o, const struct nu_http_he
     if (h->side[0].open == o)
         h->side[0].open = NULL;
     if (h2) {
+        h1_unlist(h, o);
         tap_open_over(o, 0, o->x.message[0].head != NULL, ns);
         h->inner = tap_h2_upgraded(conn, depth, o);
     } else {

@@ -17,7 +17,7 @@ static uint64_t had(const struct h1 *h, int dir)
     return ahead < 0 && count < (uint64_t)-ahead ? 0 : count + (uint64_t)ahead;
 }
 
-static void unlist(struct h1 *h, struct tap_open *o)
+void h1_unlist(struct h1 *h, struct tap_open *o)
 {
     if (!nu_list_linked(&o->link))
         return;
@@ -44,7 +44,7 @@ static struct tap_open *early_answer(struct h1 *h, uint64_t begins)
 {
     nu_list_each (it, &h->early) {
         struct tap_open *o = nu_container(it, struct tap_open, link);
-        unlist(h, o);
+        h1_unlist(h, o);
         if (o->server_had > begins)
             return o;
         if (o->over[1])
@@ -70,7 +70,7 @@ struct tap_open *h1_pair_request(struct h1 *h)
 
 static struct tap_open *take_pending(struct h1 *h, struct tap_open *o)
 {
-    unlist(h, o);
+    h1_unlist(h, o);
     return o;
 }
 
@@ -139,7 +139,7 @@ struct tap_open *h1_pair_response(struct h1 *h)
 
 void h1_tell(struct h1 *h, struct tap_open *o)
 {
-    unlist(h, o);
+    h1_unlist(h, o);
     for (int dir = 0; dir < 2; dir++)
         if (h->side[dir].open == o)
             h->side[dir].open = NULL;
@@ -172,7 +172,7 @@ void h1_tell_waiting(struct h1 *h)
 
 static void free_open(struct h1 *h, struct tap_open *o)
 {
-    unlist(h, o);
+    h1_unlist(h, o);
     for (int dir = 0; dir < 2; dir++)
         if (h->side[dir].open == o)
             h->side[dir].open = NULL;

@@ -82,6 +82,8 @@ void h1_salvage(struct h1 *h, int dir, struct nu_http_head *head, const struct n
 struct tap_open *h1_pair_request(struct h1 *h);
 /* An answer's first byte is there: the exchange of its request, or one without. */
 struct tap_open *h1_pair_response(struct h1 *h);
+/* It waits for nothing more here: another layer has it. */
+void h1_unlist(struct h1 *h, struct tap_open *o);
 /* Told, as far as it is known; nothing of it may be used any more. */
 void h1_tell(struct h1 *h, struct tap_open *o);
 /* A side of it is over; tells it when both are. */
