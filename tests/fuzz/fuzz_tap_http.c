@@ -36,10 +36,7 @@ static size_t record(struct kit *k, const uint8_t *at, size_t len)
         tap_gap(k->layer, dir, n + 1, k->ns++);
         break;
     case 1:
-        if (n & 1)
-            tap_wake(k->layer, k->ns++);
-        else
-            tap_shrink(k->layer);
+        tap_shrink(k->layer);
         break;
     case 2: /* what is acknowledged, and whether something waits */
         k->flow.half[dir].started = k->flow.half[dir].has_ack = true;

@@ -37,9 +37,6 @@ struct tap_layer_type {
      * ended, or the connection was given up, before the direction did. What is unfinished is told
      * at the second one at the latest. */
     void (*end)(struct tap_layer *layer, int dir, enum nu_flow_end how, int64_t time_ns);
-    /* New secrets have come: what waited for them goes on. NULL: does not care. Those that hand on
-     * pass it on. */
-    void (*wake)(struct tap_layer *layer, int64_t time_ns);
     /* Memory is short: lets go of all that it can do without (bodies, what waits for keys, requests
      * that will not be answered) and says so in its facts. NULL: holds next to nothing. */
     void (*shrink)(struct tap_layer *layer);
@@ -65,11 +62,6 @@ static inline void tap_gap(struct tap_layer *layer, int dir, uint64_t bytes, int
 static inline void tap_end(struct tap_layer *layer, int dir, enum nu_flow_end how, int64_t ns)
 {
     layer->type->end(layer, dir, how, ns);
-}
-static inline void tap_wake(struct tap_layer *layer, int64_t ns)
-{
-    if (layer && layer->type->wake)
-        layer->type->wake(layer, ns);
 }
 static inline void tap_shrink(struct tap_layer *layer)
 {

@@ -277,11 +277,6 @@ static void end(struct tap_layer *layer, int dir, enum nu_flow_end how, int64_t 
     account(h);
 }
 
-static void wake(struct tap_layer *layer, int64_t ns)
-{
-    tap_wake(((struct h1 *)layer)->inner, ns);
-}
-
 static void shrink_all(struct nu_list *list)
 {
     nu_list_each (it, list)
@@ -330,7 +325,7 @@ static void layer_free(struct tap_layer *layer)
 
 struct tap_layer *h1_open(struct tap_conn *conn, unsigned depth)
 {
-    static const struct tap_layer_type type = {"http1", feed, gap, end, wake, shrink, layer_free};
+    static const struct tap_layer_type type = {"http1", feed, gap, end, shrink, layer_free};
     struct h1 *h = calloc(1, sizeof *h);
     nu_assert(h != NULL);
     h->layer = (struct tap_layer){&type, conn, depth};

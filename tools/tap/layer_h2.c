@@ -280,7 +280,7 @@ static void layer_free(struct tap_layer *layer)
 
 static struct h2 *new_layer(struct tap_conn *conn, unsigned depth)
 {
-    static const struct tap_layer_type type = {"http2", feed, gap, end, NULL, shrink, layer_free};
+    static const struct tap_layer_type type = {"http2", feed, gap, end, shrink, layer_free};
     struct h2 *h = calloc(1, sizeof *h);
     nu_assert(h != NULL);
     h->layer = (struct tap_layer){&type, conn, depth};

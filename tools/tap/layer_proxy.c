@@ -101,11 +101,6 @@ static void end(struct tap_layer *layer, int dir, enum nu_flow_end how, int64_t 
     tap_end(p->inner, dir, how, ns);
 }
 
-static void wake(struct tap_layer *layer, int64_t ns)
-{
-    tap_wake(((struct proxy *)layer)->inner, ns);
-}
-
 static void shrink(struct tap_layer *layer)
 {
     tap_shrink(((struct proxy *)layer)->inner);
@@ -122,7 +117,7 @@ static void layer_free(struct tap_layer *layer)
 
 static struct tap_layer *open_layer(struct tap_conn *conn, unsigned depth)
 {
-    static const struct tap_layer_type type = {"proxy", feed, gap, end, wake, shrink, layer_free};
+    static const struct tap_layer_type type = {"proxy", feed, gap, end, shrink, layer_free};
     struct proxy *p = calloc(1, sizeof *p);
     nu_assert(p != NULL);
     p->layer = (struct tap_layer){&type, conn, depth};

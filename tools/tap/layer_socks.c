@@ -227,11 +227,6 @@ static void end(struct tap_layer *layer, int dir, enum nu_flow_end how, int64_t 
     tap_end(s->inner, dir, how, ns);
 }
 
-static void wake(struct tap_layer *layer, int64_t ns)
-{
-    tap_wake(((struct socks *)layer)->inner, ns);
-}
-
 static void shrink(struct tap_layer *layer)
 {
     tap_shrink(((struct socks *)layer)->inner);
@@ -249,7 +244,7 @@ static void layer_free(struct tap_layer *layer)
 
 static struct tap_layer *open_layer(struct tap_conn *conn, unsigned depth)
 {
-    static const struct tap_layer_type type = {"socks", feed, gap, end, wake, shrink, layer_free};
+    static const struct tap_layer_type type = {"socks", feed, gap, end, shrink, layer_free};
     struct socks *s = calloc(1, sizeof *s);
     nu_assert(s != NULL);
     s->layer = (struct tap_layer){&type, conn, depth};

@@ -170,11 +170,6 @@ static void tls_end(struct tap_layer *layer, int dir, enum nu_flow_end how, int6
         be_done(t, ns);
 }
 
-static void tls_wake(struct tap_layer *layer, int64_t ns)
-{
-    tap_wake(((struct tls *)layer)->inner, ns);
-}
-
 static void tls_shrink(struct tap_layer *layer)
 {
     struct tls *t = (struct tls *)layer;
@@ -198,7 +193,6 @@ static const struct tap_layer_type tls_type = {
     .feed = tls_feed,
     .gap = tls_gap,
     .end = tls_end,
-    .wake = tls_wake,
     .shrink = tls_shrink,
     .free = tls_free,
 };

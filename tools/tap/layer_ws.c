@@ -397,8 +397,7 @@ static void layer_free(struct tap_layer *layer)
 struct tap_layer *tap_ws_new(struct tap_conn *conn, unsigned depth, uint64_t exchange,
                              const struct nu_ws_deflate *deflate)
 {
-    static const struct tap_layer_type type = {"websocket", feed,   gap,       end,
-                                               NULL,        shrink, layer_free};
+    static const struct tap_layer_type type = {"websocket", feed, gap, end, shrink, layer_free};
     struct ws *w = calloc(1, sizeof *w);
     nu_assert(w != NULL);
     w->layer = (struct tap_layer){&type, conn, depth};

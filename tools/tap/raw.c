@@ -50,11 +50,6 @@ static void raw_end(struct tap_layer *layer, int dir, enum nu_flow_end how, int6
         tap_end(r->tls, dir, how, ns);
 }
 
-static void raw_wake(struct tap_layer *layer, int64_t ns)
-{
-    tap_wake(((struct raw *)layer)->tls, ns);
-}
-
 static void raw_shrink(struct tap_layer *layer)
 {
     tap_shrink(((struct raw *)layer)->tls);
@@ -73,7 +68,6 @@ static const struct tap_layer_type raw_type = {
     .feed = raw_feed,
     .gap = raw_gap,
     .end = raw_end,
-    .wake = raw_wake,
     .shrink = raw_shrink,
     .free = raw_free,
 };

@@ -41,7 +41,8 @@ struct guess {
     struct step *step;
     size_t steps, steps_cap;
     struct side side[2];
-    size_t held; /* as told to tap_hold */
+    size_t asked; /* bytes of both sides that recognizers have seen */
+    size_t held;  /* as told to tap_hold */
     char alpn[ALPN_MAX];
 };
 
@@ -157,6 +158,14 @@ static bool must_decide(const struct guess *g)
     return full || (is_over(a) && is_over(b)) || g->steps >= STEPS_MAX;
 }
 
+/* Whether there is more to see than last time: of much, a little more tells nothing, and to look at
+ * it all again for every packet costs. */
+static bool is_worth_asking(const struct guess *g)
+{
+    size_t now = g->side[0].len + g->side[1].len;
+    return now <= TAP_GUESS_MAX || now - g->asked >= now / 16 || must_decide(g);
+}
+
 static void decide(struct guess *g)
 {
     struct tap_start start = {
@@ -167,6 +176,7 @@ static void decide(struct guess *g)
         .alpn = *g->alpn ? g->alpn : NULL,
     };
     bool must = must_decide(g);
+    g->asked = g->side[0].len + g->side[1].len;
     for (size_t i = 0; i < ROWS; i++) {
         enum tap_found found = rows[i]->find(&start);
         if (found == TAP_MORE && !must)
@@ -204,7 +214,8 @@ static void guess_feed(struct tap_layer *layer, int dir, struct nu_piece bytes, 
     keep_bytes(&g->side[dir], bytes);
     keep_step(g, BYTES, dir, bytes.len, ns);
     account(g);
-    decide(g);
+    if (is_worth_asking(g))
+        decide(g);
 }
 
 static void guess_gap(struct tap_layer *layer, int dir, uint64_t bytes, int64_t ns)
@@ -234,11 +245,6 @@ static void guess_end(struct tap_layer *layer, int dir, enum nu_flow_end how, in
     decide(g);
 }
 
-static void guess_wake(struct tap_layer *layer, int64_t ns)
-{
-    tap_wake(((struct guess *)layer)->inner, ns);
-}
-
 static void guess_shrink(struct tap_layer *layer)
 {
     tap_shrink(((struct guess *)layer)->inner);
@@ -258,7 +264,6 @@ static const struct tap_layer_type guess_type = {
     .feed = guess_feed,
     .gap = guess_gap,
     .end = guess_end,
-    .wake = guess_wake,
     .shrink = guess_shrink,
     .free = guess_free,
 };

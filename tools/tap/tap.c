@@ -209,8 +209,6 @@ void tap_add_secrets(struct tap *t, struct nu_piece text)
 {
     nu_secrets_feed(t->secrets, text.data, text.len);
     nu_secrets_end(t->secrets);
-    nu_list_each (node, &t->conns)
-        tap_wake(nu_container(node, struct tap_conn, all)->top, t->now_ns);
 }
 
 const struct nu_secrets *tap_secrets(const struct tap *t)
@@ -271,7 +269,6 @@ void tap_want_bodies(struct tap *t, size_t room, uint64_t flow)
 
 void tap_frame(struct tap *t, uint32_t link, struct nu_piece frame, size_t wire_len, int64_t ns)
 {
-    t->now_ns = ns;
     t->cut |= frame.len < wire_len;
     nu_flows_frame(t->flows, link, frame, ns);
     if (held(t) > t->held_max)

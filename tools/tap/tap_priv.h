@@ -23,7 +23,6 @@ struct tap {
     bool secrets_may_come;
     bool quiet; /* being freed: nobody listens */
     struct tap_figures figures;
-    int64_t now_ns; /* of the last packet */
 };
 
 /* To the sinks: a connection's end. */

@@ -138,7 +138,6 @@ static void a_header_that_is_cut_is_given_up(void **state)
             tap_gap(k->layer, 0, 40, 1);
         kit_end(k, NU_FLOW_FIN);
         assert_string_equal(k->diary, "");
-        tap_wake(k->layer, 1);
         tap_shrink(k->layer);
         kit_free(k);
     }
