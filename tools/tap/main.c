@@ -125,7 +125,9 @@ static void add_json(struct program *p)
         tap_want_bodies(p->tap, TAP_BODY_SHOWN, 0);
 }
 
-#define PEN_SHARE 4 /* of --max-memory, that packets on their way take */
+/* Of --max-memory: packets on their way, and what is kept to be sent again. */
+#define PEN_SHARE    4
+#define REPLAY_SHARE 2
 #define PEN_HOLD                                                                                   \
     INT64_C(1000000000) /* ns: keys are logged by then, and a first request is told                \
                          */
@@ -161,12 +163,19 @@ static bool open_replay(struct program *p)
     struct tap_replay_conf conf = {.url = o->replay,
                                    .pace = o->pace,
                                    .diff = o->diff,
-                                   .memory_max = o->memory_max,
+                                   .memory_max = o->memory_max / REPLAY_SHARE,
                                    .out = &p->replay_out};
     if (!o->replay)
         return true;
     p->replay = tap_replay_open(&conf);
     return p->replay != NULL;
+}
+
+/* For the tap itself. */
+static size_t memory_left(const struct program *p)
+{
+    size_t all = p->options.memory_max;
+    return all - (p->pen ? all / PEN_SHARE : 0) - (p->replay ? all / REPLAY_SHARE : 0);
 }
 
 static bool takes_stdout(const struct program *p)
@@ -231,7 +240,7 @@ static void on_idle(void *ctx)
  * that. */
 static void look_ahead(struct program *p, const struct tap_file_job *job)
 {
-    struct tap *ahead = tap_new(p->options.memory_max);
+    struct tap *ahead = tap_new(memory_left(p));
     tap_set_where(ahead, p->where);
     tap_file_secrets(job, ahead);
     if (tap_keylogs_again(p->keylogs, ahead)) {
@@ -340,7 +349,7 @@ static enum nu_exit run(struct program *p)
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     set_buffers(p);
-    p->tap = tap_new(p->options.memory_max);
+    p->tap = tap_new(memory_left(p));
     tap_set_where(p->tap, p->where);
     add_output(p);
     if (tap_guard(p->replay != NULL))

@@ -64,13 +64,15 @@ const struct nu_command tap_command = {
     .summary = "shows what flows: requests, responses, messages; inside TLS with its keys",
     .usage = "-r FILE [OPTIONS] [EXPRESSION]\n-i INTERFACE [OPTIONS] [EXPRESSION]",
     .options = options,
-    .help = "EXPRESSION chooses packets as tcpdump's does (pcap-filter(7)).\n"
-            "\n"
-            "  nuncio-tap -i lo 'tcp port 8443' --keylog keys.txt\n"
-            "  nuncio-tap -r capture.pcapng -v\n"
-            "  tcpdump -i eth0 -w - | nuncio-tap -r -\n"
-            "\n"
-            "Exit codes: 0 fine, 1 the capture could not be read to its end, 2 wrong usage.\n",
+    .help =
+        "EXPRESSION chooses packets as tcpdump's does (pcap-filter(7)).\n"
+        "\n"
+        "  nuncio-tap -i lo 'tcp port 8443' --keylog keys.txt\n"
+        "  nuncio-tap -r capture.pcapng -v\n"
+        "  tcpdump -i eth0 -w - | nuncio-tap -r -\n"
+        "\n"
+        "Exit codes: 0 fine, 1 the capture could not be read to its end, something could not be\n"
+        "written or was not answered, or --diff found a difference, 2 wrong usage.\n",
 };
 
 /* --- values --- */
