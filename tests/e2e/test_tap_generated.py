@@ -10,13 +10,14 @@ import pytest
 from lib import h2
 from lib.nuncio import ROOT
 from lib.packets import Talk, pcap
-from lib.tap import TAP
+from lib.tap import TAP, tap
 from lib.websocket import accepted, client_frame, close_payload
 from lib.websocket import frame as ws_frame
 
-sys.path.insert(0, str(ROOT / "tests/pcaps"))
+sys.path[:0] = [str(ROOT / "tests/pcaps"), str(ROOT / "tests/bench")]
 import compare  # noqa: E402
 import run as pcaps  # noqa: E402
+import tap_capture  # noqa: E402
 import tshark  # noqa: E402
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -224,3 +225,13 @@ def test_whatever_is_wrong_is_noticed(made):
                 assert list(compare.made_differs(mine, told)), (connection["conn"], key)
                 one[key] = value
         assert not list(compare.made_differs(mine, told))
+
+
+def test_two_thousand_connections_inside_tls_fit(tmp_path, monkeypatch):
+    """All open at the same time, with HTTP/2 and keys: nothing is given up for memory, and no request is missed."""
+    monkeypatch.setattr(tap_capture, "AT_ONCE", tap_capture.CONNECTIONS)
+    monkeypatch.setattr(tap_capture, "BODY", 10)
+    path = tmp_path / "many.pcap"
+    keylog = tap_capture.make(path, 2 * tap_capture.CONNECTIONS, tap_capture.Sealed)
+    done = tap("-r", path, "--keylog", keylog, "--stats")
+    assert done.stderr == "" and done.stdout.startswith("4000 requests, 2000 connections in ")
