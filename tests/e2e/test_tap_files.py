@@ -235,6 +235,7 @@ def test_chromium_imports_an_archive(varied, tmp_path, closing):
     (["-w", "none/out.pcapng"], "none/out.pcapng: cannot write: No such file or directory"),
     (["-w", "none/out.pcapng", "-C", "1"], "none/out.pcapng: files cannot be made there: No such file or directory"),
     (["-w", "some.pcapng"], "some.pcapng: is the file that is read"),
+    (["--har", "some.pcapng"], "some.pcapng: is the file that is read"),
     (["--har", "/dev/full"], "/dev/full: cannot write: No space left on device"),
     (["--har", "none/x.har"], "none/x.har: cannot write: No such file or directory"),
 ])

@@ -184,7 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct scratch capture, archive;
     scratch_new(&capture);
     scratch_new(&archive);
-    struct tap_har har = {.path = archive.path};
+    struct tap_har har = {.path = archive.path, .source = -1};
     struct tap_pen_conf pen_conf = {.target.path = capture.path,
                                     .memory_max = 64 * 1024,
                                     .hold_ns = len % 3 ? -1 : 1000000000,

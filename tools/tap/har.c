@@ -5,6 +5,7 @@
 #include "tools/nuncio/command.h"
 #include "tools/tap/guard.h"
 #include "tools/tap/har_priv.h"
+#include "tools/tap/write_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,32 +125,42 @@ const struct tap_sink tap_har_sink = {.exchange = har_exchange, .finish = har_fi
 
 static bool complain(const struct tap_har *h)
 {
-    fprintf(stderr, "nuncio-tap: %s: cannot write: %s\n", h->path, strerror(errno));
+    if (errno == EEXIST)
+        fprintf(stderr, "nuncio-tap: %s: is the file that is read\n", h->path);
+    else
+        fprintf(stderr, "nuncio-tap: %s: cannot write: %s\n", h->path, strerror(errno));
     return false;
 }
 
-/* Readable by its owner: it is a diary of what others did. */
-static FILE *open_file(const char *path)
+/* Readable by its owner: it is a diary of what others did. -1: errno, or EEXIST for what is read.
+ */
+static int open_file(const struct tap_har *h)
 {
     uid_t uid;
     gid_t gid;
     struct stat st;
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(h->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), error = 0;
     if (fd < 0)
-        return NULL;
-    if (tap_guard_owner(&uid, &gid) && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        fchown(fd, uid, gid) != 0) {
-        close(fd);
-        return NULL;
-    }
-    return fdopen(fd, "w");
+        return -1;
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (tap_is_same_file(fd, h->source))
+        error = EEXIST;
+    else if (regular &&
+             (ftruncate(fd, 0) != 0 || (tap_guard_owner(&uid, &gid) && fchown(fd, uid, gid) != 0)))
+        error = errno;
+    if (!error)
+        return fd;
+    close(fd);
+    errno = error;
+    return -1;
 }
 
 bool tap_har_open(struct tap_har *h)
 {
-    FILE *file = strcmp(h->path, "-") == 0 ? stdout : open_file(h->path);
-    h->out.file = file;
-    if (!file)
+    bool out = strcmp(h->path, "-") == 0;
+    int fd = out ? STDOUT_FILENO : open_file(h);
+    h->out.file = out ? stdout : fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!h->out.file)
         return complain(h);
     tap_put(&h->out,
             "{\"log\":{\"version\":\"1.2\",\"creator\":{\"name\":\"nuncio-tap\",\"version\":"

@@ -12,6 +12,7 @@
 
 struct tap_har {
     const char *path;       /* "-" = the standard output */
+    int source;             /* that is read, which may not be the same file; -1 = none */
     struct tap_out out;     /* the archive */
     struct tap_out scratch; /* a value, before it is escaped; its show_secrets counts */
     struct tap_id only;     /* flow 0 = all */

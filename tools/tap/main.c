@@ -152,7 +152,7 @@ static bool open_pen(struct program *p)
 static bool open_har(struct program *p)
 {
     const struct tap_options *o = &p->options;
-    p->har = (struct tap_har){.path = o->har, .only = o->follow};
+    p->har = (struct tap_har){.path = o->har, .source = p->file, .only = o->follow};
     p->har.scratch.show_secrets = o->show_secrets;
     return !o->har || tap_har_open(&p->har);
 }

@@ -19,6 +19,7 @@
 #define ARENA_FIRST   1024
 #define ITEMS_FIRST   256
 #define PACE_MOST     1e6
+#define TRY_SECONDS   5 /* that one of them may take to accept a connection */
 #define ADDRESSES_MAX 8 /* that are tried of a host */
 
 struct tap_replay {
@@ -102,7 +103,10 @@ static bool split(struct tap_replay *r, char name[static URL_HOST_MAX], char por
 /* One that listens: what is wrong is told before a long capture is read. */
 static bool try_one(struct tap_replay *r, const struct addrinfo *info)
 {
+    static const struct timeval patience = {.tv_sec = TRY_SECONDS};
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     bool fine = fd >= 0 && connect(fd, info->ai_addr, info->ai_addrlen) == 0;
     int error = errno;
     if (fd >= 0)
@@ -126,7 +130,7 @@ static bool find_target(struct tap_replay *r)
     unsigned tried = 0;
     for (const struct addrinfo *i = list; i && !fine && tried < ADDRESSES_MAX; i = i->ai_next)
         fine = ++tried && try_one(r, i);
-    int error = errno;
+    int error = errno == EINPROGRESS ? ETIMEDOUT : errno;
     freeaddrinfo(list);
     return fine || complain(r->conf.url, strerror(error));
 }

@@ -37,7 +37,7 @@ static bool is_regular(int fd)
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static bool is_same(int fd, int other)
+bool tap_is_same_file(int fd, int other)
 {
     struct stat a, b;
     return other >= 0 && fstat(fd, &a) == 0 && fstat(other, &b) == 0 && S_ISREG(a.st_mode) &&
@@ -57,7 +57,7 @@ static bool open_only(struct tap_outfile *f, int source)
     if (f->fd < 0)
         return complain(f, "cannot write");
     f->regular = is_regular(f->fd);
-    if (is_same(f->fd, source)) {
+    if (tap_is_same_file(f->fd, source)) {
         fprintf(stderr, "nuncio-tap: %s: is the file that is read\n", f->target.path);
         return false;
     }

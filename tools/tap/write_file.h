@@ -16,6 +16,9 @@ struct tap_target {
     unsigned files;      /* kept of them; 0 = all */
 };
 
+/* Both are the same regular file; `other` may be -1. */
+bool tap_is_same_file(int fd, int other);
+
 struct tap_outfile;
 
 /* Opens it, or gets a ring ready, while the program may. `source`: what is read, which may not be
