@@ -99,10 +99,10 @@ static struct flow **slot_of(struct tap_pen *pen, uint64_t number)
 
 static struct flow *flow_of(struct tap_pen *pen, uint64_t number)
 {
-    struct flow **at = slot_of(pen, number);
-    if (*at)
-        return *at;
-    struct flow *f = calloc(1, sizeof *f);
+    struct flow **at = slot_of(pen, number), *f = *at;
+    if (f)
+        return f;
+    f = calloc(1, sizeof *f);
     nu_assert(f != NULL);
     f->number = number;
     f->chosen = pen->conf.only ? number == pen->conf.only : !pen->conf.chosen_only;
