@@ -114,6 +114,23 @@ def test_wireshark_needs_no_keys_of_its_own(nuncio, peer, ca, tmp_path):
     assert b"TRAFFIC" not in (tmp_path / "out.pcapng").read_bytes() and b"CLIENT_RANDOM" not in (tmp_path / "out.pcapng").read_bytes()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="capturing needs root")
+def test_live_keys_stand_before_what_they_open(nuncio, ca, closing, tmp_path):
+    """They are logged when the packets have been captured already."""
+    signed = ca.get("a.test")
+    tls = {"certificates": [{"cert": str(signed.cert), "key": str(signed.key)}], "keylog": "keys.txt", "alpn": ["h2"]}
+    proxy = nuncio(config(listeners=[listener({"http": {"routes": [{"respond": {"status": 200}}]}}, tls=tls)]))
+    port = proxy.address("in").rsplit(":", 1)[1]
+    child = closing(Child(TAP, "-i", "lo", "tcp", "port", port, "--keylog", proxy.dir / "keys.txt", "-w", tmp_path / "out.pcapng"))
+    child.wait_line("listens on lo")
+    command("curl", "-sk", "--http2", f"https://{proxy.address('in')}/live", check=True)
+    child.wait_line("/live -> 200")
+    child.signal(signal.SIGINT)
+    assert child.wait() == 0
+    fields = "-d", f"tcp.port=={port},tls", "-Y", "http2.headers.path", "-T", "fields", "-e", "http2.headers.path"
+    assert command("tshark", "-r", tmp_path / "out.pcapng", *fields, check=True).stdout == "/live\n"
+
+
 # --- rings
 
 def test_a_ring_is_bounded(tmp_path):
