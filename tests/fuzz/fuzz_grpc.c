@@ -36,9 +36,39 @@ static void read_type(struct nu_arena *arena, struct nu_text value)
         nu_assert(value.len >= 16);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void read_status(struct nu_text value)
+{
+    int status = nu_grpc_status_read(value);
+    nu_assert(status >= -1 && status <= 999);
+    if (status >= 0)
+        nu_assert(nu_grpc_status_of_http((unsigned)status) != NU_GRPC_OK);
+    if (status < 0 || status >= NU_GRPC_STATUS_COUNT)
+        return;
+    nu_assert(*nu_grpc_status_str((enum nu_grpc_status)status));
+    nu_assert(*nu_grpc_status_snake((enum nu_grpc_status)status));
+}
+
+static void read_health(const uint8_t *body, size_t len)
 {
     enum nu_grpc_serving serving;
+    if (nu_grpc_health_read(body, len, &serving) != NU_OK)
+        nu_assert(serving == NU_GRPC_SERVING_UNKNOWN);
+    nu_assert(*nu_grpc_serving_str(serving));
+}
+
+/* What is asked is five bytes, and a field of bytes behind them. */
+static void write_health(struct nu_arena *arena, struct nu_text name)
+{
+    uint8_t out[NU_GRPC_HEALTH_MAX_BYTES];
+    enum nu_grpc_serving serving;
+    if (name.len > NU_GRPC_HEALTH_SERVICE_MAX || memchr(name.at, 0, name.len))
+        return;
+    size_t len = nu_grpc_health_write(nu_arena_strndup(arena, name.at, name.len), out);
+    nu_assert(nu_grpc_health_read(out, len, &serving) == NU_OK);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
     if (len == 0)
         return 0;
     struct nu_arena *arena = nu_arena_new(1024);
@@ -53,9 +83,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     else if (data[0] == 'c')
         read_type(arena, rest);
     else if (data[0] == 's')
-        nu_assert(nu_grpc_status_read(rest) <= 999);
-    else if (nu_grpc_health_read((const uint8_t *)copy, len - 1, &serving) != NU_OK)
-        nu_assert(serving == NU_GRPC_SERVING_UNKNOWN);
+        read_status(rest);
+    else if (data[0] == 'w')
+        write_health(arena, rest);
+    else
+        read_health((const uint8_t *)copy, len - 1);
     free(copy);
     nu_arena_free(arena);
     return 0;
