@@ -378,7 +378,7 @@ def test_a_cut_of_connect(tight, peer):
 
 # --- the example
 
-def test_the_example(nuncio, peer, example_certs, monkeypatch):
+def test_example_http2_tunnels(nuncio, peer, example_certs, monkeypatch):
     """docs/examples/http2-tunnels.yaml: two WebSockets and a CONNECT over one connection; behind it all is HTTP/2, too."""
     certs = {"certificates": {"cert": str(example_certs / "service.pem"), "key": str(example_certs / "service.key")}, "alpn": ["h2"]}
     chat = nuncio(front(peer(WsServer), at={"tls": certs}))
