@@ -76,6 +76,8 @@ void nu_fail(struct nu_filter *f, enum nu_cause cause, enum nu_side side, const 
     __attribute__((format(printf, 4, 5)));
 /* As nu_fail, from outside and with the cause's own side: drain, removal. */
 void nu_chain_abort(struct nu_chain *chain, enum nu_cause cause);
+/* The same for each of the loop's that is in no owner's list. */
+void nu_chains_abort(struct nu_loop *loop, enum nu_cause cause);
 /* A sink says: END and all before it are on the wire. Chains joined before it are done by it too.
  */
 void nu_done(struct nu_filter *f, enum nu_dir dir);

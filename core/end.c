@@ -78,6 +78,13 @@ void nu_chain_abort(struct nu_chain *chain, enum nu_cause cause)
         fail(chain, nu_result_of(cause), "", "");
 }
 
+void nu_chains_abort(struct nu_loop *loop, enum nu_cause cause)
+{
+    nu_list_each (node, &loop->chains) {
+        nu_chain_abort(nu_container(node, struct nu_chain, link), cause);
+    }
+}
+
 void nu_done(struct nu_filter *f, enum nu_dir dir)
 {
     struct nu_chain *chain = f->chain;

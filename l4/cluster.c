@@ -232,6 +232,12 @@ void nu_clusters_on_retire(void (*fn)(struct nu_cluster *cluster, unsigned shard
     retiring = fn;
 }
 
+void nu_clusters_keep_none_on(struct nu_clusters *clusters, unsigned shard)
+{
+    for (size_t i = 0; retiring && i < nu_clusters_count(clusters); i++)
+        retiring(clusters->item[i], shard);
+}
+
 void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, unsigned shard)
 {
     for (size_t i = 0; i < nu_clusters_count(gone); i++) {

@@ -161,9 +161,11 @@ void nu_clusters_discard(struct nu_clusters *clusters, struct nu_clusters *old);
 /* On each shard after it has taken the next generation: retires the clusters of `gone` that `next`
  * lacks. */
 void nu_clusters_retire_on(struct nu_clusters *gone, struct nu_clusters *next, unsigned shard);
+/* On each shard, before that: connections that wait for requests end, and no more are kept. */
+void nu_clusters_keep_none_on(struct nu_clusters *clusters, unsigned shard);
 
-/* Has `fn` called on each shard when it lets go of a cluster: what is kept in its view's pool ends.
- * One for the program, before any config is read. */
+/* Has `fn` called on each shard when it lets go of a cluster, perhaps twice: what is kept in its
+ * view's pool ends. One for the program, before any config is read. */
 void nu_clusters_on_retire(void (*fn)(struct nu_cluster *cluster, unsigned shard));
 
 /* Has `fn` called on each shard when its view has got another set: what is kept for endpoints that

@@ -1,6 +1,9 @@
 """The websocket filter: frames that break a rule, limits, PINGs, drain; and what is counted and logged of it."""
 import json
 import signal
+import threading
+
+import pytest
 
 from lib.config import cluster
 from lib.http import Client, Origin, front, http, last_request
@@ -187,6 +190,32 @@ def test_drain_says_goodbye_to_each(nuncio, peer):
         assert [json.loads(row)["details"] for row in child.file_lines("http.json", 10)] == ["websocket_drain"] * 10
         assert all(said[1][:2] == close_payload(1001) for said in closes(server))
     patiently(story)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_drain_waits_for_streams_whose_client_is_gone(nuncio, peer, answers):
+    """Its connection is over, yet the server has still to hear of it: until it answers, or drain_timeout."""
+    def story(factor):
+        go = threading.Event()
+        child = nuncio(looked_at(peer(WsServer, lambda frames, conn: go.wait(60) and server_says_goodbye(frames, conn)), close_timeout="1m")
+                       + f"drain_timeout: {factor}s\n")
+        with WsClient(child) as client:
+            child.signal(signal.SIGTERM)
+            assert client.close_code() == 1001
+            client.say(CLOSE, close_payload(1001))
+            assert client.rest() == b""
+        if answers:
+            go.set()
+        assert child.wait() == 0
+        go.set()
+        assert [json.loads(row)["details"] for row in child.file_lines("http.json", 1)] == ["websocket_drain"]
+    patiently(story)
+
+
+def server_says_goodbye(frames, conn):
+    while frames.frame()[0] != CLOSE:
+        pass
+    conn.sendall(frame(CLOSE, close_payload(1001)))
 
 
 def test_messages_over_compression(tight, peer):

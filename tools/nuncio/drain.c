@@ -1,6 +1,7 @@
 /* The way out: say no to load balancers, stop accepting after drain_delay, wait for connections to
- * end by themselves, cut those left at drain_timeout (or at the second TERM), take the generation
- * apart on every worker, end the loop.
+ * end by themselves, then for what outlives them (a client may be gone before all it sent is with
+ * the server), cut what is left at drain_timeout (or at the second TERM), take the generation apart
+ * on every worker, end the loop.
  *
  * Main thread; what runs on workers is named *_here. Each stage is a round over all workers whose
  * end starts the next. */
@@ -16,18 +17,20 @@
 #include "l4/cluster.h"
 #include "l4/listener.h"
 
-#include <string.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-#define LOOK_MS 10   /* between two counts of connections while draining */
-#define CUT_MS  2000 /* for connections that were cut to be gone: a turn of a worker suffices */
+#define LOOK_MS 10   /* between two counts of what is left */
+#define CUT_MS  2000 /* for what was cut to be gone: a turn of a worker suffices */
 
 static struct {
     struct nu_server *server;
     struct nu_waiter count;
+    _Atomic unsigned chains;
     struct nu_timer delay, look, deadline;
     int64_t timeout_ms;
-    int64_t give_up_ms; /* 0 = not cut yet */
+    _Atomic int64_t give_up_ms; /* 0 = not cut yet */
 } drain;
 
 static int64_t now_ms(void)
@@ -67,6 +70,61 @@ static void finish(void)
     nu_workers_all(retire_here, drain.server->now, retired, NULL);
 }
 
+/* On to the next stage once nothing is left. What cannot be cut is a bug; ending all the same beats
+ * hanging. */
+static void wait_for(unsigned long left, void (*next)(void))
+{
+    if (left == 0) {
+        next();
+        return;
+    }
+    if (drain.give_up_ms && now_ms() > drain.give_up_ms) {
+        nu_log(NU_LOG_ERROR, "server", "connections survived their end count=%lu", left);
+        _exit(0);
+    }
+    arm(&drain.look, LOOK_MS);
+}
+
+/* Main's own are the admin's, and health checks. */
+static void abort_here(struct nu_worker *worker, void *arg)
+{
+    nu_listener_abort_all(worker, NU_CAUSE_DRAIN);
+    if (worker != nu_worker_main())
+        nu_chains_abort(&worker->loop, NU_CAUSE_DRAIN);
+}
+
+static void chains_counted(void *ctx)
+{
+    wait_for(atomic_load(&drain.chains), finish);
+}
+
+static void count_chains_here(struct nu_worker *worker, void *arg)
+{
+    if (worker == nu_worker_main())
+        return;
+    if (drain.give_up_ms)
+        nu_chains_abort(&worker->loop, NU_CAUSE_DRAIN);
+    atomic_fetch_add(&drain.chains, worker->loop.chain_count);
+}
+
+static void count_chains(struct nu_timer *timer)
+{
+    atomic_store(&drain.chains, 0);
+    nu_workers_all(count_chains_here, NULL, chains_counted, NULL);
+}
+
+static void keep_none_here(struct nu_worker *worker, void *arg)
+{
+    nu_clusters_keep_none_on(arg, worker->loop.shard);
+}
+
+static void wait_for_chains(void)
+{
+    drain.look.fn = count_chains;
+    nu_workers_all(keep_none_here, drain.server->now->clusters, NULL, NULL);
+    count_chains(NULL);
+}
+
 static void count_again(struct nu_timer *timer)
 {
     nu_census(&drain.count);
@@ -74,21 +132,7 @@ static void count_again(struct nu_timer *timer)
 
 static void counted(struct nu_waiter *waiter, bool ok, const char *text)
 {
-    if (strcmp(text, "0") == 0) {
-        finish();
-        return;
-    }
-    /* A connection that cannot be cut is a bug; ending all the same beats hanging. */
-    if (drain.give_up_ms && now_ms() > drain.give_up_ms) {
-        nu_log(NU_LOG_ERROR, "server", "connections survived their end count=%s", text);
-        _exit(0);
-    }
-    arm(&drain.look, LOOK_MS);
-}
-
-static void abort_here(struct nu_worker *worker, void *arg)
-{
-    nu_listener_abort_all(worker, NU_CAUSE_DRAIN);
+    wait_for(strtoul(text, NULL, 10), wait_for_chains);
 }
 
 static void cut(struct nu_timer *timer)
