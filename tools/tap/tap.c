@@ -16,7 +16,7 @@
  * against a bound for all, some seconds of a CPU. Text is seldom packed to a fiftieth. */
 #define DECODE_RATIO 64
 #define DECODE_FREE  (16u << 10)  /* bytes of each body */
-#define DECODE_EXTRA (4ull << 30) /* bytes */
+#define DECODE_EXTRA (1ull << 30) /* bytes */
 
 /* --- the handler of flows --- */
 
