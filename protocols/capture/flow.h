@@ -14,7 +14,8 @@
 #define NU_FLOW_LINGER_NS (5 * INT64_C(1000000000)) /* after both FINs, for late packets */
 #define NU_FLOW_IDLE_NS   (3600 * INT64_C(1000000000))
 
-enum nu_flow_end { NU_FLOW_OPEN, NU_FLOW_FIN, NU_FLOW_RST };
+/* UNREAD is never a flow's own: of what flows within something that can be read no further. */
+enum nu_flow_end { NU_FLOW_OPEN, NU_FLOW_FIN, NU_FLOW_RST, NU_FLOW_UNREAD };
 
 struct nu_flow {
     uint64_t number;            /* 1, 2, ... in the order of their first packets */

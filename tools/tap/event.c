@@ -1,6 +1,7 @@
 /* What is told, to whom; see event.h. */
 #include "tools/tap/event.h"
 
+#include "tls/unseal.h"
 #include "tools/tap/tap_priv.h"
 #include "tools/tap/where.h"
 
@@ -48,10 +49,31 @@ int64_t tap_total_ns(const struct tap_exchange *x)
     return known ? x->message[1].last_ns - x->message[0].first_ns : -1;
 }
 
+static const char *const by[] = {"client", "server"};
+
+const char *tap_alert_str(const struct tap_conn *conn, char text[static TAP_ALERT_MAX])
+{
+    if (!conn->alert)
+        return NULL;
+    snprintf(text, TAP_ALERT_MAX, "%s: %s", by[conn->alert_by], nu_tls_alert_str(conn->alert));
+    return text;
+}
+
+/* Why it is cut short: who gave up, what is not read. */
+static void note_tls(struct tap_exchange *x)
+{
+    char text[TAP_ALERT_MAX];
+    const char *alert = tap_alert_str(x->conn, text);
+    if (alert)
+        tap_note_add(&x->note, "alert by the %s", alert);
+    for (int dir = 0; dir < 2; dir++)
+        if (x->conn->unread[dir] && !x->message[dir].complete)
+            tap_note_add(&x->note, "TLS of the %s: %s", by[dir], x->conn->unread[dir]);
+}
+
 /* Of the connection while the exchange went on: what slowed others on it has slowed this one. */
 static void note_trouble(struct tap_exchange *x)
 {
-    static const char *const by[] = {"client", "server"};
     struct tap_trouble now = tap_trouble_now(x->conn);
     for (int dir = 0; dir < 2; dir++) {
         uint64_t repeated = now.repeated[dir] - x->before.repeated[dir];
@@ -86,6 +108,8 @@ void tap_tell_exchange(struct tap_exchange *x)
     t->figures.incomplete += !x->complete;
     x->conn->told = true;
     note_trouble(x);
+    if (!x->complete)
+        note_tls(x);
     if (is_wanted(t, &(struct tap_record){.conn = x->conn, .exchange = x}))
         TELL(t, exchange, x);
 }
@@ -93,7 +117,7 @@ void tap_tell_exchange(struct tap_exchange *x)
 void tap_tell_tls(const struct tap_tls *tls)
 {
     struct tap *t = tls->conn->tap;
-    tls->conn->told = true;
+    tls->conn->told = tls->conn->told || !tls->decrypted; /* else what is in it will be */
     if (is_wanted(t, &(struct tap_record){.conn = tls->conn, .tls = tls}))
         TELL(t, tls, tls);
 }

@@ -13,6 +13,7 @@
 #define TAP_NOTE_MAX    256 /* bytes; what does not fit is cut */
 #define TAP_INTERIM_MAX 8   /* 1xx responses that are listed of an exchange */
 #define TAP_ALPN_MAX    16  /* protocols that are listed of a hello */
+#define TAP_ALERT_MAX   64  /* bytes of an alert's text */
 
 enum tap_proto { TAP_H1, TAP_H2, TAP_GRPC };
 const char *tap_proto_str(enum tap_proto proto); /* "h1", "h2", "grpc" */
@@ -22,6 +23,8 @@ struct tap_trouble {
     uint64_t repeated[2], missing[2], zero_windows;
 };
 struct tap_trouble tap_trouble_now(const struct tap_conn *conn);
+/* "server: handshake_failure", the fatal one of its TLS so far; NULL: none was read. */
+const char *tap_alert_str(const struct tap_conn *conn, char text[static TAP_ALERT_MAX]);
 
 /* Things worth saying, "gap of 1448B in the response body; 3 retransmissions". */
 struct tap_note {
@@ -84,7 +87,7 @@ struct tap_tls {
     const char *ja3;     /* 32 hexadecimal digits */
     const char *ja4;
     const char *subject; /* of the server's certificate, where it is seen */
-    const char *alert;   /* "server: handshake_failure"; the fatal one */
+    const char *alert;   /* "server: handshake_failure"; the fatal one, so far */
     bool resumed;
     bool decrypted;     /* application data is read */
     const char *reason; /* why not: "no keys", "gap", "missed start", "snap length", ... */
@@ -144,7 +147,8 @@ struct tap_id {
     uint64_t flow, number;
 };
 
-/* To all sinks. tap_tell_exchange adds to the note what conn->flow counted since `before`. */
+/* To all sinks. tap_tell_exchange adds to the note what conn->flow counted since `before`, and, of
+ * one that is cut short, what TLS knows of that. */
 void tap_tell_exchange(struct tap_exchange *x);
 void tap_tell_tls(const struct tap_tls *tls);
 void tap_tell_ws(const struct tap_ws *message);

@@ -14,7 +14,8 @@ const char *tap_side_str(int dir)
 const char *tap_end_str(enum nu_flow_end how)
 {
     static const char *const names[] = {"the capture ended", "the connection was closed",
-                                        "the connection was reset"};
+                                        "the connection was reset",
+                                        "its TLS is not read from there on"};
     nu_assert((unsigned)how < sizeof names / sizeof *names);
     return names[how];
 }

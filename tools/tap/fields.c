@@ -229,7 +229,9 @@ static bool get_subject(const struct tap_record *r, struct tap_value *out)
 
 static bool get_alert(const struct tap_record *r, struct tap_value *out)
 {
-    return r->tls && set_str(out, r->tls->alert);
+    static _Thread_local char text[TAP_ALERT_MAX]; /* until the next one */
+    bool here = r->tls || (r->is_conn && r->conn->alert_late);
+    return here && set_str(out, tap_alert_str(r->conn, text));
 }
 
 static bool get_decrypted(const struct tap_record *r, struct tap_value *out)
@@ -239,6 +241,9 @@ static bool get_decrypted(const struct tap_record *r, struct tap_value *out)
 
 static bool get_reason(const struct tap_record *r, struct tap_value *out)
 {
+    const char *const *unread = r->conn->unread;
+    if (r->is_conn)
+        return set_str(out, unread[0] ? unread[0] : unread[1]);
     return r->tls && set_str(out, r->tls->reason);
 }
 
@@ -299,9 +304,9 @@ static const struct tap_field fields[] = {
     {"ja3",           TAP_TEXT,   "tls",                                     get_ja3          },
     {"ja4",           TAP_TEXT,   "tls",                                     get_ja4          },
     {"subject",       TAP_TEXT,   "tls: of the server's certificate",        get_subject      },
-    {"alert",         TAP_TEXT,   "tls: who gave up, and why",               get_alert        },
+    {"alert",         TAP_TEXT,   "tls, tcp: who gave up, and why",          get_alert        },
     {"decrypted",     TAP_BOOL,   "tls",                                     get_decrypted    },
-    {"reason",        TAP_TEXT,   "tls: why it stays closed",                get_reason       },
+    {"reason",        TAP_TEXT,   "tls, tcp: why it stays closed",           get_reason       },
     {"dir",           TAP_TEXT,   "ws: c2s or s2c",                          get_dir          },
     {"opcode",        TAP_NUMBER, "ws: 1 text, 2 binary, 8 close",           get_opcode       },
     {"len",           TAP_BYTES,  "ws: inflated",                            get_len          },

@@ -318,6 +318,7 @@ static void json_conn(void *ctx, struct tap_conn *conn)
 {
     struct tap_json *j = ctx;
     const struct nu_flow *flow = conn->flow;
+    char alert[TAP_ALERT_MAX];
     put_begin(j, "tcp", conn, 0, flow->first_ns);
     put_number(j, "bytes_up", conn->bytes[0]);
     put_number(j, "bytes_down", conn->bytes[1]);
@@ -326,6 +327,9 @@ static void json_conn(void *ctx, struct tap_conn *conn)
     if (conn->missing[1])
         put_number(j, "missing_down", conn->missing[1]);
     put_number(j, "packets", flow->packets);
+    put_str(j, "alert", conn->alert_late ? tap_alert_str(conn, alert) : NULL);
+    put_str(j, "unread_up", conn->unread[0]);
+    put_str(j, "unread_down", conn->unread[1]);
     if (flow->ended[0] == NU_FLOW_RST || flow->ended[1] == NU_FLOW_RST)
         put_bool(j, "reset", true);
     put_ms(j, "total_ms", flow->last_ns - flow->first_ns);

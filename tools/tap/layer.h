@@ -92,7 +92,12 @@ struct tap_conn {
     uint64_t exchange;     /* of the request that opened what flows now (CONNECT, upgrade); or 0 */
     struct nu_addr source; /* of the PROXY header; kind NU_ADDR_NONE without one */
     bool tls;              /* TLS was seen; what is told within is told as such */
-    bool told;             /* something but counts was told of it */
+    bool told;             /* something but counts was shown of it */
+    uint8_t alert;         /* TLS: the fatal one's code; 0 = none was read */
+    uint8_t alert_by;      /* the direction that sent it */
+    bool alert_late;       /* it came behind what was told of TLS */
+    const char *unread[2]; /* TLS that was opened: why a direction stays closed, or from where on it
+                            * does; NULL: it does not */
     struct nu_list late;   /* struct tap_late */
     size_t held;           /* bytes that its layers keep, see tap_hold */
     struct nu_list all;    /* of the tap; the one that was silent longest first */

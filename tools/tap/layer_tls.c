@@ -5,11 +5,11 @@
 #include "core/assert.h"
 #include "tls/unseal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#define ALERT_MAX    64
 #define FATAL        2
+#define TLS13        0x0304
+#define CANCELED     90
 #define HANDSHAKE    22
 #define CLIENT_HELLO 1
 #define SERVER_HELLO 2
@@ -22,33 +22,50 @@ struct tls {
     struct tap_layer *inner; /* since the first plain byte */
     int64_t first_ns;
     enum nu_flow_end how[2];
-    bool ended[2];       /* as the capture has it */
-    bool inner_ended[2]; /* as the layer within was told */
+    bool ended[2];         /* as the capture has it */
+    bool inner_ended[2];   /* as the layer within was told */
+    const char *unread[2]; /* why a direction closed; NULL: it did not */
     bool told;
     uint8_t ids; /* of its secrets, that were told */
 };
 
 /* --- facts --- */
 
-/* "server: handshake_failure", of the side that gave up. */
-static const char *alert_text(const struct nu_unseal_facts *f, char text[static ALERT_MAX])
+/* Its side gave up. From TLS 1.3 on the level says nothing (RFC 8446 6). */
+static bool is_fatal(const struct nu_unseal_facts *f, uint16_t alert)
 {
-    static const char *const sides[] = {"client", "server"};
-    for (int dir = 0; dir < 2; dir++)
-        if (f->alert[dir] >> 8 == FATAL) {
-            snprintf(text, ALERT_MAX, "%s: %s", sides[dir],
-                     nu_tls_alert_str((uint8_t)f->alert[dir]));
-            return text;
+    return alert >> 8 == FATAL || (f->version == TLS13 && alert && (alert & 0xff) != CANCELED);
+}
+
+/* What the connection's other events are told with, since it may come after its own. */
+static void learn(struct tls *t)
+{
+    struct tap_conn *conn = t->layer.conn;
+    const struct nu_unseal_facts *f = nu_unseal_facts(t->unseal);
+    for (int dir = 0; dir < 2; dir++) {
+        if (!conn->alert && is_fatal(f, f->alert[dir])) {
+            conn->alert = (uint8_t)f->alert[dir];
+            conn->alert_by = (uint8_t)dir;
+            conn->alert_late = t->told;
         }
-    return NULL;
+        if (t->inner)
+            conn->unread[dir] = t->unread[dir];
+    }
+}
+
+/* Why nothing of it is read; of a handshake that was read there was nothing else. */
+static const char *reason(const struct nu_unseal_facts *f)
+{
+    return nu_unseal_reason_str(f->reason == NU_UNSEAL_OPEN ? NU_UNSEAL_NO_DATA : f->reason);
 }
 
 static void tell(struct tls *t)
 {
-    char alert[ALERT_MAX];
+    char alert[TAP_ALERT_MAX];
     const struct nu_unseal_facts *f = nu_unseal_facts(t->unseal);
     if (t->told)
         return;
+    learn(t);
     t->told = true;
     struct tap_tls tls = {
         .conn = t->layer.conn,
@@ -60,10 +77,10 @@ static void tell(struct tls *t)
         .ja3 = f->ja3,
         .ja4 = f->ja4,
         .subject = f->server_subject,
-        .alert = alert_text(f, alert),
+        .alert = tap_alert_str(t->layer.conn, alert),
         .resumed = f->resumed,
         .decrypted = t->inner != NULL,
-        .reason = t->inner ? NULL : nu_unseal_reason_str(f->reason),
+        .reason = t->inner ? NULL : reason(f),
     };
     for (; tls.alpns < f->alpn_count && tls.alpns < TAP_ALPN_MAX; tls.alpns++)
         tls.alpn[tls.alpns] = f->alpn[tls.alpns];
@@ -108,12 +125,16 @@ static void end_inner(struct tls *t, int dir, enum nu_flow_end how, int64_t ns)
 static void on_end(void *ctx, int dir, int64_t ns)
 {
     struct tls *t = ctx;
+    learn(t);
     end_inner(t, dir, t->how[dir], ns);
 }
 
 static void on_closed(void *ctx, int dir, enum nu_unseal_reason reason, int64_t ns)
 {
-    end_inner(ctx, dir, NU_FLOW_OPEN, ns);
+    struct tls *t = ctx;
+    t->unread[dir] = nu_unseal_reason_str(reason);
+    learn(t);
+    end_inner(t, dir, NU_FLOW_UNREAD, ns);
 }
 
 static const struct nu_unseal_handler handler = {on_plain, on_gap, on_end, on_closed};

@@ -362,12 +362,23 @@ static void line_proxy(void *ctx, const struct tap_proxy *proxy)
     put_end(out);
 }
 
-/* Connections without a byte, and those of which something was told already, are not shown. */
+/* Both directions of TLS that was opened, as far as they were not. */
+static void note_unread(struct tap_note *note, const struct tap_conn *conn)
+{
+    static const char *const by[] = {"client", "server"};
+    for (int dir = 0; dir < 2; dir++)
+        if (conn->unread[dir])
+            tap_note_add(note, "TLS of the %s: %s", by[dir], conn->unread[dir]);
+}
+
+/* Connections without a byte, and those of which something was told already, are not shown; unless
+ * there is something that could not be. */
 static void line_conn(void *ctx, struct tap_conn *conn)
 {
     struct tap_lines *lines = ctx;
     struct tap_out *out = &lines->out;
-    if (conn->told || !is_wanted(lines, conn, 0) || !(conn->bytes[0] + conn->bytes[1]))
+    bool told = conn->told && !conn->unread[0] && !conn->unread[1];
+    if (told || !is_wanted(lines, conn, 0) || !(conn->bytes[0] + conn->bytes[1]))
         return;
     struct tap_note note = {""};
     uint64_t missing = conn->missing[0] + conn->missing[1];
@@ -375,6 +386,7 @@ static void line_conn(void *ctx, struct tap_conn *conn)
         tap_note_add(&note, "gaps of %lluB", (unsigned long long)missing);
     if (conn->flow->ended[0] == NU_FLOW_RST || conn->flow->ended[1] == NU_FLOW_RST)
         tap_note_add(&note, "reset");
+    note_unread(&note, conn);
     put_begin(out, conn->flow->first_ns, conn, 0, "tcp");
     tap_put(out, "-> ");
     nu_logbuf_addr(&out->buf, nu_flow_from(conn->flow, 1), true);

@@ -29,7 +29,10 @@ static const struct connection {
     {TLS1_2_VERSION, "ECDHE-ECDSA-ARIA128-GCM-SHA256", 0                               },
     {TLS1_2_VERSION, "DHE-RSA-AES256-GCM-SHA384",      RSA_KEY                         },
     {TLS1_2_VERSION, "DHE-RSA-AES128-SHA256",          RSA_KEY                         },
+    {TLS1_2_VERSION, "DHE-RSA-AES128-CCM",             RSA_KEY                         },
+    {TLS1_2_VERSION, "DHE-RSA-CHACHA20-POLY1305",      RSA_KEY                         },
     {TLS1_2_VERSION, "AES128-GCM-SHA256",              RSA_KEY                         },
+    {TLS1_2_VERSION, "AES256-CCM",                     RSA_KEY                         },
     {TLS1_2_VERSION, "AES256-SHA",                     RSA_KEY | NO_EMS                },
     {TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256",  AGAIN                           },
     {TLS1_2_VERSION, "ECDHE-ECDSA-AES128-SHA",         AGAIN                           },
@@ -99,6 +102,9 @@ static void every_connection_however_cut(void **state)
     }
 }
 
+#define OF_TLS13      30 /* the first of the rows above */
+#define ROWS_OF_TLS13 (sizeof connections / sizeof *connections - OF_TLS13)
+
 /* What was said first is told first, also when keys come last of all. */
 static void keys_that_come_late(void **state)
 {
@@ -125,8 +131,8 @@ static void keys_that_come_late(void **state)
 static void keys_that_come_one_by_one(void **state)
 {
     struct seeded random = seeded_start("keys_that_come_one_by_one");
-    for (int round = 0; round < 40; round++) {
-        const struct connection *c = &connections[27 + round % 14];
+    for (unsigned round = 0; round < 40; round++) {
+        const struct connection *c = &connections[OF_TLS13 + round % ROWS_OF_TLS13];
         kit_make(c->version, c->cipher, c->flags & ~(unsigned)BULK);
         begin(NU_UNSEAL_SEALED_MAX, NU_UNSEAL_SEALED_TOTAL_MAX);
         size_t fed = 0;
