@@ -148,16 +148,28 @@ void nu_upstream_tell_end(const struct nu_upstream *up, const struct nu_filter *
     tell_tcp(f, owner);
 }
 
+static void leave(struct nu_upstream *up, const struct nu_filter *f, struct nu_result result)
+{
+    count_end(up, f, result);
+    atomic_fetch_sub_explicit(&up->endpoint->cx_active, 1, memory_order_relaxed);
+    if (up->cluster->max_connections > 0)
+        atomic_fetch_sub_explicit(&up->cluster->cx_active, 1, memory_order_relaxed);
+    up->left = true;
+}
+
+void nu_upstream_leave(struct nu_upstream *up, const struct nu_filter *f)
+{
+    leave(up, f, (struct nu_result){.how = NU_CLEAN, .side = NU_SIDE_LOCAL});
+}
+
 void nu_upstream_end(struct nu_upstream *up, struct nu_filter *f, struct nu_chain *owner)
 {
-    count_end(up, f, nu_chain_result(f->chain));
+    if (!up->left)
+        leave(up, f, nu_chain_result(f->chain));
     if (owner)
         nu_upstream_tell_end(up, f, owner);
     if (up->own)
         nu_own_legs_del(up->own);
-    atomic_fetch_sub_explicit(&up->endpoint->cx_active, 1, memory_order_relaxed);
-    if (up->cluster->max_connections > 0)
-        atomic_fetch_sub_explicit(&up->cluster->cx_active, 1, memory_order_relaxed);
     nu_endpoint_unref(up->endpoint);
     nu_unpin(&up->cluster->counted, shard_of(f));
 }

@@ -20,6 +20,7 @@ struct nu_upstream {
     int64_t start_ms;
     struct nu_own_leg *own; /* where clients choose the server; in the chain's arena */
     bool ready;
+    bool left; /* counted as ended */
 };
 
 /* Opens a chain to `endpoint` whose first filter is `first`, on behalf of `owner`, whose client it
@@ -43,6 +44,9 @@ void nu_upstream_tell_end(const struct nu_upstream *up, const struct nu_filter *
                           struct nu_chain *owner);
 /* For a timer of the first filter: fails the chain. */
 void nu_upstream_timed_out(const struct nu_upstream *up, struct nu_filter *f);
+/* All is said, and it only waits for the server's end: from now on it counts as ended by us, and
+ * others may have its place under max_connections. Once at most. */
+void nu_upstream_leave(struct nu_upstream *up, const struct nu_filter *f);
 /* In `close`, before the joint is parted: counts how it ended and gives all back. */
 void nu_upstream_end(struct nu_upstream *up, struct nu_filter *f, struct nu_chain *owner);
 

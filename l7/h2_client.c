@@ -75,21 +75,18 @@ static void fail_requests(struct h2_client *m, struct nu_result result, const ch
         h2_request_fail(nu_container(node, struct h2_request, link), result, why);
 }
 
-static void on_goodbye_over(struct nu_filter *f)
-{
-    nu_fail(f, NU_CAUSE_NONE, NU_SIDE_LOCAL, "%s", "");
-}
-
-/* What the codec has said goes out, then END. What still comes is of no interest. */
+/* What the codec has said goes out, then END. What still comes is read for a while and is of no
+ * interest, lest the kernel resets what has not reached the server yet. */
 static void go(struct h2_client *m)
 {
     struct nu_filter *f = &m->filter;
     h2_client_leave_pool(m);
     set_state(m, H2_GONE);
+    nu_upstream_leave(&m->up, f);
     nu_forward_end(f, NU_FWD, (struct nu_result){.how = NU_CLEAN, .side = NU_SIDE_LOCAL});
-    nu_drop(f, NU_REV);
+    m->since_ms = h2_client_now(m);
     if (!nu_chain_ended(f->chain))
-        nu_timer_set(f, H2_TIMER, H2_GOODBYE_MS, on_goodbye_over);
+        h2_client_watch(m);
 }
 
 /* --- writing --- */
@@ -243,7 +240,7 @@ static void on_bytes(struct h2_client *m, struct nu_slice bytes)
     struct nu_filter *f = &m->filter;
     if (!m->up.ready)
         begin(m);
-    if (!m->h2 || nu_chain_ended(f->chain)) {
+    if (!m->h2 || m->state == H2_GONE || nu_chain_ended(f->chain)) {
         nu_slice_drop(&bytes);
         return;
     }
@@ -258,6 +255,10 @@ static void on_server_end(struct h2_client *m, struct nu_result result)
 {
     struct nu_filter *f = &m->filter;
     bool cut = result.how == NU_CLEAN && m->up.ready;
+    if (m->state == H2_GONE && result.how == NU_CLEAN) {
+        nu_done(f, NU_REV);
+        return;
+    }
     h2_client_leave_pool(m);
     m->fate = cut ? nu_result_of(NU_CAUSE_UPSTREAM_SHORT) : result;
     nu_fail(f, (enum nu_cause)result.cause, NU_SIDE_UPSTREAM, "%s", "");

@@ -13,7 +13,7 @@ enum h2_client_state {
     H2_CONNECTING, /* requests wait */
     H2_OPEN,
     H2_LEAVING, /* no more requests; those in progress are served */
-    H2_GONE,    /* nothing more is said; what was is on its way out */
+    H2_GONE,    /* nothing more is said, and what the server says is thrown away until it ends */
 };
 
 struct h2_client {
@@ -24,7 +24,7 @@ struct h2_client {
     struct nu_h2 *h2;                   /* NULL while connecting */
     struct nu_list requests;            /* struct h2_request */
     struct nu_task flush;
-    int64_t since_ms; /* that there is no request */
+    int64_t since_ms; /* that there is no request, or that it is gone */
     int64_t heard_ms; /* bytes came last */
     int64_t ping_ms;  /* a sign of life was asked for then; 0 = it was not, or it came */
     int64_t timer_ms; /* when the timer rings; 0 = not set */
@@ -50,7 +50,7 @@ struct h2_request {
     bool tunnel;        /* which is open: each half ends by itself */
 };
 
-#define H2_GOODBYE_MS 1000 /* for the last frames to be taken */
+#define H2_GOODBYE_MS 1000 /* for the last frames to be taken, and then for the server's end */
 
 enum { H2_TIMER_CONNECT, H2_TIMER };
 

@@ -6,9 +6,9 @@
 static int64_t deadline(const struct h2_client *m)
 {
     int64_t idle = nu_pool_conf_of(m->up.cluster)->idle_timeout_ms;
-    if (m->state == H2_CONNECTING || m->state == H2_GONE)
+    if (m->state == H2_CONNECTING)
         return 0;
-    if (nu_list_empty(&m->requests) && m->state == H2_LEAVING)
+    if (m->state == H2_GONE || (nu_list_empty(&m->requests) && m->state == H2_LEAVING))
         return m->since_ms + H2_GOODBYE_MS;
     if (nu_list_empty(&m->requests))
         return idle ? m->since_ms + idle : 0;
@@ -20,7 +20,7 @@ static int64_t deadline(const struct h2_client *m)
 
 static void on_idle(struct h2_client *m)
 {
-    if (m->state == H2_LEAVING) { /* the server takes none of what is left to say */
+    if (m->state >= H2_LEAVING) { /* it takes none of what is left to say, or does not end */
         nu_fail(&m->filter, NU_CAUSE_NONE, NU_SIDE_LOCAL, "%s", "");
         return;
     }

@@ -8,6 +8,7 @@ from lib import h2
 from lib.h2 import block, data, frame, headers, reset, settings, window
 from lib.h2_server import H2Server, goaway, ok
 from lib.http import Client, front, last_request
+from lib.peers import Server
 from lib.poll import eventually
 
 POST = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nbody"
@@ -240,16 +241,18 @@ def test_what_servers_cut(nuncio, peer, how, method, tries, code, flags, cut):
     def answer(conn, request):
         if how.startswith("head"):
             conn.send(status(request.stream, 200) + data(request.stream, b"half"))
+            assert seen.wait(60)  # a cut overtakes what waits
         if how.endswith("close"):
             conn.sock.shutdown(2)
             return None
         return reset(request.stream, 7 if how == "refused" else 2)
-    server = peer(H2Server, answer)
+    seen, server = threading.Event(), peer(H2Server, answer)
     proxy = nuncio(to(server))
     with h2.connect(proxy) as client:
         client.send(headers(1, h2.POST if method == "POST" else h2.GET))
-        got = client.response(1)
-        assert (got.status, got.reset) == (code, cut)
+        head = next(got for got in client.until(lambda got: got.type == ("DATA" if cut else "HEADERS")) if got.type == "HEADERS")
+        seen.set()
+        assert (dict(head.fields)[":status"], client.response(1).reset) == (str(code), cut)
     assert last_request(proxy)["flags"] == flags and len(server.requests) == tries
     assert proxy.stats()["cluster.c.http2.rx_reset"] == (0 if how.endswith("close") else tries)
 
@@ -450,6 +453,48 @@ def test_connections_that_break_the_rules(nuncio, peer, what):
         assert client.get(3).body == b"ok"
     assert server.saw("GOAWAY", 0).code == code and len(server.connections) > 1
     proxy.wait_stat("cluster.c.upstream_cx_protocol_error", lambda count: count >= 1)
+
+
+def test_the_last_word_reaches_a_server_that_goes_on_talking(nuncio, peer):
+    """What it says is read for nothing, lest the kernel throws the GOAWAY away; its place under the limit is free meanwhile."""
+    def answer(conn, request):
+        if request.path != "/bad":
+            return ok(request.stream)
+        conn.send(window(0, 0) + bytes(4 << 20))
+        assert other_was_served.wait(60)
+    other_was_served = threading.Event()
+    server = peer(H2Server, answer)
+    proxy = nuncio(to(server, more={"limits": {"connections": 1}}))
+    with h2.connect(proxy) as client:
+        assert client.get(1, "/bad").status == 502
+        assert client.get(3).body == b"ok"
+        other_was_served.set()
+    assert server.saw("GOAWAY", 0).code == "PROTOCOL_ERROR"
+    proxy.wait_stat("cluster.c.upstream_cx_destroy_local", 1)
+
+
+class Stays(Server):
+    """Says and hears nothing, and goes on doing so."""
+
+    def __init__(self):
+        self.halt = threading.Event()
+        super().__init__()
+
+    def serve(self, conn):
+        conn.sendall(settings())
+        self.halt.wait(60)
+
+    def close(self):
+        self.halt.set()
+        super().close()
+
+
+def test_a_server_that_never_ends_is_left(tight, peer):
+    """A second after the last word to it: then its socket is gone, too."""
+    proxy = tight(to(peer(Stays), more={"pool": {"max_idle": 0}}, routes=[{"cluster": "c", "timeout": "100ms"}]))
+    with Client(proxy) as client:
+        assert client.get().status == 504
+    proxy.wait_stat("cluster.c.upstream_cx_active", 0)
 
 
 def test_upgrades_are_for_http_1(nuncio, peer):

@@ -20,9 +20,10 @@ def goaway(last, code=0):
 
 
 class Conn(H2Client):
-    """A connection of the server's: the client's preface is read, frames are as with a client."""
+    """A connection of the server's: the client's preface is read, frames are as with a client. Many threads may send on it."""
 
     def __init__(self, sock, first):
+        self.sending = threading.Lock()
         super().__init__(sock, first, PATIENCE)
         while len(self.buffer) < len(PREFACE):
             more = sock.recv(65536)
@@ -31,6 +32,10 @@ class Conn(H2Client):
             self.buffer += more
         assert self.buffer.startswith(PREFACE)
         self.buffer = self.buffer[len(PREFACE):]
+
+    def send(self, *frames):
+        with self.sending:
+            super().send(*frames)
 
 
 class H2Server(Server):
@@ -60,6 +65,8 @@ class H2Server(Server):
                 conn.frames.append(got)
                 self.news.notify_all()
             self.take(conn, got)
+            with self.news:  # of what was taken
+                self.news.notify_all()
         conn.close()
 
     def take(self, conn, got):
@@ -92,13 +99,11 @@ class H2Server(Server):
         answer = self.answer(conn, request)
         if answer:
             conn.send(answer)
-        with self.news:
-            self.news.notify_all()
 
-    def wait(self, found, what):
+    def wait(self, found, what, patience=PATIENCE):
         """Waits until found() is true, looked at with each frame that comes; returns what it says."""
         with self.news:
-            assert self.news.wait_for(found, PATIENCE), what
+            assert self.news.wait_for(found, patience), what
             return found()
 
     def saw(self, kind, stream, number=0):

@@ -128,6 +128,10 @@ void nu_upstream_timed_out(const struct nu_upstream *up, struct nu_filter *f)
     nu_fail(f, NU_CAUSE_CONNECT_TIMEOUT, NU_SIDE_UPSTREAM, "%s", "");
 }
 
+void nu_upstream_leave(struct nu_upstream *up, const struct nu_filter *f)
+{
+}
+
 void nu_upstream_end(struct nu_upstream *up, struct nu_filter *f, struct nu_chain *owner)
 {
     kit.ended++;
