@@ -39,13 +39,10 @@ class Fickle(Origin):
 
     def close_some(self):
         while not self.halt.wait(self.chance.random() / 200):
-            with self.lock:
-                conn = self.open.pop(self.chance.randrange(len(self.open))) if self.open else None
-            if conn:
-                try:
-                    conn.shutdown(socket.SHUT_RDWR if self.chance.random() < 0.5 else socket.SHUT_WR)
-                except OSError:
-                    pass
+            with self.lock:  # also while it closes: no answer is cut
+                if self.open:
+                    conn = self.open.pop(self.chance.randrange(len(self.open)))
+                    self._shut(conn, socket.SHUT_RDWR if self.chance.random() < 0.5 else socket.SHUT_WR)
 
     def close(self):
         self.halt.set()

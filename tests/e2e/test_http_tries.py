@@ -4,7 +4,7 @@ import json
 from lib import clients
 from lib.http import OK, Client, Origin, Stuck, front, last_request
 from lib.peers import Blackhole
-from lib.poll import eventually
+from lib.poll import eventually, patiently
 from lib.ports import RefusingPort
 
 
@@ -134,12 +134,15 @@ def test_a_reset_is_retried_by_wish(tight, peer):
 
 def test_a_try_has_a_time_of_its_own(tight, peer):
     """The first is too slow, the second is not."""
-    origin = peer(Origin, lambda r: OK if len(origin.requests) > 1 else clients.how_it_ends(r.conn) and None)
-    nuncio = tight(front(origin, to={"pool": {"max_idle": 0}}, routes=retrying(when=["5xx"], attempts=1, per_try_timeout="1s")))
-    with Client(nuncio) as client:
-        assert client.get().status == 200
-    assert len(origin.requests) == 2
-    nuncio.wait_stat("cluster.c.upstream_rq_per_try_timeout", 1)
+    def story(factor):
+        origin = peer(Origin, lambda r: OK if len(origin.requests) > 1 else clients.how_it_ends(r.conn) and None)
+        nuncio = tight(front(origin, to={"pool": {"max_idle": 0}},
+                             routes=retrying(when=["5xx"], attempts=1, per_try_timeout=f"{300 * factor}ms")))
+        with Client(nuncio) as client:
+            assert client.get().status == 200
+        assert len(origin.requests) == 2
+        nuncio.wait_stat("cluster.c.upstream_rq_per_try_timeout", 1)
+    patiently(story)
 
 
 def test_every_try_is_too_slow(tight, peer):

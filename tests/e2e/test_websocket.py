@@ -96,7 +96,7 @@ BAD = {
     "text": (client_frame(TEXT, b"\xed\xa0\x80"), 1007),
     "frame_too_large": (client_frame(BINARY, b"x" * 601), 1009),
     "message_too_large": (client_frame(BINARY, b"x" * 600, fin=False) + client_frame(CONTINUATION, b"x" * 401), 1009),
-    "rate_limited": (client_frame(TEXT, b"x") * 21, 1008),
+    "rate_limited": (client_frame(TEXT, b"x") * 60, 1008),
 }
 
 
@@ -108,13 +108,14 @@ def closes(server):
 def test_what_breaks_a_rule_is_closed_on_both_sides(tight, peer):
     server = peer(WsServer)
     nuncio = tight(looked_at(server, **LIMITS))
-    for name, (sent, code) in BAD.items():
+    for count, (name, (sent, code)) in enumerate(BAD.items(), 1):
         server.said.clear()
         with WsClient(nuncio) as client:
             client.send(sent)
             assert client.close_code() == code, name
             client.say(CLOSE, close_payload(code))
             assert client.rest() == b"", name
+        nuncio.file_lines("ws.log", count)
         if PARANOID and name == "text":  # byte by byte it has gone on in part: test_a_frame_that_has_gone_on_in_part_is_cut
             continue
         eventually(lambda: closes(server), what=name)
@@ -251,7 +252,7 @@ def test_where_nobody_checks(tight, peer):
 def test_how_each_ended_is_counted(tight, peer):
     nuncio = tight(looked_at(peer(WsServer), close_timeout="20s"))
     said = {"1003": close_payload(1003), "1005": b"", "1011": close_payload(1011), "other": close_payload(4000), "1006": None}
-    for payload in said.values():
+    for count, payload in enumerate(said.values(), 1):
         with WsClient(nuncio) as client:
             if payload is None:
                 client.half_close()
@@ -259,6 +260,7 @@ def test_how_each_ended_is_counted(tight, peer):
                 client.say(CLOSE, payload)
                 assert client.frame()[:2] == (CLOSE, payload)
             assert client.rest() == b""
+        nuncio.file_lines("ws.log", count)
     for name in said:
         stat(nuncio, f"close_{name}", 1)
     assert nuncio.file_lines("ws.log", len(said))[-1] == "101 - via_upstream 0 0 1006 -"

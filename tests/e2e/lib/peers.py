@@ -74,9 +74,9 @@ class Server:
             sock.close()
 
     @staticmethod
-    def _shut(sock):
+    def _shut(sock, how=socket.SHUT_RDWR):
         try:
-            sock.shutdown(socket.SHUT_RDWR)
+            sock.shutdown(how)
         except OSError:
             pass
 
