@@ -75,6 +75,8 @@ static bool fill(struct reader *r, size_t wants)
     make_space(r, wants);
     while (r->len < wants && !*r->job->stop) {
         await_bytes(r);
+        if (*r->job->stop) /* perhaps while nothing was there: no read that would wait for it */
+            return false;
         ssize_t n = read(r->job->fd, r->window + r->len, r->cap - r->len);
         if (n > 0) {
             r->len += (size_t)n;
