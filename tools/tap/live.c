@@ -104,11 +104,12 @@ bool tap_live_run(struct tap_live *l, const struct tap_live_job *job, struct tap
     struct pollfd readable = {.fd = pcap_get_selectable_fd(l->pcap), .events = POLLIN};
     l->tap = tap;
     while (!*job->stop) {
+        int64_t began_ns = now_ns(); /* what comes while it stands still is not late */
         int n = pcap_dispatch(l->pcap, BATCH, on_packet, (u_char *)l);
         if (n < 0 && n != PCAP_ERROR_BREAK)
             return complain(l, "cannot go on", n);
         if (n == 0)
-            tap_tick(tap, now_ns() - LATE_NS);
+            tap_tick(tap, began_ns - LATE_NS);
         job->idle(job->idle_ctx);
         if (n == 0)
             poll(&readable, 1, TAP_LIVE_MS);
