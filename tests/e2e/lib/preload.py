@@ -165,4 +165,4 @@ class count_calls:
             rows = (line.split() for line in self.log.read_text().splitlines())
             sizes = [int(row[2]) for row in rows if row[:2] == [kind, str(port)]]
             return sum(sizes) == total and sizes
-        return eventually(look, 5, f"{total} bytes {kind} at port {port}")
+        return eventually(look, what=f"{total} bytes {kind} at port {port}")
