@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from lib.packets import ETHERNET, LOOP, RAW, SLL, Talk, pcap, pcapng, request, response
+from lib.packets import ETHERNET, LOOP, RAW, SLL, START, Packet, Talk, ip4, pcap, pcapng, request, response
 from lib.tap import lines, objects, tap
 
 
@@ -16,6 +16,11 @@ def file(tmp_path):
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else pcap(content, **more))
         return tmp_path / name
     return write
+
+
+class Ping:
+    """No conversation of TCP: a packet of ICMP."""
+    packets = [Packet(START, ip4("10.0.0.1", "10.0.0.2", b"\x08" + bytes(7), protocol=1))]
 
 
 def two_exchanges():
@@ -173,6 +178,13 @@ def test_an_expression_chooses_packets(file):
     path = file([two_exchanges(), Talk(client="10.0.0.7:1").ask(request("/other"), response()).close()])
     assert [x["target"] for x in objects(path, "host", "10.0.0.7", kind="http")] == ["/other"]
     assert 'syntax error' in tap("-r", path, "tcp prt 80", code=1).stderr
+    assert tap("-r", path, "tcp", "port", "81").stderr == 'nuncio-tap: no packet fits "tcp port 81"\n'
+
+
+def test_silence_is_explained(file):
+    """Of a capture without TCP nothing is shown but that."""
+    done = tap("-r", file([Ping() for _ in range(3)]))
+    assert (done.stdout, done.stderr) == ("", "nuncio-tap: no TCP connection in 3 packets\n")
 
 
 def test_packets_cut_by_a_snap_length(file):

@@ -121,7 +121,7 @@ struct tap_live_figures tap_live_figures(const struct tap_live *l)
 {
     struct pcap_stat stat = {0};
     pcap_stats(l->pcap, &stat);
-    return (struct tap_live_figures){stat.ps_recv, stat.ps_drop, stat.ps_ifdrop};
+    return (struct tap_live_figures){stat.ps_drop, stat.ps_ifdrop};
 }
 
 void tap_live_free(struct tap_live *l)

@@ -25,7 +25,7 @@ struct tap_live_job {
 bool tap_live_run(struct tap_live *live, const struct tap_live_job *job, struct tap *tap);
 
 struct tap_live_figures {
-    uint64_t received, dropped_kernel, dropped_interface;
+    uint64_t dropped_kernel, dropped_interface;
 };
 struct tap_live_figures tap_live_figures(const struct tap_live *live);
 void tap_live_free(struct tap_live *live);

@@ -295,17 +295,29 @@ static void put_figure(bool *begun, uint64_t n, const char *what)
     *begun = true;
 }
 
-static void put_summary(const struct program *p)
+/* Who sees nothing at all wants to know whether there was anything. The packets of an interface are
+ * counted here: on loopback the kernel counts each twice. */
+static void put_packets(const struct program *p, const struct nu_flow_figures *f)
 {
-    struct tap_figures f = tap_figures(p->tap);
-    bool begun = false;
+    uint64_t read = f->packets - f->not_read;
     if (p->live) {
         struct tap_live_figures live = tap_live_figures(p->live);
         fprintf(stderr,
                 "nuncio-tap: %" PRIu64 " packets, %" PRIu64 " dropped by the kernel, %" PRIu64
                 " by the interface; %" PRIu64 " connections\n",
-                live.received, live.dropped_kernel, live.dropped_interface, f.flows.flows);
+                f->packets, live.dropped_kernel, live.dropped_interface, f->flows);
+    } else if (!f->flows && read && !f->broken) {
+        fprintf(stderr, "nuncio-tap: no TCP connection in %" PRIu64 " packets\n", read);
+    } else if (!f->packets && p->bpf) {
+        fprintf(stderr, "nuncio-tap: no packet fits \"%s\"\n", p->options.expression);
     }
+}
+
+static void put_summary(const struct program *p)
+{
+    struct tap_figures f = tap_figures(p->tap);
+    bool begun = false;
+    put_packets(p, &f.flows);
     if (f.flows.not_read)
         fprintf(stderr, "nuncio-tap: %" PRIu64 " packets of link type %" PRIu32 ", not read\n",
                 f.flows.not_read, f.flows.link_not_read);
