@@ -103,6 +103,27 @@ def test_a_gap_is_told_and_the_next_exchange_is_seen(file):
     assert objects(file([talk]), kind="tcp")[0]["missing_down"] == 1000
 
 
+def test_a_request_and_a_response_that_are_missing(file):
+    """How many bytes they had is told where they should stand."""
+    lost = request("/lost")
+    talk = Talk().lose(True, lost).send(False, response(200, b"a")).ack(True).ask(request("/next"), response(201))
+    talk.send(True, request("/silent")).lose(False, response(500)).close()
+    alone, following, silent = objects(file([talk]), kind="http")
+    assert (alone["status"], alone["complete"], alone["note"]) == (200, False, f"{len(lost)}B of the client before it were not captured")
+    assert (following["target"], following["status"], following["complete"]) == ("/next", 201, True)
+    assert (silent["target"], silent["note"]) == ("/silent", f"no response: gap of {len(response(500))}B")
+
+
+def test_what_a_short_snap_length_leaves_of_heads(file):
+    """tcpdump -s 96: start lines and first fields; less than headers of TCP: only counts."""
+    path = file([two_exchanges()])
+    first = objects(path, "-s", "92", kind="http")[0]  # 38 bytes of payload
+    assert (first["method"], first["target"], first["host"], first["status"], first["ttfb_ms"]) == ("GET", "/a?x=1", "a.test", 200, 5.0)
+    assert "gap of " in first["note"] and not first["complete"]
+    [counted] = lines(path, "-s", "54")
+    assert " tcp -> 10.0.0.2:80  [0B up, 0B down]  !gaps of " in counted
+
+
 def test_retransmissions_and_closed_windows_explain_a_delay(file):
     talk = Talk().send(True, request("/slow"))
     at = talk.next[True] - len(request("/slow"))

@@ -31,10 +31,12 @@ static void skip(struct nu_piece *in, size_t len)
 /* Bytes that belong to nothing came before it, and it may be the first since a gap. */
 static void note_skipped(struct h1_side *s, struct tap_open *o)
 {
+    if (s->gone)
+        tap_note_add(&o->x.note, "gap of %lluB before it", (unsigned long long)s->gone);
     if (s->skipped)
         tap_note_add(&o->x.note, "%lluB before it were not understood",
                      (unsigned long long)s->skipped);
-    s->skipped = 0;
+    s->gone = s->skipped = 0;
 }
 
 static struct nu_arena *take_arena(struct h1_side *s)

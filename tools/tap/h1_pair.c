@@ -38,6 +38,29 @@ static void wait_for_answer(struct h1 *h, struct tap_open *o)
     h->pendings++;
 }
 
+/* Bytes of the client that the server has acknowledged, and that have not come (yet). */
+static uint64_t unseen(const struct h1 *h)
+{
+    const struct nu_tcp_half *half = nu_flow_half(h->layer.conn->flow, 0);
+    if (!half->has_ack || !half->started || half->finished)
+        return 0;
+    int32_t ahead = (int32_t)(half->acked - half->next);
+    ahead -= half->has_fin && half->acked == half->fin + 1; /* FIN counts as one */
+    return ahead > 0 ? (uint64_t)ahead : 0;
+}
+
+/* An answer whose request is in a gap, it seems. */
+static void note_unasked(struct h1 *h, struct tap_open *o)
+{
+    uint64_t *gone = &h->side[0].gone, missing = unseen(h);
+    if (*gone)
+        tap_note_add(&o->x.note, "gap of %lluB in the requests", (unsigned long long)*gone);
+    else if (missing)
+        tap_note_add(&o->x.note, "%lluB of the client before it were not captured",
+                     (unsigned long long)missing);
+    *gone = 0;
+}
+
 /* The first answer that was sent after the server had some of this request; those before it are
  * to requests that never came. */
 static struct tap_open *early_answer(struct h1 *h, uint64_t begins)
@@ -47,6 +70,7 @@ static struct tap_open *early_answer(struct h1 *h, uint64_t begins)
         h1_unlist(h, o);
         if (o->server_had > begins)
             return o;
+        note_unasked(h, o);
         if (o->over[1])
             h1_tell(h, o);
     }
@@ -114,7 +138,8 @@ static struct tap_open *answers_nobody(struct h1 *h, bool ambiguous)
         nu_list_add_tail(&h->early, &o->link);
         h->earlies++;
         o->early = true;
-    }
+    } else
+        note_unasked(h, o);
     return o;
 }
 
@@ -161,11 +186,18 @@ void h1_over(struct h1 *h, struct tap_open *o, int dir, bool complete, int64_t n
 
 void h1_tell_waiting(struct h1 *h)
 {
-    while (!nu_list_empty(&h->early))
-        h1_tell(h, nu_container(h->early.next, struct tap_open, link));
+    unsigned long long gone = h->side[1].gone;
+    while (!nu_list_empty(&h->early)) {
+        struct tap_open *o = nu_container(h->early.next, struct tap_open, link);
+        note_unasked(h, o);
+        h1_tell(h, o);
+    }
     while (!nu_list_empty(&h->pending)) {
         struct tap_open *o = nu_container(h->pending.next, struct tap_open, link);
-        tap_note_add(&o->x.note, "no response: %s", tap_end_str(h->side[1].how));
+        if (gone)
+            tap_note_add(&o->x.note, "no response: gap of %lluB", gone);
+        else
+            tap_note_add(&o->x.note, "no response: %s", tap_end_str(h->side[1].how));
         h1_tell(h, o);
     }
 }

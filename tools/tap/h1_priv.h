@@ -32,6 +32,7 @@ struct h1_side {
     uint64_t begins;        /* where in it the message does */
     int64_t first_ns;       /* of the message */
     uint64_t skipped;       /* bytes that belonged to nothing, before the message */
+    uint64_t gone;          /* bytes of gaps there */
     char *line;             /* searched, not whole; malloced */
     uint32_t line_len;
     bool drop_line; /* the rest of it was refused */

@@ -36,6 +36,7 @@ struct h2_side {
     uint32_t about;           /* the stream it is about: a promised one, too */
     int64_t block_ns;
     bool in_block, block_long;
+    uint64_t gone;   /* bytes of gaps that no stream was told of */
     uint8_t preface; /* bytes that are still to come of it */
     uint8_t goaways;
     bool ended;

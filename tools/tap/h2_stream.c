@@ -207,9 +207,21 @@ static void open_inner(struct h2 *h, struct h2_stream *st, int64_t ns)
     tap_open_tell(o);
 }
 
+/* A gap in which streams may have begun and ended, behind the last that was noted. */
+static void note_gone(struct h2 *h, struct tap_open *o)
+{
+    for (int dir = 0; dir < 2; dir++) {
+        if (h->side[dir].gone)
+            tap_note_add(&o->x.note, "gap of %lluB before it between the %s's frames",
+                         (unsigned long long)h->side[dir].gone, by[dir]);
+        h->side[dir].gone = 0;
+    }
+}
+
 static void on_head(struct h2 *h, struct h2_stream *st, int dir, struct maker *m, int64_t ns)
 {
     struct tap_open *o = st->o;
+    note_gone(h, o);
     if (!o->x.message[dir].first_ns)
         o->x.message[dir].first_ns = h->side[dir].block_ns;
     if (dir == 0)
@@ -347,16 +359,20 @@ void h2_saw_reset(struct h2 *h, int dir, uint32_t id, uint32_t code, int64_t ns)
 
 void h2_break_streams(struct h2 *h, int dir, uint64_t bytes, int64_t ns)
 {
+    bool told = false;
     nu_list_each (it, &h->all) {
         struct h2_stream *st = nu_container(it, struct h2_stream, all);
         if (st->o && !st->o->over[dir] && !st->broken[dir]) {
             st->broken[dir] = true;
             tap_note_add(&st->o->x.note, "gap of %lluB between the %s's frames",
                          (unsigned long long)bytes, by[dir]);
+            told = true;
         } else if (st->inner && !st->ended[dir]) {
             tap_gap(st->inner, dir, bytes, ns);
+            told = true;
         }
     }
+    h->side[dir].gone += told ? 0 : bytes;
 }
 
 static void tell_unfinished(struct h2 *h, struct h2_stream *st, int64_t ns)

@@ -205,13 +205,33 @@ static uint64_t gap_in_body(struct h1 *h, int dir, uint64_t bytes, int64_t ns)
     return bytes - n;
 }
 
+/* Of a head that was begun its first fields are known; snap lengths cut many there. */
+static void salvage_head(struct h1 *h, int dir)
+{
+    struct h1_side *s = &h->side[dir];
+    struct nu_piece none = {(const uint8_t *)"", 0};
+    struct nu_h1_out out;
+    if (s->in_body)
+        return;
+    nu_h1_eof(&s->parser, &out);
+    if (!out.head)
+        return;
+    if (!out.head->authority.len)
+        out.head->authority = nu_http_value(out.head, NU_HDR_HOST);
+    h1_salvage(h, dir, out.head, &none);
+}
+
 static void cut_by_gap(struct h1 *h, int dir, uint64_t bytes, int64_t ns)
 {
     struct h1_side *s = &h->side[dir];
+    salvage_head(h, dir);
     struct tap_open *o = s->open;
     h1_leave(s, H1_SEARCH);
-    if (!o)
+    if (!o) {
+        s->skipped += s->count - s->begins - bytes;
+        s->gone += bytes;
         return;
+    }
     tap_note_add(&o->x.note, "gap of %lluB in the %s", (unsigned long long)bytes,
                  tap_side_str(dir));
     h1_over(h, o, dir, false, ns);
@@ -233,8 +253,10 @@ static void gap(struct tap_layer *layer, int dir, uint64_t bytes, int64_t ns)
         cut_by_gap(h, dir, bytes, ns);
     else if (s->at == H1_WAIT)
         s->wait_gap += bytes + s->wait_len;
-    else
+    else {
         h1_be_at(s, H1_SEARCH);
+        s->gone += bytes;
+    }
     s->skipped += s->line_len;
     s->line_len = s->wait_len = 0;
     account(h);

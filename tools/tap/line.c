@@ -378,10 +378,10 @@ static void line_conn(void *ctx, struct tap_conn *conn)
     struct tap_lines *lines = ctx;
     struct tap_out *out = &lines->out;
     bool told = conn->told && !conn->unread[0] && !conn->unread[1];
-    if (told || !is_wanted(lines, conn, 0) || !(conn->bytes[0] + conn->bytes[1]))
+    uint64_t missing = conn->missing[0] + conn->missing[1];
+    if (told || !is_wanted(lines, conn, 0) || !(conn->bytes[0] + conn->bytes[1] + missing))
         return;
     struct tap_note note = {""};
-    uint64_t missing = conn->missing[0] + conn->missing[1];
     if (missing)
         tap_note_add(&note, "gaps of %lluB", (unsigned long long)missing);
     if (conn->flow->ended[0] == NU_FLOW_RST || conn->flow->ended[1] == NU_FLOW_RST)

@@ -116,10 +116,19 @@ static const struct row rows[] = {
          "test\000\000\004\001\005\000\000\000\011\202\206\277\276"),
       DOWN("\000\000\001\001\005\000\000\000\005\210\000\000\001\001\005\000\000\000\007\210\000"
            "\000\001\001\005\000\000\000\011\210\000\000\001\000\001\000\000\000\001x")},
-     "#2/5 h2 GET - /b -> 200 0 0 !1 request fields not known (HPACK after a missed start)\n"
+     "#2/5 h2 GET - /b -> 200 0 0 !gap of 60B before it between the client's frames; 1 request "
+     "fields not known (HPACK after a missed start)\n"
      "#3/7 h2 GET b.test /b -> 200 0 0\n"
      "#4/9 h2 GET b.test /b -> 200 0 0\n"
      "#1/1 h2 GET a.test / -> 200 0 1 'x'\n",                                                        NU_FLOW_FIN | WHOLE         },
+    {"a request is missing",
+     {UP("PRI * "
+         "HTTP/"
+         "2."
+         "0\015\012\015\012SM\015\012\015\012\000\000\000\004\000\000\000\000\000"),
+      HOLE(0, 60),
+      DOWN("\000\000\000\004\000\000\000\000\000\000\000\001\001\005\000\000\000\001\210")},
+     "#1/1 h2 - - - -> 200 0 0 incomplete !gap of 60B before it between the client's frames\n",      NU_FLOW_FIN | WHOLE         },
     {"a gap within HEADERS",
      {UP("PRI * "
          "HTTP/"
