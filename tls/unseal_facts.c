@@ -79,6 +79,7 @@ const char *nu_tls_alert_str(uint8_t code)
         [115] = "unknown_psk_identity",
         [116] = "certificate_required",
         [120] = "no_application_protocol",
+        [121] = "ech_required",
     };
     return text[code] ? text[code] : "?";
 }

@@ -163,6 +163,16 @@ def test_tls_that_stays_closed_says_why(file):
     assert "tls sni=a.test" in lines(path)[0] and f"[{found['reason']}: " in lines(path)[0]
 
 
+@pytest.mark.parametrize("number, told", [(0x7F1C, "TLSv1.3-draft28"), (0x7E01, "0x7e01")])
+def test_versions_that_are_no_standard(file, number, told):
+    def hello(kind, body):
+        return b"\x16\x03\x03" + struct.pack("!HBBH", len(body) + 4, kind, 0, len(body)) + body
+    path = file([Talk().ask(hello(1, b"\x03\x03" + bytes(32) + b"\0\0\x02\x13\x01\x01\0\0\0"),
+                            hello(2, struct.pack("!H", number) + bytes(32) + b"\0\x13\x01\0")).close()])
+    [found] = objects(path, kind="tls")
+    assert (found["version"], found["reason"]) == (told, "version unknown")
+
+
 # --- sources
 
 @pytest.mark.parametrize("link", [ETHERNET, RAW, SLL, LOOP])

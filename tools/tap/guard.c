@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/sockios.h>
 #include <pwd.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -86,10 +87,11 @@ static const struct {
     unsigned arg;
     uint64_t mask, value;
 } rows[] = {
-    {S(mmap),     2, PROT_EXEC, 0         }, /* no new code */
-    {S(mprotect), 2, PROT_EXEC, 0         },
-    {S(ioctl),    1, WHOLE,     TCGETS    }, /* stdio asks: is it a terminal? */
-    {S(ioctl),    1, WHOLE,     TIOCGWINSZ},
+    {S(mmap),     2, PROT_EXEC, 0           }, /* no new code */
+    {S(mprotect), 2, PROT_EXEC, 0           },
+    {S(ioctl),    1, WHOLE,     TCGETS      }, /* stdio asks: is it a terminal? */
+    {S(ioctl),    1, WHOLE,     TIOCGWINSZ  },
+    {S(ioctl),    1, WHOLE,     SIOCGIFFLAGS}, /* libpcap asks: is the interface still there? */
 };
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))

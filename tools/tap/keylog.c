@@ -35,7 +35,8 @@ bool tap_keylogs_open(struct tap_keylogs *logs, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        fprintf(stderr, "nuncio-tap: %s: %s\n", path, strerror(errno));
+        fprintf(stderr, "nuncio-tap: %s: %s%s\n", path, strerror(errno),
+                errno == ENOENT ? " (touch it: what is written to it is read)" : "");
         return false;
     }
     struct log *log = calloc(1, sizeof *log);

@@ -5,10 +5,13 @@
 #include "core/assert.h"
 #include "tls/unseal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FATAL        2
 #define TLS13        0x0304
+#define DRAFT        0x7f /* before the number of one of 1.3's */
+#define VERSION_MAX  24   /* bytes of its text */
 #define CANCELED     90
 #define HANDSHAKE    22
 #define CLIENT_HELLO 1
@@ -59,9 +62,21 @@ static const char *reason(const struct nu_unseal_facts *f)
     return nu_unseal_reason_str(f->reason == NU_UNSEAL_OPEN ? NU_UNSEAL_NO_DATA : f->reason);
 }
 
+/* "TLSv1.3"; drafts and experiments have names and numbers. NULL: none was chosen. */
+static const char *version_str(uint16_t version, char text[static VERSION_MAX])
+{
+    if (version >> 8 == DRAFT)
+        snprintf(text, VERSION_MAX, "TLSv1.3-draft%u", version & 0xffu);
+    else if (version < 0x0300 || version > TLS13)
+        snprintf(text, VERSION_MAX, "0x%04x", (unsigned)version);
+    else
+        snprintf(text, VERSION_MAX, "%s", nu_tls_version_str(version));
+    return version ? text : NULL;
+}
+
 static void tell(struct tls *t)
 {
-    char alert[TAP_ALERT_MAX];
+    char alert[TAP_ALERT_MAX], version[VERSION_MAX];
     const struct nu_unseal_facts *f = nu_unseal_facts(t->unseal);
     if (t->told)
         return;
@@ -72,7 +87,7 @@ static void tell(struct tls *t)
         .time_ns = t->first_ns,
         .sni = f->sni,
         .alpn_chosen = f->alpn_chosen,
-        .version = f->version ? nu_tls_version_str(f->version) : NULL,
+        .version = version_str(f->version, version),
         .cipher = f->cipher_name,
         .ja3 = f->ja3,
         .ja4 = f->ja4,
