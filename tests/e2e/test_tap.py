@@ -173,6 +173,19 @@ def test_versions_that_are_no_standard(file, number, told):
     assert (found["version"], found["reason"]) == (told, "version unknown")
 
 
+@pytest.mark.parametrize("size", [1, 12, 1400])
+def test_a_hello_of_ssl_2_that_offers_tls(file, size):
+    """Its ciphers of SSL 2 are nobody's; what follows is TLS."""
+    ciphers = b"\0\0\x39\x07\0\xc0\0\0\x2f"
+    old = b"\x01\x03\x01" + struct.pack("!HHH", len(ciphers), 0, 16) + ciphers + bytes(16)
+    hello = b"\x03\x01" + bytes(32) + b"\0\0\x39\0"
+    answer = b"\x16\x03\x01" + struct.pack("!HBBH", len(hello) + 4, 2, 0, len(hello)) + hello
+    talk = Talk().send(True, struct.pack("!H", 0x8000 | len(old)) + old, size).send(False, answer, size)
+    [found] = objects(file([talk.send(True, b"\x15\x03\x01\0\x02\x02\x30").close()]), kind="tls")
+    assert (found["version"], found["cipher"], found["reason"]) == ("TLSv1", "DHE-RSA-AES256-SHA", "no data")
+    assert found["alert"] == "client: unknown_ca" and "ja3" not in found
+
+
 # --- sources
 
 @pytest.mark.parametrize("link", [ETHERNET, RAW, SLL, LOOP])

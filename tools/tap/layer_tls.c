@@ -4,9 +4,11 @@
 
 #include "core/assert.h"
 #include "tls/unseal.h"
+#include "tools/tap/hello_v2.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FATAL        2
 #define TLS13        0x0304
@@ -29,7 +31,11 @@ struct tls {
     bool inner_ended[2];   /* as the layer within was told */
     const char *unread[2]; /* why a direction closed; NULL: it did not */
     bool told;
-    uint8_t ids; /* of its secrets, that were told */
+    bool begun;    /* by the client */
+    bool old;      /* its hello is in SSL 2's format */
+    uint8_t ids;   /* of its secrets, that were told */
+    uint8_t *part; /* of such a hello; malloced, of TAP_HELLO_V2_MAX bytes */
+    size_t part_len;
 };
 
 /* --- facts --- */
@@ -89,8 +95,8 @@ static void tell(struct tls *t)
         .alpn_chosen = f->alpn_chosen,
         .version = version_str(f->version, version),
         .cipher = f->cipher_name,
-        .ja3 = f->ja3,
-        .ja4 = f->ja4,
+        .ja3 = t->old ? NULL : f->ja3, /* of TLS's format only */
+        .ja4 = t->old ? NULL : f->ja4,
         .subject = f->server_subject,
         .alert = tap_alert_str(t->layer.conn, alert),
         .resumed = f->resumed,
@@ -162,10 +168,50 @@ static void tell_ids(struct tls *t)
         tap_tell_secret_id(t->layer.conn, id);
 }
 
+static void drop_part(struct tls *t)
+{
+    if (t->part)
+        tap_hold(t->layer.conn, -TAP_HELLO_V2_MAX);
+    free(t->part);
+    t->part = NULL;
+    t->part_len = 0;
+}
+
+/* Gathers a hello of SSL 2, and takes what is its off the front; in `unseal` it is one of TLS. */
+static void take_old(struct tls *t, struct nu_piece *bytes, int64_t ns)
+{
+    struct tap_hello_v2 hello;
+    size_t room = TAP_HELLO_V2_MAX - t->part_len, n = bytes->len < room ? bytes->len : room;
+    if (!t->part) {
+        t->part = malloc(TAP_HELLO_V2_MAX);
+        nu_assert(t->part != NULL);
+        tap_hold(t->layer.conn, TAP_HELLO_V2_MAX);
+    }
+    memcpy(t->part + t->part_len, bytes->data, n);
+    enum nu_err err = tap_hello_v2((struct nu_piece){t->part, t->part_len + n}, &hello);
+    if (err == NU_OK) {
+        nu_unseal_feed(t->unseal, 0, hello.record, hello.len, ns);
+        n = hello.used - t->part_len;
+        t->begun = true;
+        drop_part(t);
+    } else {
+        t->part_len += n;
+        t->begun = err != NU_MORE;
+    }
+    *bytes = (struct nu_piece){bytes->data + n, bytes->len - n};
+}
+
 static void tls_feed(struct tap_layer *layer, int dir, struct nu_piece bytes, int64_t ns)
 {
     struct tls *t = (struct tls *)layer;
     t->first_ns = t->first_ns ? t->first_ns : ns;
+    if (dir == 0 && !t->begun) {
+        t->old = t->old || (bytes.len && bytes.data[0] & 0x80);
+        if (t->old)
+            take_old(t, &bytes, ns);
+        else
+            t->begun = true;
+    }
     nu_unseal_feed(t->unseal, dir, bytes.data, bytes.len, ns);
     tell_ids(t);
 }
@@ -175,6 +221,7 @@ static void tls_gap(struct tap_layer *layer, int dir, uint64_t bytes, int64_t ns
     struct tls *t = (struct tls *)layer;
     enum nu_unseal_reason why = tap_is_cut(layer->conn) ? NU_UNSEAL_SNAP_LENGTH : NU_UNSEAL_GAP;
     t->first_ns = t->first_ns ? t->first_ns : ns;
+    t->begun = t->begun || dir == 0;
     nu_unseal_gap(t->unseal, dir, bytes, why, ns);
 }
 
@@ -220,6 +267,7 @@ static void tls_free(struct tap_layer *layer)
         nu_list_del(&t->late.node);
     nu_unseal_free(t->unseal);
     tap_layer_free(t->inner);
+    drop_part(t);
     tap_hold(layer->conn, -(int64_t)sizeof *t);
     free(t);
 }
@@ -263,7 +311,11 @@ static enum tap_found tls_find(const struct tap_start *start)
 {
     const struct nu_piece *first = start->first;
     int dir = first[0].len ? 0 : 1;
-    enum tap_found found = found_of(nu_unseal_looks(first[dir].data, first[dir].len));
+    enum nu_err looks = nu_unseal_looks(first[dir].data, first[dir].len);
+    struct tap_hello_v2 old;
+    if (looks == NU_NOT_THIS && dir == 0 && start->whole[0])
+        looks = tap_hello_v2(first[0], &old);
+    enum tap_found found = found_of(looks);
     bool turned = is_hello(first[0], SERVER_HELLO) || is_hello(first[1], CLIENT_HELLO);
     return found == TAP_YES && turned && start->may_turn ? TAP_TURNED : found;
 }

@@ -177,6 +177,9 @@ def seeds():
     yield "h2c", pcap([Talk().ask(h2 + heads[0], bytes(3) + b"\4" + bytes(5) + heads[1]).close()])
     hello = b"\x16\x03\x01\0\x2f\x01\0\0\x2b\x03\x03" + bytes(32) + b"\0\0\x02\x13\x01\x01\0\0\0"
     yield "tls", pcap([Talk().send(True, hello).send(False, b"\x15\x03\x03\0\x02\x02\x28").close()])
+    old = b"\x01\x03\x01" + struct.pack("!HHH", 3, 0, 16) + b"\0\0\x2f" + bytes(16)
+    answer = b"\x16\x03\x01\0\x2a\x02\0\0\x26\x03\x01" + bytes(32) + b"\0\0\x2f\0"
+    yield "tls-old", pcap([Talk().send(True, struct.pack("!H", 0x8000 | len(old)) + old).send(False, answer).close()])
 
 
 if __name__ == "__main__":
