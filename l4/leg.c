@@ -10,6 +10,8 @@
 
 #include "l4/upstream.h"
 
+nu_leg_connect_fn *nu_leg_connect;
+
 #define CUT_GRACE_MS 1000 /* a cut stream's last bytes have this long to leave */
 
 enum { TIMER_CONNECT, TIMER_CUT };

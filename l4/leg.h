@@ -21,4 +21,12 @@ typedef void nu_leg_ready_fn(struct nu_filter *owner);
 bool nu_leg_open(struct nu_filter *owner, struct nu_cluster *cluster, struct nu_endpoint *endpoint,
                  nu_leg_ready_fn *ready);
 
+/* The same, through a tunnel to `authority` (HOST:PORT) that the endpoint is asked for by CONNECT:
+ * ready once it is open. It is the layer above that speaks HTTP, and sets this before any config is
+ * read. */
+typedef bool nu_leg_connect_fn(struct nu_filter *owner, struct nu_cluster *cluster,
+                               struct nu_endpoint *endpoint, const char *authority,
+                               nu_leg_ready_fn *ready);
+extern nu_leg_connect_fn *nu_leg_connect;
+
 #endif

@@ -78,7 +78,9 @@ static bool upstream_facts(const void *subject, struct nu_tcp_facts *out)
         return true;
     }
     struct nu_chain *leg = beyond(chain);
-    return leg && nu_sock_tcp_facts(leg, NU_FWD, out);
+    while (leg && !nu_sock_tcp_facts(leg, NU_FWD, out)) /* a tunnel has a chain between */
+        leg = beyond(leg);
+    return leg != NULL;
 }
 
 #define WRITE(side, member, unknown)                                                               \

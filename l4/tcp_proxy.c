@@ -15,6 +15,9 @@
 #include "l4/leg.h"
 #include "l4/pick.h"
 #include "l4/sock.h"
+#include "protocols/http/head.h"
+
+#include <string.h>
 
 #define RESET_GRACE_MS                                                                             \
     1000                 /* after a cut in one direction the other has this long to end by itself */
@@ -62,6 +65,7 @@ struct weighted {
 
 struct tcp_proxy_conf {
     const char *name, *cluster_name;
+    const char *connect;    /* HOST:PORT that endpoints are asked to tunnel to; NULL = none */
     struct nu_vec clusters; /* struct weighted; the one cluster too */
     int64_t idle_timeout_ms, half_close_timeout_ms, attempts;
     int64_t weight_sum;
@@ -152,6 +156,15 @@ static void on_leg_ready(struct nu_filter *f)
     watch_quiet(tp);
 }
 
+static bool open_leg(struct tcp_proxy *tp)
+{
+    struct nu_filter *f = &tp->filter;
+    struct nu_pick *pick = &tp->pick;
+    if (tp->conf->connect)
+        return nu_leg_connect(f, pick->cluster, pick->endpoint, tp->conf->connect, on_leg_ready);
+    return nu_leg_open(f, pick->cluster, pick->endpoint, on_leg_ready);
+}
+
 /* Opens a leg to the endpoint that was picked; false: the chain fails. */
 static bool try_endpoint(struct tcp_proxy *tp)
 {
@@ -159,7 +172,7 @@ static bool try_endpoint(struct tcp_proxy *tp)
     struct nu_facts_exchange *facts = nu_chain_facts_exchange(tp->filter.chain);
     facts->upstream = &tp->pick.endpoint->addr;
     facts->attempts++;
-    if (nu_leg_open(&tp->filter, cluster, tp->pick.endpoint, on_leg_ready))
+    if (open_leg(tp))
         return true;
     cluster_count(tp, NU_CLUSTER_CX_OVERFLOW);
     nu_fail(&tp->filter, NU_CAUSE_OVERFLOW, NU_SIDE_LOCAL, "cluster %s is at its %lld connections",
@@ -314,6 +327,13 @@ static const struct nu_field fields[] = {
      .sub = &weighted_schema,
      .offset = offsetof(struct tcp_proxy_conf, clusters),
      .doc = "Several clusters that share the connections by weight."},
+    {.key = "connect",
+     .type = NU_STRING,
+     .offset = offsetof(struct tcp_proxy_conf, connect),
+     .doc = "HOST:PORT. The cluster's endpoints are proxies: each connection goes through a tunnel "
+            "there that one of them is asked for (CONNECT), in the HTTP that the cluster's "
+            "`protocol` says; over HTTP/2 many share one connection. `connect_timeout` is for the "
+            "connection, and again for the answer."},
     {.key = "idle_timeout",
      .type = NU_DURATION,
      .offset = offsetof(struct tcp_proxy_conf, idle_timeout_ms),
@@ -335,7 +355,7 @@ static const struct nu_field fields[] = {
      .type = NU_STRING,
      .offset = offsetof(struct tcp_proxy_conf, name),
      .doc = "Prefix of its stats, tcp.<name>.*; by default the (first) cluster's name."},
-    {0},
+    {0                                               },
 };
 
 static const struct nu_schema schema = {
@@ -379,12 +399,24 @@ static void tcp_proxy_check_names(const struct nu_generation *gen, struct nu_con
     known_clusters(gen, c, node);
 }
 
+static enum nu_err check_connect(const struct tcp_proxy_conf *conf, struct nu_conf *c,
+                                 const struct nu_node *node)
+{
+    const char *to = conf->connect;
+    if (!to || nu_http_is_host_port(nu_text(to, strlen(to))))
+        return NU_OK;
+    nu_conf_error(c, nu_node_get(node, "connect"), "expected HOST:PORT");
+    return NU_ERR_CONFIG;
+}
+
 static enum nu_err tcp_proxy_prepare(struct nu_generation *gen, struct nu_conf *c,
                                      struct nu_arena *arena, const struct nu_node *node,
                                      void *parsed)
 {
     struct tcp_proxy_conf *conf = parsed;
     enum nu_err err = make_list(conf, c, arena, node);
+    if (check_connect(conf, c, node))
+        err = NU_ERR_CONFIG;
     if (!known_clusters(gen, c, node))
         err = NU_ERR_CONFIG;
     if (err)

@@ -69,6 +69,12 @@ bool h1_authority(struct nu_text text, struct h1_authority *out)
            read_port(nu_text(text.at + len + 1, text.len - len - 1), &out->port);
 }
 
+bool nu_http_is_host_port(struct nu_text text)
+{
+    struct h1_authority authority;
+    return h1_authority(text, &authority) && authority.port > 0;
+}
+
 /* The port that the scheme means where none is given. */
 static int port_of(const struct nu_http_head *head, int port)
 {

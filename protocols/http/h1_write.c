@@ -133,10 +133,10 @@ static bool target_ok(const struct nu_http_head *head)
 {
     struct h1_authority authority;
     struct nu_text path = head->path;
-    bool host = h1_authority(head->authority, &authority);
     if (head->method_id == NU_METHOD_CONNECT)
-        return host && authority.port > 0;
-    if (!host || path.len == 0 || ch_target(path.at, path.len) < path.len)
+        return nu_http_is_host_port(head->authority);
+    if (!h1_authority(head->authority, &authority) || path.len == 0 ||
+        ch_target(path.at, path.len) < path.len)
         return false;
     return *path.at == '/' || (path.len == 1 && *path.at == '*');
 }

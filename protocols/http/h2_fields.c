@@ -192,12 +192,10 @@ static enum nu_h2_error judge_path(const struct nu_h2_fields *f)
 static enum nu_h2_error judge_connect(const struct nu_h2_fields *f)
 {
     struct nu_http_head *head = f->head;
-    struct h1_authority authority;
     head->form = NU_FORM_AUTHORITY;
     if (f->seen & (SCHEME | PATH))
         return NU_H2_PSEUDO_BARRED;
-    return h1_authority(head->authority, &authority) && authority.port > 0 ? NU_H2_FINE
-                                                                           : NU_H2_AUTHORITY;
+    return nu_http_is_host_port(head->authority) ? NU_H2_FINE : NU_H2_AUTHORITY;
 }
 
 /* An extended CONNECT is what GET with Upgrade is in HTTP/1 (RFC 8441 4), and so it goes on. HTTP/1

@@ -31,6 +31,8 @@ static inline struct nu_text nu_text(const char *at, size_t len)
 bool nu_text_is(struct nu_text text, const char *is); /* byte for byte */
 /* But for the case of letters; `is` has only small ones, digits and hyphens. */
 bool nu_text_is_fold(struct nu_text text, const char *is);
+/* A host and a port that is not 0, as CONNECT names what it wants (RFC 9110 9.3.6). */
+bool nu_http_is_host_port(struct nu_text text);
 
 enum {
     NU_HTTP_FIELD_GONE = 1,   /* removed */

@@ -10,10 +10,11 @@ from lib.http import HTTP_LOGS, front, last_request
 from lib.node_h2_ws import NodeWs2, node_ws2
 from lib.node_ws import NodeWs, node_ws
 from lib.poll import eventually
+from lib.scale import scale
 
 SEEN = [{"websocket": {"max_message": "32MiB", "max_frame": "32MiB"}}]
-SAID = ["one", "two", "ping", "x" * 100000, "close 4321"]
-CAME = {"came": ["one", "two", "pong from the server", "x" * 100000], "code": 4321, "reason": "as asked"}
+SAID = ["one", "two", "ping", "x" * scale(100000), "close 4321"]
+CAME = {"came": ["one", "two", "pong from the server", "x" * scale(100000)], "code": 4321, "reason": "as asked"}
 
 
 def both(*endpoints, to=None, **keys):

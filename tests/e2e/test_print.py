@@ -90,7 +90,7 @@ def streams(files):
             {"path": "/dev/stdout", "json": {"a b": "%DURATION%", "~": "x", "null": "%START_TIME(%s)%"}}]
     match = {"sni": ["a.test", "*"], "alpn": "h2", "transport": "tls", "ja4": "t13d1516h2_8daaf6152771_e5627efa2ab1", "ja3": "0" * 32,
              "source": "::/0", "source_port": [1, 2], "destination": ["10.0.0.0/8"], "destination_port": 443}
-    proxy = {"idle_timeout": "0", "half_close_timeout": "1s", "connect_attempts": 2, "name": "p"}
+    proxy = {"idle_timeout": "0", "half_close_timeout": "1s", "connect_attempts": 2, "name": "p", "connect": "h.test:1"}
     return [
         {"name": "all", "bind": ["[::]:4430"], "backlog": 5, "max_connections": 5, "transparent": True, "original_dst": True,
          "freebind": True, "ipv4_compat": True, "interface": "lo", "socket": {**SOCKET, "fast_open": 5}, "proxy_protocol": "optional",

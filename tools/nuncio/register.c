@@ -11,6 +11,7 @@
 #include "l4/listener.h"
 #include "l4/tcp_proxy.h"
 #include "l4/udp/udp.h"
+#include "l7/connect.h"
 #include "l7/filters/filters.h"
 #include "l7/http.h"
 #include "l7/log_ops.h"
@@ -83,5 +84,6 @@ void nu_register_all(void)
     nu_log_ops_ws();
     nu_stats_register(&nu_websocket_stats);
     nu_pool_register();
+    nu_connect_register();
     nu_udp_register();
 }

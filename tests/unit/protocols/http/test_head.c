@@ -194,6 +194,18 @@ static void texts_compare(void **state)
     assert_true(nu_text_is_fold((struct nu_text){0}, ""));
 }
 
+static void a_host_with_a_port(void **state)
+{
+    static const char *const good[] = {"a:1", "a.test:443", "[::1]:65535", "%41:1"};
+    static const char *const bad[] = {"",      "a",     "a:",    "a:0",   "a:65536",
+                                      "a:1x",  ":1",    "::1:1", "[a]:1", "[::1]",
+                                      "u@a:1", "a b:1", "%4:1",  "a/:1"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(nu_http_is_host_port(nu_text(good[i], strlen(good[i]))));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(nu_http_is_host_port(nu_text(bad[i], strlen(bad[i]))));
+}
+
 static void enums_have_names(void **state)
 {
     assert_string_equal(nu_http_version_str(NU_HTTP_1_0), "HTTP/1.0");
@@ -217,6 +229,7 @@ int main(void)
         TEST(hop_by_hop_is_marked),
         TEST(lists_are_taken_apart),
         TEST(texts_compare),
+        TEST(a_host_with_a_port),
         TEST(enums_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
