@@ -95,7 +95,8 @@ static const struct nu_field http2_fields[] = {
      .fallback = "16MiB",
      .min = 65535,
      .max = INT32_MAX,
-     .doc = "To which that grows as long as the client takes all at once."},
+     .doc = "To which that grows where bandwidth and delay of the server's way need it, and the "
+            "client takes as much."},
     {.key = "connection_window",
      .type = NU_SIZE,
      AT(conn_window),

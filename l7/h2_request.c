@@ -162,12 +162,8 @@ static void forward_next(struct nu_filter *f)
     bool last = ev->kind == NU_END;
     q->next = NULL;
     nu_forward(f, NU_REV, ev);
-    if (q->waiting > 0 && !nu_chain_ended(f->chain)) {
-        if (nu_blocked(f, NU_REV))
-            q->st->slow = true;
-        else
-            give_back(q);
-    }
+    if (q->waiting > 0 && !nu_chain_ended(f->chain) && !nu_blocked(f, NU_REV))
+        give_back(q);
     if (last)
         over(q, HEARD);
 }

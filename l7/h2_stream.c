@@ -49,12 +49,8 @@ void h2_stream_pass(struct h2_stream *s, struct nu_ev *ev)
         return;
     }
     nu_forward(f, NU_FWD, ev);
-    if (s->waiting > 0 && !nu_chain_ended(f->chain)) {
-        if (nu_blocked(f, NU_FWD))
-            s->st->slow = true;
-        else
-            give_back(s);
-    }
+    if (s->waiting > 0 && !nu_chain_ended(f->chain) && !nu_blocked(f, NU_FWD))
+        give_back(s);
 }
 
 static void forward_next(struct nu_filter *f)

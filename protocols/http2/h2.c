@@ -265,7 +265,7 @@ void h2_stream_release(struct nu_h2_stream *st)
         nu_list_del(&st->rest);
     st->h2->active--;
     st->h2->begun -= st->h2->client && st->submitted;
-    st->h2->grown -= st->window - st->h2->conf->stream_window;
+    h2_window_forget(st);
     st->h2 = NULL;
     st->held = false;
     free_if_alone(st);

@@ -37,7 +37,7 @@ struct nu_h2_conf {
     struct nu_h2_limits limits;
     uint32_t streams;       /* at once */
     uint32_t stream_window; /* bytes that a stream may be ahead of who takes them, at first */
-    uint32_t window_max;    /* to which it grows as long as they are taken at once */
+    uint32_t window_max;    /* to which it grows, as fast and long ways need it */
     uint32_t conn_window;   /* bytes of all streams on the way at once */
 };
 
@@ -68,14 +68,15 @@ struct nu_h2_stream {
     const struct nu_http_head *ours, *trailers; /* of our message */
     struct nu_slice *out;                       /* ring of what is to be sent */
     uint32_t out_first, out_count, out_cap;
-    uint64_t length;      /* of the body that is heard, if has_length */
-    uint64_t received;    /* bytes of it */
-    uint32_t taken;       /* bytes to give back to the peer's window */
-    uint32_t window;      /* its size */
-    uint32_t since_grown; /* bytes taken since it grew */
+    uint64_t length;   /* of the body that is heard, if has_length */
+    uint64_t received; /* bytes of it */
+    uint32_t taken;    /* bytes to give back to the peer's window */
+    uint32_t window;   /* its size */
+    uint32_t sample;   /* bytes taken since its window was measured, or while it is */
     uint32_t reset_code;
     uint8_t news; /* what the user is to hear */
     uint8_t method_id, interims_heard;
+    uint8_t steady; /* measures that found its window large enough, one after the other */
     bool has_length;
     bool asks;      /* the request is for a tunnel */
     bool final;     /* the head of the peer's message was heard */
@@ -84,7 +85,6 @@ struct nu_h2_stream {
     bool deferred;  /* nghttp2 waits for more of its body */
     bool to_reset;  /* by us */
     bool full;      /* the user was told to hold */
-    bool slow;      /* something was not taken at once since the window grew */
     bool held, taken_by_user;
 };
 

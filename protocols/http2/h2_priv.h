@@ -1,5 +1,6 @@
 /* Inside of the HTTP/2 codec: h2.c has sessions and streams, h2_read.c what is received,
- * h2_write.c what is sent. */
+ * h2_write.c what is sent, h2_priority.c in which order,
+ * h2_window.c how much may come. */
 #ifndef NU_PROTOCOLS_HTTP2_H2_PRIV_H
 #define NU_PROTOCOLS_HTTP2_H2_PRIV_H
 
@@ -21,11 +22,17 @@
  */
 #define H2_RESETS_KNOWN 128
 
+/* Streams that are not begun and that PRIORITY_UPDATE has spoken of: who says much before it asks
+ * is heard for the last. */
+#define H2_UPDATED_KNOWN 8
+
 /* Frames behind HEADERS: 128 KiB, twice the largest head that is allowed by default. */
 #define H2_CONTINUATIONS_MAX 8
 
 /* Of the PING behind the first GOAWAY, so that its ACK is not taken for another's. */
 #define H2_DRAIN_PING "draining"
+/* Of the one by which windows are measured. */
+#define H2_MEASURE_PING "measures"
 
 enum { H2_NEWS_SENT = 1, H2_NEWS_ROOM = 2, H2_NEWS_CUT = 4 };
 
@@ -51,7 +58,12 @@ struct nu_h2 {
     int32_t last_id;      /* of the last stream that the peer began */
     int32_t resets[H2_RESETS_KNOWN];
     uint32_t resets_at;
-    uint32_t grown; /* bytes that windows are above their first size */
+    int32_t updated[H2_UPDATED_KNOWN];
+    uint32_t updated_at;
+    uint32_t grown;                /* bytes that windows are above their first size */
+    struct nu_h2_stream *measured; /* whose window is; NULL = none is */
+    int64_t measure_ms;            /* when that began */
+    uint64_t rtt_ms;               /* the last time; 1 at least */
     uint32_t active;
     uint32_t begun;               /* of a client: those of them that nghttp2 knows */
     struct nu_h2_stream *reading; /* whose block of fields is not complete; or NULL */
@@ -64,6 +76,7 @@ struct nu_h2 {
     bool secure;           /* and under TLS */
     bool gather;           /* bodies are copied, too */
     bool settled;          /* the peer's SETTINGS came */
+    bool pinging;          /* a PING for a measure is under way */
     bool calm;             /* the peer is too much: it ends with ENHANCE_YOUR_CALM */
     bool broken;           /* nothing more is written */
     bool dead;             /* nothing more is read */
@@ -90,6 +103,15 @@ bool h2_allowed(struct nu_h2 *h2, enum nu_h2_flood what);
 void h2_read_callbacks(nghttp2_session_callbacks *cbs);
 void h2_write_callbacks(nghttp2_session_callbacks *cbs);
 void h2_out_clear(struct nu_h2_stream *st);
+
+/* h2_priority.c: of a stream whose request is there; of a frame. */
+void h2_priority_set(const struct nu_h2_stream *st);
+void h2_priority_update(struct nu_h2 *h2, const nghttp2_frame *frame);
+
+/* h2_window.c: what was taken is given back; the ACK of its PING came; the stream goes. */
+void h2_window_give(struct nu_h2_stream *st);
+void h2_window_acked(struct nu_h2 *h2);
+void h2_window_forget(struct nu_h2_stream *st);
 
 /* h2_heads.c: heads as nghttp2 wants them. */
 #define H2_NV_FEW 40 /* fields of most heads */

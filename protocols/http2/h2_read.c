@@ -60,32 +60,6 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-/* "u=3, i": what is not understood does not count (RFC 9218 4). */
-static bool read_priority(struct nu_text rest, nghttp2_extpri *out)
-{
-    struct nu_text item;
-    bool any = false;
-    while (nu_http_list_next(&rest, &item)) {
-        bool inc = nu_text_is(item, "i") || nu_text_is(item, "i=?1");
-        if (item.len == 3 && item.at[0] == 'u' && item.at[1] == '=' && item.at[2] >= '0' &&
-            item.at[2] <= '7')
-            out->urgency = (uint32_t)(item.at[2] - '0');
-        else if (inc || nu_text_is(item, "i=?0"))
-            out->inc = inc;
-        any = true;
-    }
-    return any;
-}
-
-/* Streams of a client that says nothing share the connection alike. */
-static void set_priority(struct nu_h2_stream *st)
-{
-    nghttp2_extpri priority = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 0};
-    if (!read_priority(nu_http_value(st->head, NU_HDR_PRIORITY), &priority))
-        priority.inc = 1;
-    nghttp2_session_change_extpri_stream_priority(st->h2->session, st->id, &priority, 0);
-}
-
 static void reset_for(struct nu_h2_stream *st)
 {
     h2_count(st->h2, NU_H2_COUNT_RX_MESSAGING_ERROR);
@@ -164,7 +138,7 @@ static void request_over(struct nu_h2_stream *st, bool last)
     st->taken_by_user = true;
     st->asks = nu_h2_asks_tunnel(st->head);
     be_final(st);
-    set_priority(st);
+    h2_priority_set(st);
     if (error)
         on_error(st, error);
     h2->handler->head(h2->ctx, st);
@@ -327,6 +301,21 @@ static int on_goaway(struct nu_h2 *h2)
     return 0;
 }
 
+static bool is_ack_of(const nghttp2_frame *frame, const char *ping)
+{
+    return frame->hd.flags & NGHTTP2_FLAG_ACK &&
+           memcmp(frame->ping.opaque_data, ping, sizeof frame->ping.opaque_data) == 0;
+}
+
+static int on_ping(struct nu_h2 *h2, const nghttp2_frame *frame)
+{
+    if (h2->draining && is_ack_of(frame, H2_DRAIN_PING))
+        nu_h2_drain_now(h2);
+    else if (h2->pinging && is_ack_of(frame, H2_MEASURE_PING))
+        h2_window_acked(h2);
+    return 0;
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
     struct nu_h2 *h2 = ctx;
@@ -338,14 +327,14 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_RST_STREAM:
         return on_reset(h2, frame);
     case NGHTTP2_PING:
-        if (frame->hd.flags & NGHTTP2_FLAG_ACK && h2->draining &&
-            memcmp(frame->ping.opaque_data, H2_DRAIN_PING, sizeof frame->ping.opaque_data) == 0)
-            nu_h2_drain_now(h2);
-        return 0;
+        return on_ping(h2, frame);
     case NGHTTP2_SETTINGS:
         return on_settings(h2, frame);
     case NGHTTP2_GOAWAY:
         return on_goaway(h2);
+    case NGHTTP2_PRIORITY_UPDATE:
+        h2_priority_update(h2, frame);
+        return 0;
     default:
         return 0;
     }

@@ -240,24 +240,6 @@ static void submit_ours(struct nu_h2_stream *st)
     h2_nva_end(&nva);
 }
 
-/* The peer may send more. Who always takes at once may be sent more at once. */
-static void give_window(struct nu_h2_stream *st)
-{
-    struct nu_h2 *h2 = st->h2;
-    uint32_t more = st->window;
-    nghttp2_session_consume_stream(h2->session, st->id, st->taken);
-    st->since_grown += st->taken;
-    st->taken = 0;
-    if (st->heard || st->slow || st->since_grown < st->window * 2 ||
-        st->window + more > h2->conf->window_max || h2->grown + more > H2_GROWTH_MAX)
-        return;
-    st->window += more;
-    st->since_grown = 0;
-    h2->grown += more;
-    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, st->id,
-                                          (int32_t)st->window);
-}
-
 /* nghttp2 would have it wait for another to end; its user knows other connections. */
 static bool is_one_too_many(const struct nu_h2 *h2)
 {
@@ -268,7 +250,7 @@ static bool is_one_too_many(const struct nu_h2 *h2)
 static void submit(struct nu_h2_stream *st)
 {
     if (st->taken > 0)
-        give_window(st);
+        h2_window_give(st);
     if (st->h2->client && !st->submitted && (st->to_reset || is_one_too_many(st->h2))) {
         be_unsent(st);
         return;

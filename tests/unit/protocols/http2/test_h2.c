@@ -90,6 +90,155 @@ static void a_stream_that_is_not_taken_holds_its_own_window_only(void **state)
     kit_free(k);
 }
 
+#define MEASURE "measures" /* the PING that does */
+
+static void put_body(struct kit *k, size_t len)
+{
+    static struct kit_bytes b;
+    static const char body[16384];
+    for (size_t n; len > 0; len -= n) {
+        n = len < sizeof body ? len : sizeof body;
+        b.len = 0;
+        kit_frame(&b, 0, 0, 1, body, n);
+        assert_int_equal(kit_read(k, b.at, b.len), NU_OK);
+    }
+}
+
+static void put_ack(struct kit *k, const char *ping)
+{
+    static struct kit_bytes b;
+    b.len = 0;
+    kit_frame(&b, 6, 1, 0, ping, 8);
+    assert_int_equal(kit_read(k, b.at, b.len), NU_OK);
+}
+
+static unsigned pings(const struct kit *k)
+{
+    unsigned n = 0;
+    for (size_t at = 0; at + 8 <= k->out_len; at++)
+        n += memcmp(k->out + at, MEASURE, 8) == 0;
+    return n;
+}
+
+static struct kit *begin_upload(void)
+{
+    static struct kit_bytes b;
+    struct kit *k = kit_new(KIT_NEVER);
+    k->conf.window_max = 1 << 18;
+    kit_begin(k);
+    b.len = 0;
+    kit_preface(&b);
+    kit_frame(&b, 1, 4, 1, post, sizeof post - 1);
+    assert_int_equal(kit_read(k, b.at, b.len), NU_OK);
+    return k;
+}
+
+/* Its window, once a window's worth was taken in `ms` behind a PING whose ACK took `rtt`. */
+static uint32_t window_after(int64_t rtt, int64_t ms)
+{
+    struct kit *k = begin_upload();
+    put_body(k, 65535);
+    assert_int_equal(pings(k), 0);
+    put_body(k, 1);
+    assert_int_equal(pings(k), 1);
+    k->now_ms += rtt;
+    put_ack(k, "another.");
+    put_ack(k, MEASURE);
+    put_body(k, 65535);
+    k->now_ms += ms - rtt;
+    assert_int_equal(k->streams[0]->window, 65536);
+    put_body(k, 1);
+    uint32_t window = k->streams[0]->window;
+    kit_free(k);
+    return window;
+}
+
+static void windows_grow_with_bandwidth_and_delay(void **state)
+{
+    assert_int_equal(window_after(50, 50), 131072);
+    assert_int_equal(window_after(50, 150), 131072);
+    assert_int_equal(window_after(50, 151), 65536);
+    assert_int_equal(window_after(400, 1200), 131072);
+    assert_int_equal(window_after(400, 1201), 65536);
+    assert_int_equal(window_after(0, 3), 131072); /* a millisecond is the least */
+    assert_int_equal(window_after(0, 4), 65536);
+}
+
+/* The ACK may come last, where all goes through a window at once. */
+static void an_ack_behind_a_burst(void **state)
+{
+    struct kit *k = begin_upload();
+    put_body(k, 65536);
+    put_body(k, 65536);
+    assert_int_equal(k->streams[0]->window, 65536);
+    k->now_ms = 70;
+    put_ack(k, MEASURE);
+    assert_int_equal(k->streams[0]->window, 131072);
+    kit_free(k);
+}
+
+/* One measure at a time, the first behind a window's worth, the next at once if that one changed
+ * something; else behind ever more. Once there is no more to gain there is none. */
+static void windows_are_measured_until_they_are_large_enough(void **state)
+{
+    struct kit *k = begin_upload();
+    const struct nu_h2_stream *st = k->streams[0];
+    put_body(k, 65536);
+    k->now_ms = 10;
+    put_ack(k, MEASURE);
+    k->now_ms = 1000;
+    put_body(k, 1); /* in no hurry */
+    put_body(k, 131071);
+    assert_int_equal(pings(k), 1);
+    put_body(k, 1);
+    assert_int_equal(pings(k), 2);
+    for (unsigned i = 0; i < 2; i++) {
+        put_ack(k, MEASURE);
+        assert_int_equal(st->window, 65536u << i);
+        put_body(k, st->window);
+        assert_int_equal(pings(k), 3);
+    }
+    assert_int_equal(st->window, 1 << 18);
+    put_ack(k, MEASURE);
+    put_body(k, 1 << 18);
+    assert_int_equal(pings(k), 3);
+    kit_free(k);
+}
+
+/* What is not taken is no bandwidth. */
+static void a_stuck_stream_does_not_grow(void **state)
+{
+    struct kit *k = begin_upload();
+    put_body(k, 65536);
+    k->keep = true;
+    put_body(k, 65000);
+    put_ack(k, MEASURE);
+    assert_int_equal(k->streams[0]->window, 65536);
+    k->now_ms = 1000;
+    nu_h2_took(k->streams[0], k->kept);
+    nu_h2_write(k->h2, 65536, k->now_ms);
+    assert_int_equal(k->streams[0]->window, 65536);
+    kit_free(k);
+}
+
+/* Its ACK is for nobody, and the next one is measured again. */
+static void a_stream_may_go_while_it_is_measured(void **state)
+{
+    static struct kit_bytes b;
+    struct kit *k = begin_upload();
+    put_body(k, 65536);
+    b.len = 0;
+    kit_frame(&b, 3, 0, 1, "\0\0\0\x08", 4);
+    assert_int_equal(kit_read(k, b.at, b.len), NU_OK);
+    b.len = 0;
+    kit_frame(&b, 1, 4, 3, post, sizeof post - 1);
+    assert_int_equal(kit_read(k, b.at, b.len), NU_OK);
+    put_ack(k, MEASURE);
+    assert_int_equal(k->streams[0]->id, 3);
+    assert_int_equal(k->streams[0]->window, 65536);
+    kit_free(k);
+}
+
 static void a_full_queue_says_so_and_when_there_is_room(void **state)
 {
     static struct kit_bytes b;
@@ -108,6 +257,116 @@ static void a_full_queue_says_so_and_when_there_is_room(void **state)
     kit_frame(&b, 8, 0, 1, "\0\x10\0\0", 4);
     kit_read(k, b.at, b.len);
     assert_int_equal(k->sent, 1);
+    kit_free(k);
+}
+
+/* A request whose body is three frames, of that priority; NULL: without a word of it. */
+static void put_asking(struct kit_bytes *b, uint32_t id, const char *priority)
+{
+    char block[64];
+    size_t len = sizeof post - 1, n = priority ? strlen(priority) : 0;
+    memcpy(block, post, len);
+    if (priority) {
+        memcpy(block + len, "\x00\x08priority", 10);
+        block[len + 10] = (char)n;
+        memcpy(block + len + 11, priority, n);
+        len += 11 + n;
+    }
+    kit_frame(b, 1, 5, id, block, len);
+}
+
+static void put_update(struct kit_bytes *b, uint32_t id, const char *priority)
+{
+    char payload[64] = {0, 0, 0, (char)id};
+    memcpy(payload + 4, priority, strlen(priority));
+    kit_frame(b, 16, 0, 0, payload, 4 + strlen(priority));
+}
+
+/* The streams of the DATA that was sent, a digit for each frame; what was sent is forgotten. */
+static void data_order(struct kit *k, char out[16])
+{
+    size_t n = 0;
+    for (size_t at = 0; at + 9 <= k->out_len;) {
+        const uint8_t *f = (const uint8_t *)k->out + at;
+        if (f[3] == 0 && n < 15)
+            out[n++] = (char)('0' + f[8]);
+        at += 9 + ((size_t)f[0] << 16 | (size_t)f[1] << 8 | f[2]);
+    }
+    out[n] = 0;
+    k->out_len = 0;
+}
+
+/* Two requests at once: what they say, what is said of them by frames before and behind them, and
+ * in which order their DATA goes. */
+static const struct priority_row {
+    const char *first, *second, *before, *behind, *order;
+} priority_rows[] = {
+    {"u=5",              "u=1",  NULL,  NULL,     "333111"},
+    {"u=1",              "u=5",  NULL,  NULL,     "111333"},
+    {"u=0, i",           "u=3",  NULL,  NULL,     "111333"},
+    {"u=3",              "u=3",  NULL,  NULL,     "111333"},
+    {"u=3, i",           "i",    NULL,  NULL,     "131313"},
+    {NULL,               NULL,   NULL,  NULL,     "131313"},
+    {NULL,               "u=2",  NULL,  NULL,     "333111"},
+    {"u=4;x=\"y\", i;z", "u=3",  NULL,  NULL,     "333111"},
+    {"u=9, i=1, abc",    "u=-1", NULL,  NULL,     "111333"},
+    {"u=3",              "u=7",  "u=0", NULL,     "333111"},
+    {NULL,               NULL,   "u=0", NULL,     "333111"},
+    {"u=3",              "u=7",  NULL,  "u=0",    "333111"},
+    {"i",                "u=7",  NULL,  "u=3, i", "131313"},
+    {"u=2",              "u=1",  "u=0", "u=7",    "111333"},
+};
+
+static void check_priority(const struct priority_row *row)
+{
+    static struct kit_bytes b;
+    char order[16];
+    struct kit *k = kit_new(KIT_AT_HEAD);
+    k->body = 3 * 16384;
+    kit_begin(k);
+    b.len = 0;
+    kit_preface(&b);
+    kit_frame(&b, 8, 0, 0, "\0\x10\0\0", 4);
+    if (row->before)
+        put_update(&b, 3, row->before);
+    put_asking(&b, 1, row->first);
+    put_asking(&b, 3, row->second);
+    if (row->behind)
+        put_update(&b, 3, row->behind);
+    assert_int_equal(kit_read(k, b.at, b.len), NU_OK);
+    data_order(k, order);
+    assert_string_equal(order, row->order);
+    kit_free(k);
+}
+
+/* RFC 9218: urgency first, then one after the other, or in turns. */
+static void the_urgent_go_first(void **state)
+{
+    for (size_t i = 0; i < sizeof priority_rows / sizeof *priority_rows; i++)
+        check_priority(&priority_rows[i]);
+}
+
+/* What was begun gives way. */
+static void an_update_in_mid_response(void **state)
+{
+    static struct kit_bytes b;
+    char order[16];
+    struct kit *k = kit_new(KIT_AT_HEAD);
+    k->body = 3 * 16384;
+    kit_begin(k);
+    b.len = 0;
+    kit_preface(&b);
+    put_asking(&b, 1, "u=3");
+    put_asking(&b, 3, "u=4");
+    kit_read(k, b.at, b.len); /* the connection's window is 4 frames, less a byte */
+    data_order(k, order);
+    assert_string_equal(order, "1113");
+    put_asking((b.len = 0, &b), 5, "u=5");
+    put_update(&b, 5, "u=0");
+    kit_frame(&b, 8, 0, 0, "\0\x10\0\0", 4);
+    kit_read(k, b.at, b.len);
+    data_order(k, order);
+    assert_string_equal(order, "555333");
     kit_free(k);
 }
 
@@ -299,6 +558,13 @@ int main(void)
         cmocka_unit_test(every_split_reads_the_same),
         cmocka_unit_test(a_stream_that_is_not_taken_holds_its_own_window_only),
         cmocka_unit_test(a_full_queue_says_so_and_when_there_is_room),
+        cmocka_unit_test(windows_grow_with_bandwidth_and_delay),
+        cmocka_unit_test(an_ack_behind_a_burst),
+        cmocka_unit_test(a_stuck_stream_does_not_grow),
+        cmocka_unit_test(windows_are_measured_until_they_are_large_enough),
+        cmocka_unit_test(a_stream_may_go_while_it_is_measured),
+        cmocka_unit_test(the_urgent_go_first),
+        cmocka_unit_test(an_update_in_mid_response),
         cmocka_unit_test(a_tunnel),
         cmocka_unit_test(who_leaves_resets),
         cmocka_unit_test(the_rest_of_a_request_may_still_come),
