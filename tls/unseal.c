@@ -161,14 +161,28 @@ static void sweep(struct nu_unseal *u)
     }
 }
 
-/* Nothing it waits for will come, or it may wait no longer. */
+static void close_queued(struct nu_unseal *u, int dir, enum nu_unseal_reason reason)
+{
+    if (!u->half[dir].queued)
+        return;
+    unseal_close(u, &u->half[dir], reason);
+    drop_queue(u, dir);
+}
+
+static void pump(struct nu_unseal *u);
+
+/* Nothing it waits for will come, or it may wait no longer. Who only waits for the other side's
+ * turn is read then. */
 static void give_up(struct nu_unseal *u, enum nu_unseal_reason reason)
 {
+    bool held[2] = {unseal_held(u, &u->half[0]), unseal_held(u, &u->half[1])};
     for (int dir = 0; dir < 2; dir++)
-        if (u->half[dir].queued) {
-            unseal_close(u, &u->half[dir], reason);
-            drop_queue(u, dir);
-        }
+        if (!held[dir])
+            close_queued(u, dir, reason);
+    if (held[0] || held[1])
+        pump(u);
+    for (int dir = 0; dir < 2; dir++)
+        close_queued(u, dir, reason);
     stop_waiting(u);
     sweep(u);
 }

@@ -23,16 +23,21 @@ static bool is_13(const struct nu_unseal *u)
     return u->facts.version == UNSEAL_TLS13;
 }
 
-static bool keys_13(struct nu_unseal *u, struct unseal_half *h, enum unseal_epoch epoch,
-                    struct unseal_seal *seal)
+static const uint8_t *secret_13(const struct nu_unseal *u, int dir, enum unseal_epoch epoch,
+                                size_t *len)
 {
     static const enum nu_secret kinds[2][4] = {
         {0, NU_SECRET_CLIENT_EARLY, NU_SECRET_CLIENT_HANDSHAKE, NU_SECRET_CLIENT_TRAFFIC},
         {0, 0,                      NU_SECRET_SERVER_HANDSHAKE, NU_SECRET_SERVER_TRAFFIC},
     };
+    return nu_secrets_find(u->all->secrets, u->client_random, kinds[dir][epoch], len);
+}
+
+static bool keys_13(struct nu_unseal *u, struct unseal_half *h, enum unseal_epoch epoch,
+                    struct unseal_seal *seal)
+{
     size_t len;
-    const uint8_t *secret =
-        nu_secrets_find(u->all->secrets, u->client_random, kinds[h->dir][epoch], &len);
+    const uint8_t *secret = secret_13(u, h->dir, epoch, &len);
     return secret && unseal_seal_13(&u->all->algorithms, seal, u->suite, secret, len);
 }
 
@@ -116,6 +121,22 @@ static bool next_keys(struct nu_unseal *u, struct unseal_half *h)
     return true;
 }
 
+static bool has_keys(struct nu_unseal *u, struct unseal_half *h)
+{
+    return current_keys(u, h) || (is_13(u) && h->epoch != EPOCH_TRAFFIC && next_keys(u, h));
+}
+
+/* A server of TLS 1.3 logs the client's last secret a round trip behind its own: what it answers
+ * would be read before the request. */
+bool unseal_held(struct nu_unseal *u, struct unseal_half *h)
+{
+    size_t len;
+    const struct unseal_half *other = &u->half[!h->dir];
+    return other->queued && other->state != UNSEAL_CLOSED && is_13(u) &&
+           h->epoch >= EPOCH_HANDSHAKE && has_keys(u, h) &&
+           !secret_13(u, other->dir, EPOCH_TRAFFIC, &len);
+}
+
 /* What was tried as the next epoch is the present one. */
 static void enter_next(struct nu_unseal *u, struct unseal_half *h)
 {
@@ -196,11 +217,14 @@ static enum unseal_step open_record(struct nu_unseal *u, struct unseal_half *h,
     struct unseal_opened out;
     if (h->epoch == EPOCH_EARLY && !u->has_encrypted)
         return STEP_BLOCKED;
-    bool current = current_keys(u, h);
+    bool held = unseal_held(u, h);
+    bool current = !(held && h->epoch == EPOCH_TRAFFIC) && current_keys(u, h);
     if (current && open_with(u, &h->seal, record, len, &out)) {
         deliver(u, h, &out);
         return STEP_DONE;
     }
+    if (held) /* what does not open may be the first of the next epoch */
+        return STEP_BLOCKED;
     bool may_next = is_13(u) && h->epoch != EPOCH_TRAFFIC;
     bool next = may_next && next_keys(u, h);
     if (next && open_with(u, &h->next, record, len, &out)) {
@@ -253,7 +277,7 @@ bool unseal_ready(struct nu_unseal *u, struct unseal_half *h)
         return u->has_client && u->has_server;
     if (h->epoch == EPOCH_EARLY && !u->has_encrypted)
         return false;
-    return current_keys(u, h) || (is_13(u) && h->epoch != EPOCH_TRAFFIC && next_keys(u, h));
+    return has_keys(u, h) && !unseal_held(u, h);
 }
 
 /* Numbers that the record can have: at least so many are lost that the longest records hold the

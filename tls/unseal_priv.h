@@ -130,6 +130,8 @@ bool unseal_record_behind(struct nu_unseal *u, struct unseal_half *h, const uint
                           size_t len);
 /* There is none up to the end. */
 void unseal_tell_lost(struct nu_unseal *u, struct unseal_half *h);
+/* Its keys are there, but the other side spoke before, whose key is awaited: not its turn yet. */
+bool unseal_held(struct nu_unseal *u, struct unseal_half *h);
 /* Whether that can be told yet. */
 bool unseal_ready(struct nu_unseal *u, struct unseal_half *h);
 /* The direction goes on under other keys. */
