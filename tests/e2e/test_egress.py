@@ -90,7 +90,9 @@ def call(row, name, port=443):
 
 
 def end(child, least=1):
-    line = logs.last(child, least)
+    """Cause and details of the newest line that does not tell of a client who was served: its server may take leave late."""
+    lines = logs.closed(child, least)
+    line = ([line for line in lines if line["cause"] != "client_closed"] or lines)[-1]
     return line["cause"], line["details"] or ""
 
 

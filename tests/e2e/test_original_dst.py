@@ -102,13 +102,13 @@ def test_networks_that_are_denied(row, gateway):
     assert fetch(row.client, f"http://{Row.METADATA}/") == ""
     assert fetch(row.client, "http://10.9.0.8/") == ""
     assert fetch(row.client, f"http://[{Row.PUBLIC6}]/") == ""
-    assert ends(child, 4)[1:] == [
+    assert [end for end in ends(child, 4) if end[0] != "client_closed"] == [  # whose server may take leave late
         ("destination_denied", f"{Row.METADATA}:80 may not be reached: metadata"),
         ("destination_denied", "10.9.0.8:80 may not be reached: private"),
         ("destination_denied", f"[{Row.PUBLIC6}]:80 may not be reached: denied")]
     assert "packets 0" in row.gateway.command("nft", "list", "counter", "inet", "count", "c").stdout
     assert fetch(row.client, f"http://{Row.PRIVATE}/") == f"{Row.FAR} {Row.PRIVATE}:80"
-    assert logs.closed(child, 5)[1]["flags"] == "RBAC"
+    assert [line["flags"] for line in logs.closed(child, 5)].count("RBAC") == 3
 
 
 @pytest.mark.parametrize("rules, at", [(REDIRECT, {}), (TPROXY, {"transparent": True})], ids=["redirect", "tproxy"])
