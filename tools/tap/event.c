@@ -49,6 +49,12 @@ int64_t tap_total_ns(const struct tap_exchange *x)
     return known ? x->message[1].last_ns - x->message[0].first_ns : -1;
 }
 
+int64_t tap_proxy_ns(const struct tap_exchange *front, const struct tap_exchange *back)
+{
+    int64_t both = tap_ttfb_ns(front), server = tap_ttfb_ns(back);
+    return both >= server && server >= 0 ? both - server : -1;
+}
+
 static const char *const by[] = {"client", "server"};
 
 const char *tap_alert_str(const struct tap_conn *conn, char text[static TAP_ALERT_MAX])

@@ -51,6 +51,14 @@ struct tap_message {
     bool complete;             /* from its first byte to its last, without a gap */
 };
 
+/* Exchanges that --join has found to be the two sides of a proxy, as one of them has it; each may
+ * be NULL. */
+struct tap_tie {
+    const struct tap_exchange *front; /* the client's side of this one */
+    const struct tap_exchange *back;  /* the server's side, */
+    const char *by;                   /* and how that is known (join_match.h) */
+};
+
 /* A request and its response, told once: when both are complete, or nothing more will come. */
 struct tap_exchange {
     struct tap_conn *conn;
@@ -68,10 +76,13 @@ struct tap_exchange {
     bool complete;             /* both are */
     struct tap_trouble before; /* as it began; tap_tell_exchange notes what came since */
     struct tap_note note;
+    const struct tap_tie *tie; /* or NULL: without --join, and on its way to it */
 };
 /* From the request's first byte to the response's (1xx aside) first, and last byte; -1 unknown. */
 int64_t tap_ttfb_ns(const struct tap_exchange *x);
 int64_t tap_total_ns(const struct tap_exchange *x);
+/* Of the two sides of a proxy: what it added to the time until the first byte; -1 unknown. */
+int64_t tap_proxy_ns(const struct tap_exchange *front, const struct tap_exchange *back);
 
 /* A connection's TLS, told once: with the first of its data that is read; if none is, at the end,
  * when both directions' bytes are counted. Texts "" or NULL = unknown. */

@@ -2,6 +2,7 @@
 #include "tools/tap/exchange.h"
 
 #include "core/assert.h"
+#include "tools/tap/tap_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ struct tap_open *tap_open_new(struct tap_conn *conn, enum tap_proto proto)
     o->x.tls = conn->tls;
     o->x.grpc_status = -1;
     o->x.before = tap_trouble_now(conn);
+    nu_list_add_tail(&conn->tap->open, &o->all);
     account(o);
     return o;
 }
@@ -47,6 +49,7 @@ void tap_open_free(struct tap_open *o)
 {
     if (nu_list_linked(&o->link))
         nu_list_del(&o->link);
+    nu_list_del(&o->all);
     for (int dir = 0; dir < 2; dir++) {
         if (o->body[dir].conn)
             tap_body_shrink(&o->body[dir]);
@@ -209,6 +212,12 @@ void tap_open_tell(struct tap_open *o)
     o->x.complete = o->x.message[0].complete && o->x.message[1].complete;
     tap_tell_exchange(&o->x);
     tap_open_free(o);
+}
+
+const struct tap_open *tap_open_next(const struct tap *tap, const struct tap_open *after)
+{
+    const struct nu_list *node = after ? after->all.next : tap->open.next;
+    return node == &tap->open ? NULL : nu_container(node, const struct tap_open, all);
 }
 
 void tap_open_shrink(struct tap_open *o)

@@ -15,6 +15,7 @@ struct tap_grpc {
 struct tap_open {
     struct tap_exchange x;     /* first member */
     struct nu_list link;       /* the layer's */
+    struct nu_list all;        /* of the tap */
     struct nu_arena *arena[2]; /* the heads' */
     struct tap_body body[2];
     struct tap_grpc grpc[2];
@@ -47,6 +48,10 @@ void tap_open_tell(struct tap_open *o);
 void tap_open_shrink(struct tap_open *o);
 /* Frees it without a word, and unlinks it. */
 void tap_open_free(struct tap_open *o);
+
+/* Of all that are not freed yet, in their order: the first one (NULL), the next, NULL at the end.
+ */
+const struct tap_open *tap_open_next(const struct tap *tap, const struct tap_open *after);
 
 /* "request", "response". */
 const char *tap_side_str(int dir);

@@ -90,16 +90,22 @@ static void put_addr(struct tap_json *j, const char *key, const struct nu_addr *
 
 /* --- what all objects have --- */
 
+static void put_id(struct tap_json *j, const char *key, const struct tap_conn *conn,
+                   uint64_t number)
+{
+    char id[48];
+    snprintf(id, sizeof id, number ? "%llu.%llu" : "%llu", (unsigned long long)conn->flow->number,
+             (unsigned long long)number);
+    put_str(j, key, id);
+}
+
 static void put_begin(struct tap_json *j, const char *type, const struct tap_conn *conn,
                       uint64_t number, int64_t ns)
 {
-    char id[48];
     j->comma = false;
     tap_put_char(&j->out, '{');
     put_str(j, "type", type);
-    snprintf(id, sizeof id, number ? "%llu.%llu" : "%llu", (unsigned long long)conn->flow->number,
-             (unsigned long long)number);
-    put_str(j, "id", id);
+    put_id(j, "id", conn, number);
     put_time(j, ns);
     put_addr(j, "client", nu_flow_from(conn->flow, 0));
     put_addr(j, "server", nu_flow_from(conn->flow, 1));
@@ -232,10 +238,8 @@ static void put_grpc(struct tap_json *j, const struct tap_exchange *x)
     put_number(j, "response_messages", x->grpc_messages[1]);
 }
 
-static void json_exchange(void *ctx, const struct tap_exchange *x)
+static void put_target(struct tap_json *j, const struct tap_exchange *x)
 {
-    struct tap_json *j = ctx;
-    put_begin(j, "http", x->conn, x->number, time_of(x));
     put_str(j, "proto", tap_proto_str(x->proto));
     put_bool(j, "tls", x->tls);
     put_text(j, "method", x->method);
@@ -243,6 +247,36 @@ static void json_exchange(void *ctx, const struct tap_exchange *x)
     put_text(j, "target", tap_masked_target(&j->out, x->target));
     if (x->status)
         put_number(j, "status", x->status);
+}
+
+static void put_tie(struct tap_json *j, const struct tap_exchange *x)
+{
+    const struct tap_exchange *front = x->tie->front, *back = x->tie->back;
+    if (front)
+        put_id(j, "downstream", front->conn, front->number);
+    if (!back)
+        return;
+    put_key(j, "upstream");
+    j->comma = false;
+    tap_put_char(&j->out, '{');
+    put_id(j, "id", back->conn, back->number);
+    put_addr(j, "server", nu_flow_from(back->conn->flow, 1));
+    put_target(j, back);
+    put_ms(j, "ttfb_ms", tap_ttfb_ns(back));
+    put_ms(j, "total_ms", tap_total_ns(back));
+    put_ms(j, "proxy_ms", tap_proxy_ns(x, back));
+    put_str(j, "by", x->tie->by);
+    for (int dir = 0; dir < 2 && j->verbose; dir++)
+        put_fields(j, dir ? "response_headers" : "request_headers", back->message[dir].head);
+    tap_put_char(&j->out, '}');
+    j->comma = true;
+}
+
+static void json_exchange(void *ctx, const struct tap_exchange *x)
+{
+    struct tap_json *j = ctx;
+    put_begin(j, "http", x->conn, x->number, time_of(x));
+    put_target(j, x);
     put_interim(j, x);
     put_messages(j, x);
     put_ms(j, "ttfb_ms", tap_ttfb_ns(x));
@@ -252,6 +286,8 @@ static void json_exchange(void *ctx, const struct tap_exchange *x)
         put_number(j, "stream", x->stream);
     put_bool(j, "complete", x->complete);
     put_str(j, "note", x->note.text);
+    if (x->tie)
+        put_tie(j, x);
     for (int dir = 0; dir < 2 && j->verbose; dir++)
         put_message(j, &x->message[dir], dir);
     put_end(j);

@@ -1,6 +1,8 @@
 /* The lines of line.h, as docs/tap.md shows them. */
 #include "tools/tap/line.h"
 
+#include "tools/tap/line_priv.h"
+
 #include <string.h>
 
 #define ID_COLUMNS    5
@@ -44,7 +46,7 @@ static void put_begin(struct tap_out *out, int64_t ns, const struct tap_conn *co
     pad(out, from, PROTO_COLUMNS);
 }
 
-static void put_note(struct tap_out *out, const struct tap_note *note)
+void line_put_note(struct tap_out *out, const struct tap_note *note)
 {
     if (!*note->text)
         return;
@@ -85,7 +87,7 @@ static bool begins_with(struct nu_text text, const char *with)
 }
 
 /* A URL where the target is a path; else the target as it was sent. */
-static void put_url(struct tap_out *out, const struct tap_exchange *x)
+void line_put_url(struct tap_out *out, const struct tap_exchange *x)
 {
     bool path = begins_with(x->target, "/") || begins_with(x->target, "*");
     if (path && x->host.len) {
@@ -105,7 +107,7 @@ static enum tap_color color_of(unsigned status)
     return status < 600 ? of_class[status / 100] : TAP_BAD;
 }
 
-static void put_status(struct tap_out *out, const struct tap_exchange *x)
+void line_put_status(struct tap_out *out, const struct tap_exchange *x)
 {
     tap_put_color(out, color_of(x->status));
     if (x->status)
@@ -140,7 +142,7 @@ static void put_word(struct tap_out *out, struct nu_text word)
 static void put_response(struct tap_out *out, const struct tap_exchange *x)
 {
     const struct tap_message *response = &x->message[1];
-    put_status(out, x);
+    line_put_status(out, x);
     if (!response->head)
         return;
     tap_put_char(out, ' ');
@@ -150,7 +152,7 @@ static void put_response(struct tap_out *out, const struct tap_exchange *x)
         put_word(out, short_type(response->type));
 }
 
-static void put_times(struct tap_out *out, const struct tap_exchange *x)
+void line_put_times(struct tap_out *out, const struct tap_exchange *x)
 {
     int64_t ttfb = tap_ttfb_ns(x), total = tap_total_ns(x);
     if (ttfb >= 0) {
@@ -210,21 +212,24 @@ static void line_exchange(void *ctx, const struct tap_exchange *x)
 {
     struct tap_lines *lines = ctx;
     struct tap_out *out = &lines->out;
-    if (!is_wanted(lines, x->conn, x->number))
-        return;
+    if (!is_wanted(lines, x->conn, x->number) || (x->tie && x->tie->front))
+        return; /* its front's line has it */
     put_begin(out, time_of(x), x->conn, x->number, tap_proto_str(x->proto));
     tap_put_color(out, TAP_BOLD);
     tap_put_safe(out, x->method.len ? x->method : NU_TEXT("?"), 64);
     tap_put_color(out, TAP_PLAIN);
     tap_put_char(out, ' ');
-    put_url(out, x);
+    line_put_url(out, x);
     tap_put(out, " -> ");
     put_response(out, x);
-    put_times(out, x);
-    put_note(out, &x->note);
+    line_put_times(out, x);
+    line_put_note(out, &x->note);
+    line_put_backs(out, x);
     tap_put_char(out, '\n');
     for (int dir = 0; dir < 2 && lines->verbose; dir++)
         put_message(out, &x->message[dir], dir, lines->verbose);
+    if (lines->verbose)
+        line_put_changes(out, x);
     tap_out_flush(out);
 }
 
@@ -286,7 +291,7 @@ static void line_tls(void *ctx, const struct tap_tls *tls)
     struct tap_note note = {""};
     if (tls->alert && *tls->alert)
         tap_note_add(&note, "alert: %s", tls->alert);
-    put_note(out, &note);
+    line_put_note(out, &note);
     put_end(out);
 }
 
@@ -336,7 +341,7 @@ static void line_ws(void *ctx, const struct tap_ws *m)
     tap_put_char(out, ' ');
     tap_put_size(out, m->len);
     put_ws_data(lines, m);
-    put_note(out, &m->note);
+    line_put_note(out, &m->note);
     tap_put_char(out, '\n');
     struct nu_text kept = kept_of(out, m);
     if (lines->verbose > 1 && (m->kept_len > TAP_WS_SHOWN || !tap_is_text(m->kept, m->kept_len)))
@@ -393,7 +398,7 @@ static void line_conn(void *ctx, struct tap_conn *conn)
     tap_put(out, "  [");
     put_updown(out, conn);
     tap_put_char(out, ']');
-    put_note(out, &note);
+    line_put_note(out, &note);
     put_end(out);
 }
 

@@ -5,6 +5,7 @@
 #include "tools/tap/file.h"
 #include "tools/tap/guard.h"
 #include "tools/tap/har.h"
+#include "tools/tap/join.h"
 #include "tools/tap/json.h"
 #include "tools/tap/keylog.h"
 #include "tools/tap/line.h"
@@ -38,8 +39,9 @@ struct program {
     struct tap_json json;
     struct tap_stats stats;
     struct tap_curl curl;
-    struct tap_pen *pen; /* or NULL */
-    struct tap_har har;  /* path NULL = none */
+    struct tap_pen *pen;   /* or NULL */
+    struct tap_har har;    /* path NULL = none */
+    struct tap_join *join; /* or NULL */
     struct tap_replay *replay;
     struct tap_out replay_out;
 };
@@ -104,13 +106,35 @@ static enum nu_exit read_where(struct program *p)
 
 #define FOLLOWED_BODY (4u << 20) /* bytes of each body of what is followed */
 
+/* Of --max-memory: packets on their way, what is kept to be sent again, and what waits for its
+ * other side. */
+#define PEN_SHARE    4
+#define REPLAY_SHARE 2
+#define JOIN_SHARE   4
+#define PEN_HOLD                                                                                   \
+    INT64_C(1000000000) /* ns: keys are logged by then, and a first request is told                \
+                         */
+
+/* Lines or objects, by way of --join if that is asked for. */
+static void add_shown(struct program *p, const struct tap_sink *sink, void *ctx)
+{
+    struct tap_join_conf conf = {
+        .sink = sink, .ctx = ctx, .memory_max = p->options.memory_max / JOIN_SHARE, .tap = p->tap};
+    if (!p->options.join) {
+        tap_add_sink(p->tap, sink, ctx);
+        return;
+    }
+    p->join = tap_join_new(&conf);
+    tap_add_sink(p->tap, &tap_join_sink, p->join);
+}
+
 static void add_lines(struct program *p)
 {
     const struct tap_options *o = &p->options;
     bool follows = o->follow.flow > 0;
     p->lines.verbose = follows ? 2 : o->verbose;
     p->lines.only = o->follow;
-    tap_add_sink(p->tap, &tap_line_sink, &p->lines);
+    add_shown(p, &tap_line_sink, &p->lines);
     if (follows)
         tap_want_bodies(p->tap, FOLLOWED_BODY, o->follow.flow);
     else if (o->verbose > 1)
@@ -120,17 +144,10 @@ static void add_lines(struct program *p)
 static void add_json(struct program *p)
 {
     p->json.verbose = p->options.verbose;
-    tap_add_sink(p->tap, &tap_json_sink, &p->json);
+    add_shown(p, &tap_json_sink, &p->json);
     if (p->json.verbose > 1)
         tap_want_bodies(p->tap, TAP_BODY_SHOWN, 0);
 }
-
-/* Of --max-memory: packets on their way, and what is kept to be sent again. */
-#define PEN_SHARE    4
-#define REPLAY_SHARE 2
-#define PEN_HOLD                                                                                   \
-    INT64_C(1000000000) /* ns: keys are logged by then, and a first request is told                \
-                         */
 
 /* A file is read faster than anybody waits; of a stream somebody may look at what is written. */
 static bool open_pen(struct program *p)
@@ -175,7 +192,8 @@ static bool open_replay(struct program *p)
 static size_t memory_left(const struct program *p)
 {
     size_t all = p->options.memory_max;
-    return all - (p->pen ? all / PEN_SHARE : 0) - (p->replay ? all / REPLAY_SHARE : 0);
+    return all - (p->pen ? all / PEN_SHARE : 0) - (p->replay ? all / REPLAY_SHARE : 0) -
+           (p->options.join ? all / JOIN_SHARE : 0);
 }
 
 static bool takes_stdout(const struct program *p)
@@ -327,6 +345,8 @@ static void put_summary(const struct program *p)
     put_figure(&begun, f.flows.evicted, "connections forgotten");
     put_figure(&begun, p->pen ? tap_pen_missing(p->pen) : 0,
                "packets of chosen connections not written, for memory (--max-memory)");
+    put_figure(&begun, p->join ? tap_join_hurried(p->join) : 0,
+               "exchanges not joined, for memory (--max-memory)");
     put_figure(&begun, f.given_up, "connections given up, for memory (--max-memory)");
     if (begun)
         fputc('\n', stderr);
@@ -408,6 +428,7 @@ int main(int argc, char **argv)
     code = run(p);
     close_files(p);
     tap_replay_free(p->replay);
+    tap_join_free(p->join);
     tap_out_free(&p->replay_out);
     tap_free(p->tap);
     tap_bpf_free(p->bpf);

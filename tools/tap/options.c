@@ -24,6 +24,7 @@ enum {
     OPT_REPLAY,
     OPT_DIFF,
     OPT_PACE,
+    OPT_JOIN,
 };
 
 static const struct nu_option options[] = {
@@ -37,6 +38,7 @@ static const struct nu_option options[] = {
     {"json",         NULL,        OPT_JSON,    "an object a line"                                             },
     {"stats",        NULL,        OPT_STATS,   "instead of lines a table at the end, and on Ctrl-C"           },
     {"follow",       "ID",        OPT_FOLLOW,  "one connection (17) or exchange (17.3), with all of it"       },
+    {"join",         NULL,        OPT_JOIN,    "both sides of a proxy in one line"                            },
     {"curl",         "ID",        OPT_CURL,    "a curl command that sends that request again"                 },
     {"where",        "CONDITION", OPT_WHERE,   "only what fits: 'status >= 500 && total > 100ms'"             },
     {"fields",       NULL,        OPT_FIELDS,  "what conditions can ask for"                                  },
@@ -253,6 +255,7 @@ static enum nu_exit take_flag(struct tap_options *o, int id)
     o->show_secrets |= id == OPT_SECRETS;
     o->fields |= id == OPT_FIELDS;
     o->diff |= id == OPT_DIFF;
+    o->join |= id == OPT_JOIN;
     return NU_EXIT_OK;
 }
 
@@ -358,6 +361,8 @@ static enum nu_exit judge(const struct nu_args *args, const struct tap_options *
         return nu_usage_error(args, "one of --json, --stats, --follow, --curl");
     if (o->curl.flow && !o->curl.number)
         return nu_usage_error(args, "--curl: of one request, like 17.3");
+    if (o->join && (o->stats || o->follow.flow || o->curl.flow || o->replay))
+        return nu_usage_error(args, "--join is for lines and --json");
     enum nu_exit wrong = judge_replay(args, o);
     return wrong ? wrong : judge_writing(args, o);
 }

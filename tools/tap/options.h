@@ -24,7 +24,7 @@ struct tap_options {
     const char *har;
     const char *replay; /* a URL */
     struct tap_pace pace;
-    bool diff, paced;
+    bool diff, paced, join;
     size_t memory_max;
     unsigned snaplen; /* bytes of a packet that are looked at */
     int verbose;

@@ -230,6 +230,7 @@ struct tap *tap_new(size_t memory_max)
     struct tap *t = calloc(1, sizeof *t);
     nu_assert(t != NULL);
     nu_list_init(&t->conns);
+    nu_list_init(&t->open);
     t->held_max = memory_max / HELD_SHARE;
     t->decode_left = DECODE_EXTRA;
     t->secrets = nu_secrets_new(secrets_max(memory_max));

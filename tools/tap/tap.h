@@ -7,7 +7,7 @@
 
 #define TAP_MEMORY_DEFAULT (64u << 20) /* --max-memory; a capture of any size is read within it */
 #define TAP_MEMORY_LEAST   (4u << 20)  /* below that even one connection's disorder is given up */
-#define TAP_SINKS_MAX      6
+#define TAP_SINKS_MAX      8
 
 struct tap_figures {
     struct nu_flow_figures flows;

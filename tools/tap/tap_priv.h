@@ -1,4 +1,4 @@
-/* The inside of the tap, for tap.c and event.c. */
+/* The inside of the tap, for tap.c, event.c and exchange.c. */
 #ifndef NU_TOOLS_TAP_TAP_PRIV_H
 #define NU_TOOLS_TAP_TAP_PRIV_H
 
@@ -7,6 +7,7 @@
 struct tap {
     struct nu_flows *flows;
     struct nu_list conns; /* silent longest first */
+    struct nu_list open;  /* exchanges that are not told yet */
     size_t held, held_max;
     struct {
         const struct tap_sink *sink;

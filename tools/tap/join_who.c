@@ -1,0 +1,172 @@
+/* Who is meant, of several that could be: all pairs are judged once, then the strongest evidence
+ * is asked first; see join_match.h. */
+#include "tools/tap/join_match.h"
+
+static bool is_crowded(const struct join_edges *e)
+{
+    return e->count > JOIN_EDGES_MAX;
+}
+
+static void add_edge(struct join_edges *e, struct join_face *to, struct join_verdict v)
+{
+    if (e->count < JOIN_EDGES_MAX)
+        e->edge[e->count] = (struct join_edge){to, v};
+    e->count += e->count <= JOIN_EDGES_MAX;
+}
+
+static void link_pair(struct join_face *front, struct join_face *back)
+{
+    if (front == back || front->back || back->front)
+        return;
+    struct join_verdict v = join_judge(front, back);
+    if (!v.by)
+        return;
+    add_edge(&front->backs, back, v);
+    add_edge(&back->fronts, front, v);
+    back->awaited |= front->open || (!front->due && !front->alone);
+}
+
+static void forget(struct join_face *face)
+{
+    face->fronts.count = face->backs.count = 0;
+    face->awaited = false;
+}
+
+void join_link(const struct join_field *field)
+{
+    for (size_t i = 0; i < field->tolds; i++)
+        forget(field->told[i]);
+    for (size_t i = 0; i < field->opens; i++)
+        forget(&field->open[i]);
+    for (size_t j = 0; j < field->tolds; j++) {
+        for (size_t i = 0; i < field->tolds; i++)
+            link_pair(field->told[i], field->told[j]);
+        for (size_t i = 0; i < field->opens; i++)
+            link_pair(&field->open[i], field->told[j]);
+    }
+}
+
+/* --- marks --- */
+
+/* The same server has heard that from another request meanwhile: it says nothing. */
+static bool is_worn(const struct join_face *other, const struct join_face *front,
+                    const struct join_mark *mark)
+{
+    const struct tap_message *o = other->x->message, *f = front->x->message;
+    bool meanwhile = o[0].first_ns <= front->end_ns && other->end_ns >= f[0].first_ns;
+    return other != front && meanwhile && nu_addr_equal(other->server, front->server) &&
+           join_has_mark(other, mark);
+}
+
+static bool is_fresh(const struct join_field *field, const struct join_face *front,
+                     const struct join_mark *mark)
+{
+    for (size_t i = 0; i < field->tolds; i++)
+        if (is_worn(field->told[i], front, mark))
+            return false;
+    for (size_t i = 0; i < field->opens; i++)
+        if (is_worn(&field->open[i], front, mark))
+            return false;
+    return true;
+}
+
+static bool share_fresh(const struct join_field *field, const struct join_face *front,
+                        const struct join_face *back, bool id)
+{
+    for (unsigned i = 0; i < front->marks; i++)
+        if (front->mark[i].id == id && join_has_mark(back, &front->mark[i]) &&
+            is_fresh(field, front, &front->mark[i]))
+            return true;
+    return false;
+}
+
+/* --- rivals --- */
+
+/* Of several proxies in a row, the next one: all others are behind it. By marks only: what merely
+ * looks alike may be of somebody else. */
+static bool is_next(const struct join_face *front, const struct join_face *back, enum join_by by)
+{
+    for (unsigned i = 0; i < front->backs.count; i++) {
+        const struct join_edge *e = &front->backs.edge[i];
+        if (e->to == back || e->to->front || e->verdict.by < by)
+            continue;
+        bool given_up = back->x->status && !e->to->x->status; /* and was tried again */
+        if (by < JOIN_VALUE || (!given_up && join_judge(back, e->to).by < by))
+            return false;
+    }
+    return true;
+}
+
+/* Nobody else could be in front of it, but for those that are in front of both. */
+static bool is_only(const struct join_face *front, const struct join_face *back, enum join_by by)
+{
+    for (unsigned i = 0; i < back->fronts.count; i++) {
+        const struct join_edge *e = &back->fronts.edge[i];
+        if (e->to == front || e->to->back || e->verdict.by < by)
+            continue;
+        if (by < JOIN_VALUE || join_judge(e->to, front).by < by)
+            return false;
+    }
+    return true;
+}
+
+/* Requests seem to go from the one server to the other and, as well, the other way round: looks do
+ * not say which of them is the proxy. */
+static bool goes_both_ways(const struct join_face *front, const struct join_face *back)
+{
+    for (unsigned i = 0; i < back->backs.count; i++)
+        if (nu_addr_equal(back->backs.edge[i].to->server, front->server))
+            return true;
+    for (unsigned i = 0; i < front->fronts.count; i++)
+        if (nu_addr_equal(front->fronts.edge[i].to->server, back->server))
+            return true;
+    return is_crowded(&back->backs) || is_crowded(&front->fronts);
+}
+
+static bool is_meant(const struct join_field *field, const struct join_face *front,
+                     const struct join_edge *e, enum join_by by)
+{
+    enum join_by how = by < JOIN_VALUE ? e->verdict.looks : e->verdict.by;
+    if (how < by || is_crowded(&e->to->fronts) || !is_next(front, e->to, by) ||
+        !is_only(front, e->to, by))
+        return false;
+    if (by >= JOIN_VALUE)
+        return share_fresh(field, front, e->to, how == JOIN_ID);
+    if (front->x->message[0].first_ns <= field->lost_ns)
+        return false;
+    return how != JOIN_LOOKS || !goes_both_ways(front, e->to);
+}
+
+bool join_tie(const struct join_field *field, struct join_face *front, enum join_by by)
+{
+    for (unsigned i = 0; i < front->backs.count && !is_crowded(&front->backs); i++) {
+        const struct join_edge *e = &front->backs.edge[i];
+        if (e->to->front || !is_meant(field, front, e, by))
+            continue;
+        front->by = by < JOIN_VALUE ? e->verdict.looks : e->verdict.by;
+        front->back = e->to;
+        e->to->front = front;
+        return true;
+    }
+    return false;
+}
+
+bool join_may_find(const struct join_face *front)
+{
+    for (unsigned i = 0; i < front->backs.count && i < JOIN_EDGES_MAX; i++) {
+        const struct join_face *back = front->backs.edge[i].to;
+        if (!back->front && back->awaited)
+            return true;
+    }
+    return false;
+}
+
+bool join_may_front(const struct join_face *back)
+{
+    for (unsigned i = 0; i < back->fronts.count && i < JOIN_EDGES_MAX; i++) {
+        const struct join_face *front = back->fronts.edge[i].to;
+        if (!front->back && !front->alone)
+            return true;
+    }
+    return back->awaited;
+}
