@@ -3,6 +3,7 @@
 #include "core/assert.h"
 #include "protocols/capture/capture.h"
 #include "tools/tap/curl.h"
+#include "tools/tap/join.h"
 #include "tools/tap/json.h"
 #include "tools/tap/line.h"
 #include "tools/tap/stats.h"
@@ -30,8 +31,9 @@ static FILE *judging(void)
 }
 
 struct outputs {
-    struct tap_lines lines, followed;
-    struct tap_json json;
+    struct tap_lines lines, followed, joined;
+    struct tap_json json, joined_json;
+    struct tap_join *join[2];
     struct tap_curl curl;
     struct tap_stats stats;
     FILE *file;
@@ -44,8 +46,10 @@ static void add(struct tap *tap, struct outputs *o)
     *o = (struct outputs){
         .lines = {.out = out,    .verbose = 2},
         .followed = {.out = out,             .verbose = 2, .only = {.flow = 1}},
-        .json = {.out = out,.verbose = 2},
-        .curl = {.out = out,             .id = {.flow = 1, .number = 1}},
+        .joined = {.out = out,.verbose = 2},
+        .joined_json = {.out = out,             .verbose = 2},
+        .json = {.out = out,             .verbose = 2},
+        .curl = {.out = out,    .id = {.flow = 1, .number = 1}},
         .stats = {.out = out            },
         .file = o->file
     };
@@ -54,12 +58,23 @@ static void add(struct tap *tap, struct outputs *o)
     tap_add_sink(tap, &tap_json_sink, &o->json);
     tap_add_sink(tap, &tap_curl_sink, &o->curl);
     tap_add_sink(tap, &tap_stats_sink, &o->stats);
+    struct tap_join_conf conf = {&tap_line_sink, &o->joined, 1 << 16, tap};
+    o->join[0] = tap_join_new(&conf);
+    conf.sink = &tap_json_sink;
+    conf.ctx = &o->joined_json;
+    o->join[1] = tap_join_new(&conf);
+    for (int i = 0; i < 2; i++)
+        tap_add_sink(tap, &tap_join_sink, o->join[i]);
     tap_want_bodies(tap, BODIES, 0);
 }
 
 static void drop(struct outputs *o)
 {
     fclose(o->file);
+    for (int i = 0; i < 2; i++)
+        tap_join_free(o->join[i]);
+    tap_out_free(&o->joined.out);
+    tap_out_free(&o->joined_json.out);
     tap_out_free(&o->lines.out);
     tap_out_free(&o->followed.out);
     tap_out_free(&o->json.out);

@@ -16,7 +16,7 @@ LEFT_OUT = {
     "same_as": "the other one is compared", "keys": "says where the secrets are", "keylog": "an input", "decode_as": "a hint for tshark",
     "httpry_agrees": "of another program", "tcp": "what tshark warns of", "seed": "of the generator", "made_with": "for people", "decrypted":
     "plain bytes inside TLS are no output; the exchanges in them are compared, bodies by their hashes",
-    "downstream_port": "found by content", "upstream_port": "found by content", "unmatched": "of --join", "rid": "in the path", "packet": "numbers are tshark's", "n": "numbers are tshark's",
+    "downstream_port": "found by content", "upstream_port": "found by content", "rid": "in the path", "packet": "numbers are tshark's", "n": "numbers are tshark's",
     "stream": "numbers are tshark's", "request_n": "numbers are tshark's", "unique_id": "of the PROXY header only addresses are told", "authority":
     "of the PROXY header only addresses are told", "tls_certs": "of certificates the server's subject is told", "count": "see tls_certs", "legacy_version": "in JA3",
     "versions": "in JA4", "ja3s": "not told", "counts": "the lists are compared", "compressed": "messages are told as they were before", "fragments":
@@ -26,7 +26,7 @@ LEFT_OUT = {
 }
 COMPARED = set("""connections conn exchanges grpc_status host interim method proto req_body req_messages request_id reset resp_body resp_encoding
     resp_messages resp_sha resp_wire_body sid status t_req target trailers ttfb_ms upgrade upgraded gap_bytes_server proxy dst local src ws_messages
-    close_code dir len opcode sha pairs downstream upstream path requests_down requests_up tcp_connections http1_requests body uri tls_client_hellos
+    close_code dir len opcode sha pairs downstream upstream path unmatched requests_down requests_up tcp_connections http1_requests body uri tls_client_hellos
     alpn ja3 ja4 sni tls_server_hellos cipher h2_requests content_type h2_responses http1_responses enc type ja4_repo_expected ws grpc
     tcp_streams""".split())
 VALUES = {"trailers", "ja4_repo_expected", "tcp", "counts", "decrypted"}  # their keys are content
@@ -297,10 +297,32 @@ def seen_by_other_differs(truth, run):
                                [(m["opcode"], m["len"]) for m in run.of("ws")])
 
 
+def side_of(one):
+    return conn_of(one), one.get("target"), one.get("stream")
+
+
+def ties_differ(pairs, run, joined):
+    """With --join each pair of both sides of a proxy is tied, both ends say so, nothing else is, and all else is told as without.
+
+    None of the captures without pairs has both sides of a proxy, though many have several servers that are asked the same.
+    """
+    http = joined.of("http")
+    known = {one["id"]: one for one in http}
+    ties = [(one, known[one["upstream"]["id"]]) for one in http if "upstream" in one]
+    wants = [tuple((p[side]["conn"], p[side]["path"], p[side]["sid"]) for side in ("downstream", "upstream")) for p in pairs]
+    yield from bags_differ("pairs", wants, [(side_of(front), side_of(back)) for front, back in ties])
+    yield from (f"{back['id']} has another downstream" for front, back in ties if back.get("downstream") != front["id"])
+    rest = [{key: value for key, value in one.items() if key not in ("upstream", "downstream")} for one in http]
+    if rest != run.of("http"):
+        yield "exchanges are told otherwise with --join"
+
+
 def corr_differs(truth, run):
     http = run.of("http")
+    if truth["requests_down"] - len(truth["pairs"]) != truth["unmatched"]:
+        yield "the truth's pairs are not all"
     wants = [(p[side]["conn"], p[side]["path"], p[side]["sid"]) for p in truth["pairs"] for side in ("downstream", "upstream")]
-    got = [(conn_of(o), o.get("target"), o.get("stream")) for o in http]
+    got = list(map(side_of, http))
     yield from bags_differ("requests", wants, got)
     if len(run.of("tcp")) != truth["tcp_connections"]:
         yield f"{len(run.of('tcp'))} connections, not {truth['tcp_connections']}"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Runs nuncio-tap over captures with known content and compares what it tells: every exchange with its status, bodies and fields,
-names, fingerprints, WebSocket messages; and, where the truth is exact, what tshark sees beside it.
+names, fingerprints, WebSocket messages, both sides of a proxy; and, where the truth is exact, what tshark sees beside it.
 
   tests/pcaps/run.py --tap build/nuncio-tap FOLDER [-k WORD] [-v] [--no-tshark]
 
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 import tshark
-from compare import corr_differs, made_differs, seen_by_other_differs, unknown_keys
+from compare import corr_differs, made_differs, seen_by_other_differs, ties_differ, unknown_keys
 
 HERE = Path(__file__).parent
 TIMEOUT = 60  # seconds a capture; under a sanitizer, too
@@ -28,8 +28,8 @@ TIMEOUT = 60  # seconds a capture; under a sanitizer, too
 class Run:
     """One run of the tap over a capture: its objects by type."""
 
-    def __init__(self, tap, path, keylog=None):
-        words = [tap, "-r", path, "--json", "-vv", "--show-secrets"] + (["--keylog", keylog] if keylog else [])
+    def __init__(self, tap, path, keylog=None, *more):
+        words = [tap, "-r", path, "--json", "-vv", "--show-secrets", *more] + (["--keylog", keylog] if keylog else [])
         done = subprocess.run(words, capture_output=True, timeout=TIMEOUT)
         self.code, self.said = done.returncode, done.stderr.decode(errors="replace")
         self.objects = collections.defaultdict(list)
@@ -59,10 +59,13 @@ class Job:
         self.name, self.path, self.keylog, self.truth, self.compare = name, path, keylog, truth, compare
         self.exact = exact  # the truth is not what another decoder saw
 
-    def differs(self, run):
-        if run.crashed():
-            yield "crashed: " + run.said[-2000:]
-        elif self.compare:
+    def differs(self, run, joined):
+        for one in (run, joined):
+            if one.crashed():
+                yield "crashed: " + one.said[-2000:]
+                return
+        yield from ties_differ(self.truth.get("pairs", []) if self.truth else [], run, joined)
+        if self.compare:
             yield from (f"{key} is in the truth, and nobody compares it" for key in sorted(unknown_keys(self.truth)))
             yield from self.compare(self.truth, run)
 
@@ -151,10 +154,11 @@ def main():
             continue
         try:
             run = Run(args.tap, job.path, job.keylog)
+            joined = Run(args.tap, job.path, job.keylog, "--join")
         except subprocess.TimeoutExpired:
             truth.report(job.name, [f"took more than {TIMEOUT} s"])
             continue
-        truth.report(job.name, list(job.differs(run)))
+        truth.report(job.name, list(job.differs(run, joined)))
         if others and job.exact:
             other.report(job.name, list(job.differs_from_tshark(run)))
     for verdict in (truth, *others):
