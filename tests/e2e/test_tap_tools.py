@@ -216,6 +216,7 @@ def test_it_gives_up_its_rights_before_it_reads(closing, tmp_path):
     (["-r", "a", "-i", "b"], "what to look at?"),
     (["-r", "a", "--jsn"], 'unknown option "--jsn": did you mean "--json"?'),
     (["-r", "a", "--json", "--stats"], "one of --json, --stats, --follow, --curl"),
+    (["-r", "a", "--join", "--stats"], "--join is for lines and --json"),
     (["-r", "a", "--follow", "x"], '"x" is no id like 17 or 17.3'),
     (["-r", "a", "--curl", "17"], "of one request, like 17.3"),
     (["-r", "a", "--max-memory", "1"], "at least 4MiB"),

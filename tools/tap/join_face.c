@@ -58,19 +58,20 @@ struct id_field {
     const char *name;
     char until;
     bool version; /* begins with one, "00-" */
+    enum join_mark_kind kind;
 };
 static const struct id_field id_fields[] = {
-    {"x-request-id",          0,   false},
-    {"traceparent",           '-', true },
-    {"x-b3-traceid",          0,   false},
-    {"b3",                    '-', false},
-    {"x-correlation-id",      0,   false},
-    {"x-unique-id",           0,   false},
-    {"x-trace-id",            0,   false},
-    {"request-id",            0,   false},
-    {"x-amzn-trace-id",       0,   false},
-    {"x-cloud-trace-context", '/', false},
-    {"uber-trace-id",         ':', false},
+    {"x-request-id",          0,   false, JOIN_MARK_ID   },
+    {"request-id",            0,   false, JOIN_MARK_ID   },
+    {"x-unique-id",           0,   false, JOIN_MARK_ID   },
+    {"x-correlation-id",      0,   false, JOIN_MARK_TRACE},
+    {"traceparent",           '-', true,  JOIN_MARK_TRACE},
+    {"x-b3-traceid",          0,   false, JOIN_MARK_TRACE},
+    {"b3",                    '-', false, JOIN_MARK_TRACE},
+    {"x-trace-id",            0,   false, JOIN_MARK_TRACE},
+    {"x-amzn-trace-id",       0,   false, JOIN_MARK_TRACE},
+    {"x-cloud-trace-context", '/', false, JOIN_MARK_TRACE},
+    {"uber-trace-id",         ':', false, JOIN_MARK_TRACE},
 };
 
 static const struct id_field *id_field(struct nu_text name)
@@ -110,7 +111,7 @@ static bool make_mark(struct join_mark *mark, const struct nu_http_field *field,
                                .dir = dir};
     const struct id_field *id = dir == 0 ? id_field(mark->name) : NULL;
     if (id) {
-        mark->id = true;
+        mark->kind = id->kind;
         mark->value = id_of(id, mark->value);
         return mark->value.len > 0;
     }
@@ -126,7 +127,7 @@ static void find_marks(struct join_face *f, bool ids)
         const struct nu_http_field *field = NULL;
         while (head && (field = nu_http_each(head, field)) && f->marks < JOIN_MARKS_MAX) {
             struct join_mark *mark = &f->mark[f->marks];
-            f->marks += make_mark(mark, field, dir) && mark->id == ids;
+            f->marks += make_mark(mark, field, dir) && (mark->kind > JOIN_MARK_VALUE) == ids;
         }
     }
 }

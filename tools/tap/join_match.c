@@ -173,6 +173,18 @@ static bool same_ip(const struct nu_addr *a, const struct nu_addr *b)
     return nu_addr_equal(&x, &y);
 }
 
+/* The one asks from the machine that the other is asked on, */
+static bool is_near(const struct join_face *front, const struct join_face *back)
+{
+    return same_ip(back->client, front->server);
+}
+
+/* and the client is on another: on one machine this says nothing. */
+static bool is_apart(const struct join_face *front, const struct join_face *back)
+{
+    return is_near(front, back) && !same_ip(front->client, back->client);
+}
+
 /* Whom the PROXY header names. */
 static bool names_client(const struct join_face *front, const struct join_face *back)
 {
@@ -199,28 +211,42 @@ bool join_has_mark(const struct join_face *f, const struct join_mark *m)
 {
     for (unsigned i = 0; i < f->marks; i++) {
         const struct join_mark *x = &f->mark[i];
-        if (x->id == m->id && x->dir == m->dir && same(x->value, m->value) &&
+        if (x->kind == m->kind && x->dir == m->dir && same(x->value, m->value) &&
             x->name.len == m->name.len && !strncasecmp(x->name.at, m->name.at, m->name.len))
             return true;
     }
     return false;
 }
 
-static bool shares_mark(const struct join_face *a, const struct join_face *b, bool id)
+static bool shares_mark(const struct join_face *a, const struct join_face *b,
+                        enum join_mark_kind kind)
 {
     for (unsigned i = 0; i < a->marks; i++)
-        if (a->mark[i].id == id && join_has_mark(b, &a->mark[i]))
+        if (a->mark[i].kind == kind && join_has_mark(b, &a->mark[i]))
             return true;
     return false;
 }
 
 /* --- judgement --- */
 
+static bool same_host(const struct join_face *front, const struct join_face *back)
+{
+    return front->x->host.len && same(front->x->host, back->x->host);
+}
+
+/* It was asked by a name that is not its own, and that is the other's. */
+static bool goes_on(const struct join_face *front, const struct join_face *back)
+{
+    bool first = names_server(front), second = names_server(back);
+    if (!same_host(front, back) || !is_near(front, back) || (second && !first))
+        return false;
+    return is_apart(front, back) || (first && !second);
+}
+
 static enum join_by judge_by_looks(const struct join_face *front, const struct join_face *back)
 {
     struct way way;
-    bool path = agrees_path(front, back), near = same_ip(back->client, front->server);
-    bool host = front->x->host.len && same(front->x->host, back->x->host);
+    bool path = agrees_path(front, back);
     struct nu_text before = value_of(back, 0, NU_HDR_XFH);
     if (!agrees_way(front, back, &way))
         return JOIN_NONE;
@@ -231,10 +257,10 @@ static enum join_by judge_by_looks(const struct join_face *front, const struct j
     }
     if (!path)
         return JOIN_NONE;
-    if (way.any && (host || (before.len && same(before, front->x->host)) || (way.client && near)))
+    bool host = same_host(front, back) || (before.len && same(before, front->x->host));
+    if (way.any && (host || (way.client && is_apart(front, back))))
         return JOIN_FORWARDED;
-    bool backwards = names_server(back) && !names_server(front);
-    return host && near && !backwards ? JOIN_LOOKS : JOIN_NONE;
+    return goes_on(front, back) ? JOIN_LOOKS : JOIN_NONE;
 }
 
 /* *loose: but for the status; then only a mark ties them. */
@@ -250,10 +276,13 @@ static bool may_be(const struct join_face *front, const struct join_face *back, 
 
 static enum join_by judge_by_marks(const struct join_face *front, const struct join_face *back)
 {
-    bool path = agrees_path(front, back), host = same(front->x->host, back->x->host);
-    if (shares_mark(front, back, true) && (path || host || same_ip(back->client, front->server)))
+    bool path = agrees_path(front, back), host = same_host(front, back);
+    if (shares_mark(front, back, JOIN_MARK_ID) && (path || host || is_near(front, back)))
         return JOIN_ID;
-    return path && shares_mark(front, back, false) ? JOIN_VALUE : JOIN_NONE;
+    if (shares_mark(front, back, JOIN_MARK_TRACE) && (path || host))
+        return JOIN_ID;
+    bool value = path && (host || is_apart(front, back));
+    return value && shares_mark(front, back, JOIN_MARK_VALUE) ? JOIN_VALUE : JOIN_NONE;
 }
 
 struct join_verdict join_judge(const struct join_face *front, const struct join_face *back)

@@ -24,10 +24,15 @@ enum join_by {
 const char *join_by_str(enum join_by by); /* "forwarded" */
 
 /* A value by which an exchange could be known on both sides. */
+enum join_mark_kind {
+    JOIN_MARK_VALUE, /* of any field: long, with a digit */
+    JOIN_MARK_TRACE, /* several requests may share it: of a page, of all that one has caused */
+    JOIN_MARK_ID,    /* made for one request */
+};
 struct join_mark {
     struct nu_text name, value;
     int dir;
-    bool id;
+    enum join_mark_kind kind;
 };
 
 /* What would tie one to the other if nobody else could be meant. */

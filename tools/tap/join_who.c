@@ -74,7 +74,7 @@ static bool share_fresh(const struct join_field *field, const struct join_face *
                         const struct join_face *back, bool id)
 {
     for (unsigned i = 0; i < front->marks; i++)
-        if (front->mark[i].id == id && join_has_mark(back, &front->mark[i]) &&
+        if ((front->mark[i].kind > JOIN_MARK_VALUE) == id && join_has_mark(back, &front->mark[i]) &&
             is_fresh(field, front, &front->mark[i]))
             return true;
     return false;

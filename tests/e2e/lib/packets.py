@@ -175,6 +175,9 @@ def seeds():
     h2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5)
     heads = b"\0\0\x05\x01\x05\0\0\0\x01\x82\x86\x84\x41\x00", b"\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x02\0\x01\0\0\0\x01hi"
     yield "h2c", pcap([Talk().ask(h2 + heads[0], bytes(3) + b"\4" + bytes(5) + heads[1]).close()])
+    ids = "X-Request-Id: 1\r\n"
+    yield "both-sides", pcap([Talk().send(True, request("/v1/a", fields=ids)).wait(0.02).send(False, ok).close(),
+                              Talk(client="10.0.0.2:5000", server="10.0.0.3:8080", at=0.004).ask(request("/a", fields=ids + "Via: 1.1 p\r\n"), ok).close()])
     hello = b"\x16\x03\x01\0\x2f\x01\0\0\x2b\x03\x03" + bytes(32) + b"\0\0\x02\x13\x01\x01\0\0\0"
     yield "tls", pcap([Talk().send(True, hello).send(False, b"\x15\x03\x03\0\x02\x02\x28").close()])
     old = b"\x01\x03\x01" + struct.pack("!HHH", 3, 0, 16) + b"\0\0\x2f" + bytes(16)

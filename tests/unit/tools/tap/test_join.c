@@ -16,7 +16,7 @@
 /* Rows end where nothing more is to be said. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
-#define LEGS_MAX 8
+#define LEGS_MAX 64
 #define MS       INT64_C(1000000)
 #define START    (1700000000 * INT64_C(1000000000))
 
@@ -43,12 +43,21 @@ struct story {
     struct tap_conn conn[LEGS_MAX];
     struct tap_open *open[LEGS_MAX];
     char diary[1024];
+    const int *truth; /* of each, which one is behind it, or -1; instead of a diary */
+    int ties;
 };
 
 static void note(void *ctx, const struct tap_exchange *x)
 {
     struct story *s = ctx;
     size_t at = strlen(s->diary);
+    int back = x->tie && x->tie->back ? (int)x->tie->back->conn->flow->number - 1 : -1;
+    if (back >= 0)
+        s->ties++;
+    if (s->truth) {
+        assert_true(back < 0 || s->truth[x->conn->flow->number - 1] == back);
+        return;
+    }
     if (x->tie && x->tie->back)
         snprintf(s->diary + at, sizeof s->diary - at, "%d>%d %s, ", (int)x->conn->flow->number,
                  (int)x->tie->back->conn->flow->number, x->tie->by);
@@ -116,9 +125,9 @@ static void finish(struct story *s, const struct leg *leg, int i)
 }
 
 /* Each millisecond for itself: what begins, then what ends, the inner ones (later rows) first. */
-static void play(struct story *s, const struct leg *legs)
+static void play(struct story *s, const struct leg *legs, int until)
 {
-    for (int ms = 0; ms < 70000; ms++) {
+    for (int ms = 0; ms < until; ms++) {
         struct nu_capture_event packet = {.time_ns = START + ms * MS};
         for (int i = 0; i < LEGS_MAX && legs[i].client; i++)
             if (legs[i].from == ms)
@@ -138,7 +147,7 @@ static void expect(const struct leg *legs, const char *told)
     struct tap_join_conf conf = {&diary, s, 1 << 20, s->tap};
     s->join = tap_join_new(&conf);
     tap_add_sink(s->tap, &tap_join_sink, s->join);
-    play(s, legs);
+    play(s, legs, 70000);
     tap_finish(s->tap);
     assert_string_equal(s->diary, told);
     assert_int_equal(tap_join_hurried(s->join), 0);
@@ -169,13 +178,34 @@ static void test_what_ties(void **state)
                  {PROXY, ORIGIN, "b.test", "/other", 1, 18, 19, 200, NULL, CLIENT}),
            "1>2 proxy, ");
     /* A value that was made for it. */
-    expect(STORY({CLIENT, EDGE, "a.test", "/x", 0, 20, 21, 200, "X-Key: 0123456789abcdef\n"},
-                 {"10.0.0.3:1", ORIGIN, "b", "/x", 1, 18, 19, 200, "x-key: 0123456789abcdef\n"}),
-           "1>2 value, ");
+    expect(
+        STORY({CLIENT, EDGE, "a.test", "/x", 0, 20, 21, 200, "X-Key: 0123456789abcdef\n"},
+              {"10.0.0.3:1", ORIGIN, "a.test", "/x", 1, 18, 19, 200, "x-key: 0123456789abcdef\n"}),
+        "1>2 value, ");
     /* WebSocket over HTTP/2 in front of HTTP/1. */
     expect(STORY({CLIENT, EDGE, "a.test", "/ws", 0, 20, 20, 200, NULL, NULL, 0, "CONNECT"},
                  {PROXY, ORIGIN, "a.test", "/ws", 1, 18, 18, 101, "Upgrade: websocket\n"}),
            "1>2 request, ");
+}
+
+/* On one machine addresses say nothing; but who asks the one server by the other's name goes on. */
+static void test_one_machine(void **state)
+{
+#define HERE(port) "127.0.0.1:" port
+    expect(STORY({HERE("4000"), HERE("80"), "a.test", "/x", 0, 20, 21, 200},
+                 {HERE("5000"), HERE("8080"), "a.test", "/x", 1, 18, 19, 200}),
+           "1>2 request, ");
+    expect(STORY({HERE("4000"), HERE("81"), "localhost:81", "/x", 0, 20, 21, 200},
+                 {HERE("5000"), HERE("82"), "localhost:82", "/x", 1, 18, 19, 200}),
+           "");
+    expect(STORY({HERE("4000"), HERE("81"), "localhost", "/x", 0, 20, 21, 200},
+                 {HERE("5000"), HERE("80"), "localhost", "/x", 1, 18, 19, 200}),
+           "");
+    expect(STORY({HERE("4000"), HERE("81"), "a.test", "/x", 0, 20, 21, 200,
+                  "X-Key: a-key-of-2023-11\n"},
+                 {HERE("5000"), HERE("82"), "b.test", "/x", 1, 18, 19, 200,
+                  "X-Key: a-key-of-2023-11\n"}),
+           "");
 }
 
 static void test_what_does_not(void **state)
@@ -293,9 +323,11 @@ static void test_no_room(void **state)
     struct tap_join_conf conf = {&diary, s, 16384, s->tap};
     s->join = tap_join_new(&conf);
     tap_add_sink(s->tap, &tap_join_sink, s->join);
-    play(s, STORY(ALIKE("1", 0, 20, NULL), ALIKE_BACK("1", 2, 16, NULL), ALIKE("2", 1, 21, NULL),
-                  ALIKE_BACK("2", 3, 17, NULL), ALIKE_BACK("3", 4, 18, NULL),
-                  ALIKE("3", 200, 210, NULL), ALIKE_BACK("3", 201, 209, NULL)));
+    play(s,
+         STORY(ALIKE("1", 0, 20, NULL), ALIKE_BACK("1", 2, 16, NULL), ALIKE("2", 1, 21, NULL),
+               ALIKE_BACK("2", 3, 17, NULL), ALIKE_BACK("3", 4, 18, NULL),
+               ALIKE("3", 200, 210, NULL), ALIKE_BACK("3", 201, 209, NULL)),
+         300);
     tap_finish(s->tap);
     assert_string_equal(s->diary, "6>7 request, ");
     assert_true(tap_join_hurried(s->join) > 0);
@@ -304,16 +336,108 @@ static void test_no_room(void **state)
     free(s);
 }
 
+/* --- random traffic: many at once, that look alike --- */
+
+#define STORIES 300
+#define FRONTS  (LEGS_MAX / 2)
+
+static int pick(unsigned *seed, int below)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return (int)(*seed >> 16) % below;
+}
+
+/* Of all clients of a proxy, some of whom it answers by itself; others ask the server directly. */
+struct traffic {
+    struct leg leg[LEGS_MAX + 1];
+    int truth[LEGS_MAX], count;
+    char client[LEGS_MAX][32];
+};
+
+static struct leg *add_leg(struct traffic *t, unsigned *seed, const char *ip, const char *server)
+{
+    struct leg *leg = &t->leg[t->count];
+    snprintf(t->client[t->count], sizeof *t->client, "%s:%d", ip, 1000 + t->count);
+    leg->client = t->client[t->count];
+    leg->server = server;
+    leg->host = "a.test";
+    leg->target = pick(seed, 2) ? "/a" : "/b";
+    leg->from = pick(seed, 400);
+    leg->end = leg->from + 4 + pick(seed, 60);
+    leg->answer = leg->end - pick(seed, 3);
+    leg->status = pick(seed, 8) ? 200 : 304;
+    t->truth[t->count++] = -1;
+    return leg;
+}
+
+static void add_back(struct traffic *t, const struct leg *front, const char *fields, bool rewritten)
+{
+    struct leg *back = &t->leg[t->count];
+    *back = *front;
+    snprintf(t->client[t->count], sizeof *t->client, "10.0.0.1:%d", 1000 + t->count);
+    back->client = t->client[t->count];
+    back->server = ORIGIN;
+    back->host = rewritten ? "b.test" : "a.test";
+    back->fields = fields;
+    back->from += 1;
+    back->answer = front->answer - 1;
+    back->end = front->answer;
+    t->truth[front - t->leg] = t->count;
+    t->truth[t->count++] = -1;
+}
+
+static void make_traffic(struct traffic *t, unsigned *seed, bool marks, int count)
+{
+    static const char *const ip[] = {"10.0.0.8", "10.0.0.9", "10.0.0.7"};
+    static const char *const forwarded[] = {XFF("10.0.0.8"), XFF("10.0.0.9"), XFF("10.0.0.7")};
+    bool rewritten = marks && pick(seed, 2);
+    memset(t, 0, sizeof *t);
+    for (int i = 0; i < count; i++) {
+        int who = pick(seed, 3);
+        bool direct = pick(seed, 6) == 0;
+        struct leg *leg = add_leg(t, seed, ip[who], direct ? ORIGIN : EDGE);
+        if (!direct && pick(seed, 5))
+            add_back(t, leg, marks ? forwarded[who] : NULL, rewritten);
+    }
+}
+
+static void test_random_traffic(void **state)
+{
+    unsigned seed = 9;
+    int ties = 0, backs = 0;
+    print_message("seed %u\n", seed);
+    for (int n = 0; n < STORIES; n++) {
+        struct traffic *t = calloc(1, sizeof *t);
+        struct story *s = calloc(1, sizeof *s);
+        assert_true(t && s);
+        make_traffic(t, &seed, n % 2, 1 + n % FRONTS);
+        s->truth = t->truth;
+        s->tap = tap_new(TAP_MEMORY_LEAST);
+        struct tap_join_conf conf = {&diary, s, 1 << 20, s->tap};
+        s->join = tap_join_new(&conf);
+        tap_add_sink(s->tap, &tap_join_sink, s->join);
+        play(s, t->leg, 600);
+        tap_finish(s->tap);
+        for (int i = 0; i < t->count; i++)
+            backs += t->truth[i] >= 0;
+        ties += s->ties;
+        tap_free(s->tap);
+        tap_join_free(s->join);
+        free(s);
+        free(t);
+    }
+    print_message("%d of %d tied\n", ties, backs);
+    assert_true(ties > backs / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_ties),
-        cmocka_unit_test(test_what_does_not),
-        cmocka_unit_test(test_alike_at_once),
-        cmocka_unit_test(test_those_that_go_on),
-        cmocka_unit_test(test_two_proxies_in_a_row),
-        cmocka_unit_test(test_tried_again),
-        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_what_ties),        cmocka_unit_test(test_one_machine),
+        cmocka_unit_test(test_what_does_not),    cmocka_unit_test(test_alike_at_once),
+        cmocka_unit_test(test_those_that_go_on), cmocka_unit_test(test_two_proxies_in_a_row),
+        cmocka_unit_test(test_tried_again),      cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_random_traffic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
