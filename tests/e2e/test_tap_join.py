@@ -100,11 +100,13 @@ def test_who_is_behind_a_proxy_header(file):
 def test_alike_at_once_are_tied_by_ids_only(file):
     """Nobody can say which is whose; by X-Request-Id and by a trace it can be said."""
     def talks(*fields):
-        return [front("/", 0.001 * n, field, client=f"10.0.0.9:4000{n}") for n, field in enumerate(fields)] + [
-            back("/", 0.01 - 0.001 * n, field + FORWARDED, client=f"10.0.0.1:5000{n}") for n, field in enumerate(fields)]
+        return [front("/", 0.0004 * n, field, client=f"10.0.0.9:4000{n}") for n, field in enumerate(fields)] + [
+            back("/", 0.01 - 0.0005 * n, field + FORWARDED, client=f"10.0.0.1:5000{n}") for n, field in enumerate(fields)]
 
     assert ties(file(*talks("", ""))) == {}
     assert ties(file(*talks("X-Request-Id: 1\r\n", "X-Request-Id: 2\r\n"))) == {"1.1": "4.1", "2.1": "3.1"}
+    many = [f"X-Request-Id: {n}\r\n" for n in range(9)]
+    assert ties(file(*talks(*many))) == {f"{n}.1": f"{19 - n}.1" for n in range(1, 10)}
     trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319{0}-b7ad6b716920333{0}-01\r\n"
     assert ties(file(*talks(trace.format(1), trace.format(2)))) == {"1.1": "4.1", "2.1": "3.1"}
     assert ties(file(*talks("X-Request-Id: 1\r\n", "X-Request-Id: 1\r\n"))) == {}

@@ -67,6 +67,21 @@ def test_one_request_in_many_is_slow(tmp_path):
     runs_as_told(tmp_path, "slow.pcap", pcap(talks))
 
 
+def test_both_sides_of_a_proxy(tmp_path):
+    def answered(size, fields=""):
+        return response(200, b"x" * size, fields, "application/json")
+
+    def asked(target, fields=""):
+        return request(target, host="shop.test", fields=fields)
+
+    via = "Via: 1.1 edge\r\n"
+    fronts = [Talk("10.0.0.7:40001", "10.0.0.1:80", 0.1).ask(asked("/v1/cart"), answered(120, via), wait=0.3).close(),
+              Talk("10.0.0.8:40002", "10.0.0.1:80", 0.5).ask(asked("/v1/offers"), answered(900, via), wait=0.25).close()]
+    kept = Talk("10.0.0.1:50000", "10.0.0.2:8080").wait(0.102).ask(asked("/api/cart", "X-Forwarded-For: 10.0.0.7\r\n"), answered(120), wait=0.28)
+    kept.wait(0.363).ask(asked("/api/offers", "X-Forwarded-For: 10.0.0.8\r\nX-Shaped-By: quota-offers\r\n"), answered(900), wait=0.001).close()
+    runs_as_told(tmp_path, "edge.pcap", pcap([kept, *fronts]))
+
+
 def test_a_response_that_is_cut_short(tmp_path):
     whole = response(200, b"%PDF-1.7 " + b"x" * 9000, "Server: app/2.1\r\n", "application/pdf")
     cut = Talk(client="10.0.0.7:51000", at=1).send(True, request("/invoice/41", host="shop.test")).wait(0.02).send(False, whole[:4200]).reset()

@@ -8,17 +8,21 @@
 
 #include <stdlib.h>
 
-#define PASS_NS (TAP_JOIN_SETTLE_NS / 4) /* how often it is looked who is meant */
+/* How often it is looked who is meant: where many wait, as soon as there is an eighth more. */
+#define PASS_NS    (TAP_JOIN_SETTLE_NS / 4)
+#define PASS_SHARE 8
 
 struct tap_join {
     struct tap_join_conf conf;
     struct nu_list legs; /* in the order that they were told in */
     size_t count, bytes;
+    size_t news;               /* told since the last pass */
     int64_t now_ns, passed_ns; /* by the capture's clock; of the last pass */
     int64_t lost_ns;           /* as a field's */
     uint64_t hurried;
     struct join_face *told[TAP_JOIN_LEGS_MAX];
     struct join_face open[TAP_JOIN_OPEN_MAX];
+    struct join_span span[TAP_JOIN_LEGS_MAX + TAP_JOIN_OPEN_MAX];
 };
 
 static struct join_leg *leg_of(struct join_face *face)
@@ -125,7 +129,7 @@ static void tell_decided(struct tap_join *j, const struct join_field *field)
     for (size_t i = 0; i < field->tolds; i++) {
         struct join_face *face = field->told[i];
         ready[i] = !face->front && is_decided(j, face);
-        if (ready[i] && (join_may_front(face) || face->fronts.count > JOIN_EDGES_MAX))
+        if (ready[i] && (join_may_front(face) || face->fronts.dropped))
             lose(j, face);
     }
     for (size_t i = 0; i < field->tolds; i++)
@@ -136,18 +140,20 @@ static void tell_decided(struct tap_join *j, const struct join_field *field)
 /* `tap` NULL: nothing more comes. */
 static void pass(struct tap_join *j, const struct tap *tap)
 {
-    struct join_field field = {.told = j->told, .open = j->open, .lost_ns = j->lost_ns};
+    struct join_field field = {
+        .told = j->told, .open = j->open, .span = j->span, .lost_ns = j->lost_ns};
+    j->news = 0;
     j->passed_ns = j->now_ns;
     field.tolds = gather_told(j, !tap);
     field.opens = gather_open(j, tap);
     bool crowded = field.opens > TAP_JOIN_OPEN_MAX;
     field.opens = crowded ? 0 : field.opens;
-    join_link(&field);
+    bool any = join_link(&field);
     if (!crowded)
         tie_all(&field);
     for (size_t i = 0; i < field.tolds; i++) {
         struct join_face *face = field.told[i];
-        bool may = crowded || join_may_find(face);
+        bool may = crowded || join_may_find(face, any);
         face->alone |= !face->back && face->due && (!may || is_late(j, face));
     }
     if (!crowded)
@@ -158,7 +164,9 @@ static void clock_is(struct tap_join *j, int64_t ns)
 {
     if (ns > j->now_ns)
         j->now_ns = ns;
-    if (j->count && j->now_ns - j->passed_ns >= PASS_NS)
+    int64_t since = j->now_ns - j->passed_ns;
+    bool many = j->news >= j->count / PASS_SHARE || since >= TAP_JOIN_SETTLE_NS;
+    if (j->count && since >= PASS_NS && many)
         pass(j, j->conf.tap);
 }
 
@@ -187,6 +195,7 @@ static void join_any(void *ctx, const struct tap_record *r, bool fits)
         hurry(j);
     nu_list_add_tail(&j->legs, &leg->all);
     j->count++;
+    j->news++;
     j->bytes += leg->bytes;
 }
 

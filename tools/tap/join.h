@@ -6,11 +6,11 @@
 
 #include "tools/tap/event.h"
 
-#define TAP_JOIN_LEGS_MAX 1024 /* exchanges that wait; each is compared with each */
+#define TAP_JOIN_LEGS_MAX 4096 /* exchanges that wait: 100,000 a second are joined */
 #define TAP_JOIN_OPEN_MAX 1024 /* that go on meanwhile; with more of them nothing is decided */
 /* By the capture's clock: packets come in disorder, but not by more; and so long an exchange waits
  * for one that may be in front of it, and goes on. */
-#define TAP_JOIN_SETTLE_NS (100 * INT64_C(1000000))
+#define TAP_JOIN_SETTLE_NS (20 * INT64_C(1000000))
 #define TAP_JOIN_WINDOW_NS (60 * INT64_C(1000000000))
 
 struct tap_join;

@@ -35,7 +35,7 @@ static bool is_within(const struct join_face *front, const struct join_face *bac
 static bool agrees_status(const struct join_face *front, const struct join_face *back, bool *loose)
 {
     unsigned f = front->x->status, b = back->x->status;
-    *loose = !front->open && f != b && (!f || !b);
+    *loose = !front->open && (!f || !b);
     if (f == b || *loose || (front->open && !f))
         return true;
     return front->ws && back->ws && (f == 101 || f == 200) && (b == 101 || b == 200);

@@ -7,7 +7,7 @@
 #include "tools/tap/event.h"
 
 #define JOIN_MARKS_MAX 8  /* values of an exchange that may tie it; nobody sends more */
-#define JOIN_EDGES_MAX 8  /* others that an exchange could be tied to; more, and nobody is meant */
+#define JOIN_EDGES_MAX 8  /* others that an exchange could be tied to, the strongest */
 #define JOIN_HOPS_MAX  16 /* elements of X-Forwarded-For that are compared; more tie nothing */
 
 /* What ties two legs, the weakest first. Each but the last two also needs that both agree in all
@@ -47,7 +47,8 @@ struct join_edge {
 };
 struct join_edges {
     struct join_edge edge[JOIN_EDGES_MAX];
-    unsigned count; /* one more than JOIN_EDGES_MAX: not all are here, nobody can be meant */
+    unsigned count;
+    enum join_by dropped; /* the strongest that had no room: by that or less nobody can be meant */
 };
 
 /* What is compared of an exchange; lent as long as that is. */
@@ -76,20 +77,28 @@ bool join_has_mark(const struct join_face *face, const struct join_mark *mark);
 /* `front` may still go on. */
 struct join_verdict join_judge(const struct join_face *front, const struct join_face *back);
 
+/* When one went on, beside the others: most pairs are told apart by that alone. */
+struct join_span {
+    int64_t from_ns, end_ns;
+    struct join_face *face;
+};
+
 /* All that are known: told ones, and those that still go on. */
 struct join_field {
     struct join_face **told;
     size_t tolds;
     struct join_face *open;
     size_t opens;
+    struct join_span *span; /* room for tolds + opens */
     int64_t lost_ns; /* until then some had to be forgotten: no rival is known to be missing */
 };
-/* Judges all pairs that are not tied. */
-void join_link(const struct join_field *field);
+/* Judges all pairs that are not tied. True: one may yet be tied to one that goes on. */
+bool join_link(const struct join_field *field);
 /* Ties to `front` what is meant by this evidence; after join_link. False: nothing, or not sure. */
 bool join_tie(const struct join_field *field, struct join_face *front, enum join_by by);
-/* Whether more may become known: what could be behind it might be of one that goes on. */
-bool join_may_find(const struct join_face *front);
+/* Whether more may become known: what could be behind it might be of one that goes on. `any` is
+ * what join_link said. */
+bool join_may_find(const struct join_face *front, bool any);
 /* Whether one that goes on, or is not decided, may be in front of it. */
 bool join_may_front(const struct join_face *back);
 

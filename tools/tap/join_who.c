@@ -2,22 +2,31 @@
  * is asked first; see join_match.h. */
 #include "tools/tap/join_match.h"
 
-static bool is_crowded(const struct join_edges *e)
+static bool is_crowded(const struct join_edges *e, enum join_by by)
 {
-    return e->count > JOIN_EDGES_MAX;
+    return e->dropped >= by;
 }
 
 static void add_edge(struct join_edges *e, struct join_face *to, struct join_verdict v)
 {
-    if (e->count < JOIN_EDGES_MAX)
-        e->edge[e->count] = (struct join_edge){to, v};
-    e->count += e->count <= JOIN_EDGES_MAX;
+    struct join_edge *at = &e->edge[e->count];
+    if (e->count < JOIN_EDGES_MAX) {
+        *at = (struct join_edge){to, v};
+        e->count++;
+        return;
+    }
+    at = e->edge;
+    for (unsigned i = 1; i < e->count; i++)
+        if (e->edge[i].verdict.by < at->verdict.by)
+            at = &e->edge[i];
+    enum join_by less = v.by < at->verdict.by ? v.by : at->verdict.by;
+    e->dropped = less > e->dropped ? less : e->dropped;
+    if (v.by > at->verdict.by)
+        *at = (struct join_edge){to, v};
 }
 
 static void link_pair(struct join_face *front, struct join_face *back)
 {
-    if (front == back || front->back || back->front)
-        return;
     struct join_verdict v = join_judge(front, back);
     if (!v.by)
         return;
@@ -29,21 +38,38 @@ static void link_pair(struct join_face *front, struct join_face *back)
 static void forget(struct join_face *face)
 {
     face->fronts.count = face->backs.count = 0;
+    face->fronts.dropped = face->backs.dropped = JOIN_NONE;
     face->awaited = false;
 }
 
-void join_link(const struct join_field *field)
+static size_t add_span(struct join_span *span, size_t n, struct join_face *face)
 {
+    forget(face);
+    if (face->back)
+        return n;
+    span[n] = (struct join_span){face->x->message[0].first_ns, face->end_ns, face};
+    return n + 1;
+}
+
+bool join_link(const struct join_field *field)
+{
+    bool any = false;
+    size_t n = 0;
     for (size_t i = 0; i < field->tolds; i++)
-        forget(field->told[i]);
+        n = add_span(field->span, n, field->told[i]);
     for (size_t i = 0; i < field->opens; i++)
-        forget(&field->open[i]);
+        n = add_span(field->span, n, &field->open[i]);
     for (size_t j = 0; j < field->tolds; j++) {
-        for (size_t i = 0; i < field->tolds; i++)
-            link_pair(field->told[i], field->told[j]);
-        for (size_t i = 0; i < field->opens; i++)
-            link_pair(&field->open[i], field->told[j]);
+        struct join_face *back = field->told[j];
+        int64_t from = back->x->message[0].first_ns;
+        for (size_t i = 0; i < n && !back->front; i++) {
+            const struct join_span *s = &field->span[i];
+            if (s->from_ns <= from && from <= s->end_ns && s->face != back)
+                link_pair(s->face, back);
+        }
+        any |= back->awaited;
     }
+    return any;
 }
 
 /* --- marks --- */
@@ -120,14 +146,14 @@ static bool goes_both_ways(const struct join_face *front, const struct join_face
     for (unsigned i = 0; i < front->fronts.count; i++)
         if (nu_addr_equal(front->fronts.edge[i].to->server, back->server))
             return true;
-    return is_crowded(&back->backs) || is_crowded(&front->fronts);
+    return is_crowded(&back->backs, JOIN_LOOKS) || is_crowded(&front->fronts, JOIN_LOOKS);
 }
 
 static bool is_meant(const struct join_field *field, const struct join_face *front,
                      const struct join_edge *e, enum join_by by)
 {
     enum join_by how = by < JOIN_VALUE ? e->verdict.looks : e->verdict.by;
-    if (how < by || is_crowded(&e->to->fronts) || !is_next(front, e->to, by) ||
+    if (how < by || is_crowded(&e->to->fronts, by) || !is_next(front, e->to, by) ||
         !is_only(front, e->to, by))
         return false;
     if (by >= JOIN_VALUE)
@@ -139,7 +165,7 @@ static bool is_meant(const struct join_field *field, const struct join_face *fro
 
 bool join_tie(const struct join_field *field, struct join_face *front, enum join_by by)
 {
-    for (unsigned i = 0; i < front->backs.count && !is_crowded(&front->backs); i++) {
+    for (unsigned i = 0; i < front->backs.count && !is_crowded(&front->backs, by); i++) {
         const struct join_edge *e = &front->backs.edge[i];
         if (e->to->front || !is_meant(field, front, e, by))
             continue;
@@ -151,19 +177,19 @@ bool join_tie(const struct join_field *field, struct join_face *front, enum join
     return false;
 }
 
-bool join_may_find(const struct join_face *front)
+bool join_may_find(const struct join_face *front, bool any)
 {
-    for (unsigned i = 0; i < front->backs.count && i < JOIN_EDGES_MAX; i++) {
+    for (unsigned i = 0; i < front->backs.count; i++) {
         const struct join_face *back = front->backs.edge[i].to;
         if (!back->front && back->awaited)
             return true;
     }
-    return false;
+    return any && is_crowded(&front->backs, JOIN_LOOKS);
 }
 
 bool join_may_front(const struct join_face *back)
 {
-    for (unsigned i = 0; i < back->fronts.count && i < JOIN_EDGES_MAX; i++) {
+    for (unsigned i = 0; i < back->fronts.count; i++) {
         const struct join_face *front = back->fronts.edge[i].to;
         if (!front->back && !front->alone)
             return true;

@@ -335,6 +335,9 @@ static void test_tried_again(void **state)
                  {PROXY, ORIGIN, "a.test", "/x", 1, 0, 9, 0, "X-Request-Id: 1\n"},
                  {PROXY, ORIGIN, "a.test", "/x", 10, 28, 29, 200, "X-Request-Id: 1\n"}),
            "1>3 id, ");
+    expect(STORY({CLIENT, EDGE, "a.test", "/x", 0, 0, 31, 0},
+                 {PROXY, ORIGIN, "a.test", "/x", 1, 0, 29, 0}),
+           "");
     expect(STORY({CLIENT, EDGE, "a.test", "/x", 0, 30, 31, 504, "X-Request-Id: 1\n"},
                  {PROXY, ORIGIN, "a.test", "/x", 1, 0, 29, 0, "X-Request-Id: 1\n"}),
            "1>2 id, ");
