@@ -16,7 +16,7 @@ const char *join_by_str(enum join_by by)
 
 static struct nu_text from(struct nu_text text, size_t at)
 {
-    return nu_text(text.at + at, text.len - at);
+    return at < text.len ? nu_text(text.at + at, text.len - at) : nu_text("", 0);
 }
 
 static size_t find_char(struct nu_text text, char c)
@@ -47,7 +47,7 @@ static void split_target(struct join_face *f)
         end--;
     for (begin = end; begin && target.at[begin - 1] != '/';)
         begin--;
-    f->last = nu_text(target.at + begin, end - begin);
+    f->last = from(nu_text(target.at, end), begin);
 }
 
 /* --- marks --- */
