@@ -120,11 +120,11 @@ void nu_watch(struct nu_chain *chain,
 
 /* --- joints --- */
 
-/* Half of a joint; a member of the filter at a chain's end whose type names its offset. Events that
- * leave the chain at that end arrive at the partner filter, as if the two chains were one. */
+/* Half of a joint; the member that follows struct nu_filter in a filter at a chain's end whose type
+ * says so. Events that leave the chain at that end arrive at the partner filter, as if the two
+ * chains were one. */
 struct nu_joint {
     struct nu_joint *peer;   /* NULL while not joined */
-    uint16_t offset;         /* of it in its filter */
     uint8_t sent;            /* how the END went that crossed from here, plus 1; 0 = none did */
     struct nu_result parted; /* what this half said when it parted; since then it joined no other */
 };
@@ -132,7 +132,7 @@ struct nu_joint {
 /* The filter that it is half of. */
 static inline struct nu_filter *nu_joint_self(const struct nu_joint *joint)
 {
-    return (struct nu_filter *)((char *)joint - joint->offset);
+    return (struct nu_filter *)(const void *)joint - 1;
 }
 /* The filter beyond, or NULL. */
 static inline struct nu_filter *nu_joint_peer(const struct nu_joint *joint)

@@ -45,15 +45,10 @@ struct nu_chain_rare {
 };
 
 struct nu_chain {
+    /* What each event asks for, side by side: few lines of the CPU's cache. */
     struct nu_loop *loop;
-    struct nu_filter *end[2]; /* [NU_FWD] the rightmost, [NU_REV] the leftmost */
-    struct nu_list link;      /* in loop->chains or its owner's list, once ended in loop->reap */
-    const struct nu_chain_owner *owner;
-    void *owner_ctx;
-    struct nu_facts *facts;
-    struct nu_chain_rare *rare;         /* made when first needed */
-    struct nu_chain_timer timer;        /* most chains have one */
-    struct nu_chain_timer_more *timers; /* the others */
+    struct nu_filter *end[2];   /* [NU_FWD] the rightmost, [NU_REV] the leftmost */
+    struct nu_chain_rare *rare; /* made when first needed */
     int64_t last_activity;
     uint16_t blocks[2]; /* filters that hold, queue or are held from afar */
     uint16_t depth;     /* frames on the stack (R2) */
@@ -62,6 +57,12 @@ struct nu_chain {
     uint8_t done;       /* bits by direction */
     uint8_t told;       /* the same: somebody may have been told that the way is blocked */
     struct nu_result result;
+    struct nu_list link; /* in loop->chains or its owner's list, once ended in loop->reap */
+    const struct nu_chain_owner *owner;
+    void *owner_ctx;
+    struct nu_facts *facts;
+    struct nu_chain_timer timer;        /* most chains have one */
+    struct nu_chain_timer_more *timers; /* the others */
 };
 
 struct nu_chain_rare *nu_chain_rare(struct nu_chain *chain);
@@ -124,7 +125,7 @@ void nu_chain_reap(struct nu_chain *chain);
 
 static inline struct nu_joint *nu_joint_of(const struct nu_filter *f)
 {
-    return f->type->joint ? (struct nu_joint *)((char *)f + f->type->joint) : NULL;
+    return f->type->joint ? (struct nu_joint *)(void *)(f + 1) : NULL;
 }
 /* What leaves the chain at its end: to the partner, or nowhere. */
 void nu_joint_cross(struct nu_filter *end, enum nu_dir dir, struct nu_ev *ev);

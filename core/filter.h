@@ -45,7 +45,8 @@ struct nu_filter_type {
     size_t size;     /* of the instance, aligned to a pointer; struct nu_filter comes first */
     uint8_t face[2]; /* enum nu_face: left, right */
     uint8_t flags;
-    uint16_t joint;   /* offset of a struct nu_joint in the instance; 0 = not the end of a joint */
+    uint16_t joint; /* offset of its struct nu_joint, which has to follow the struct nu_filter: who
+                       crosses needs no look where it is; 0 = not the end of a joint */
     uint16_t sees[2]; /* per direction: kinds delivered to it; others pass by untouched; nu_narrow()
                          lessens it */
     const struct nu_schema *schema; /* its config and its docs; NULL = it has no options */

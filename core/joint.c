@@ -34,8 +34,8 @@ static inline __attribute__((always_inline)) void tie(struct nu_filter *left,
                                                       struct nu_filter *right)
 {
     struct nu_joint *l = nu_joint_of(left), *r = nu_joint_of(right);
-    *l = (struct nu_joint){.peer = r, .offset = l->offset};
-    *r = (struct nu_joint){.peer = l, .offset = r->offset};
+    *l = (struct nu_joint){.peer = r};
+    *r = (struct nu_joint){.peer = l};
     nu_bit_set(left, NU_B_ARRIVED, NU_REV, false); /* an earlier partner's END was its own */
     nu_bit_set(right, NU_B_ARRIVED, NU_FWD, false);
     nu_chain_enter(left->chain);
@@ -166,32 +166,40 @@ static bool is_watched(const struct nu_chain *chain)
     return chain->rare && chain->rare->watch;
 }
 
-/* Whether f, which an event would reach next, stands open in this direction. */
+/* Whether nothing happens in this chain but what an event in this direction would cause. */
+static bool lies_open(const struct nu_chain *chain, enum nu_dir dir)
+{
+    return nu_chain_live(chain) && !is_watched(chain) && !chain->blocks[dir];
+}
+
+/* Whether f, which an event would reach next, is at rest, and neither drops it nor has ended. */
 static bool stands_open(const struct nu_filter *f, enum nu_dir dir)
 {
-    const struct nu_chain *chain = f->chain;
-    return nu_chain_live(chain) && !is_watched(chain) && !chain->blocks[dir] && !f->busy &&
-           !nu_bit(f, NU_B_DROP, dir) && !nu_bit(f, NU_B_ENDED, dir);
+    const unsigned stops = 1u << NU_B_DROP * 2 | 1u << NU_B_ENDED * 2;
+    return !f->busy && !(f->bits & stops << dir);
 }
 
 /* Whom an event from f would reach next, in whatever chain; NULL: nobody. */
 static const struct nu_filter *beyond(const struct nu_filter *f, enum nu_dir dir)
 {
-    const struct nu_joint *joint = nu_joint_of(f);
     if (f->next[dir])
         return f->next[dir];
+    const struct nu_joint *joint = nu_joint_of(f);
     return joint ? nu_joint_peer(joint) : NULL;
 }
 
 struct nu_filter *nu_direct_past(const struct nu_filter *f, enum nu_dir dir,
                                  struct nu_filter **looker)
 {
+    const struct nu_chain *chain = NULL;
     *looker = NULL;
     while ((f = beyond(f, dir)) && stands_open(f, dir)) {
-        if (f->type->flags & NU_F_SOCKET)
-            return (struct nu_filter *)f;
+        if (f->chain != chain && !lies_open(chain = f->chain, dir))
+            return NULL;
         if (!(f->sees[dir] & NU_SEES(NU_DATA)))
             continue;
+        if (f->type->flags & NU_F_SOCKET)
+            return (struct nu_filter *)f;
         if (*looker || !f->type->look)
             return NULL;
         *looker = (struct nu_filter *)f;

@@ -64,7 +64,7 @@ static struct nu_chain *beyond(const struct nu_chain *chain)
     const struct nu_filter *last = nu_chain_end(chain, NU_FWD);
     if (!last || !last->type->joint)
         return NULL;
-    const struct nu_joint *joint = (const void *)((const char *)last + last->type->joint);
+    const struct nu_joint *joint = (const void *)(last + 1);
     return joint->peer ? nu_joint_peer(joint)->chain : NULL;
 }
 

@@ -10,8 +10,8 @@
 
 struct probe {
     struct nu_filter f;
-    struct nu_probe *conf;
     struct nu_joint joint;
+    struct nu_probe *conf;
 };
 
 void nu_diary_add(struct nu_diary *diary, const char *fmt, ...)
