@@ -58,44 +58,42 @@ size_t nu_block_pool_kept(const struct nu_block_pool *pool)
     return sum;
 }
 
-/* The class that blocks of `cap` bytes belong to, or -1: made to measure. */
-static int class_of(uint32_t cap)
+/* The class that so many bytes come from, or -1: made to measure, as what is small or huge. */
+static int class_for(size_t bytes)
 {
-    for (int k = 0; k < CLASSES; k++)
-        if (cap == classes[k].bytes)
+    if (bytes <= NU_BLOCK_SMALL / 4)
+        return bytes == NU_BLOCK_TINY ? 0 : -1;
+    for (int k = 1; k < CLASSES; k++)
+        if (bytes <= classes[k].bytes)
             return k;
     return -1;
 }
 
-static uint32_t cap_for(size_t bytes)
+static struct nu_block *make(struct nu_block_pool *pool, int class, size_t bytes)
 {
     nu_assert(bytes <= UINT32_MAX);
-    if (bytes <= NU_BLOCK_SMALL / 4)
-        return (uint32_t)(bytes ? bytes : 1);
-    for (int k = 0; k < CLASSES; k++)
-        if (bytes <= classes[k].bytes)
-            return classes[k].bytes;
-    return (uint32_t)bytes;
+    uint32_t cap = class >= 0 ? classes[class].bytes : bytes ? (uint32_t)bytes : 1;
+    struct nu_block *b = malloc(sizeof *b + cap);
+    nu_assert(b != NULL);
+    b->pool = pool;
+    b->class = class;
+    b->cap = cap;
+    return b;
 }
 
 struct nu_block *nu_block_get(struct nu_block_pool *pool, size_t bytes)
 {
-    uint32_t cap = cap_for(bytes);
-    int k = class_of(cap);
+    int k = class_for(bytes);
     struct nu_block *b = k >= 0 ? pool->free[k] : NULL;
     if (b) {
         pool->free[k] = b->next_free;
         pool->kept[k]--;
     } else {
-        b = malloc(sizeof *b + cap);
-        nu_assert(b != NULL);
-        b->cap = cap;
+        b = make(pool, k, bytes);
     }
-    b->pool = pool;
-    b->next_free = NULL;
     b->refs = 1;
     b->used = 0;
-    pool->lent_bytes += cap;
+    pool->lent_bytes += b->cap;
     return b;
 }
 
@@ -105,7 +103,7 @@ void nu_block_unref(struct nu_block *b)
     if (--b->refs)
         return;
     struct nu_block_pool *pool = b->pool;
-    int k = class_of(b->cap);
+    int k = b->class;
     pool->lent_bytes -= b->cap;
     if (k < 0 || pool->kept[k] >= classes[k].keep) {
         free(b);

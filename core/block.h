@@ -20,10 +20,11 @@ struct nu_block_pool;
 
 struct nu_block {
     struct nu_block_pool *pool;
-    struct nu_block *next_free;
+    struct nu_block *next_free; /* while it is kept for reuse */
     uint32_t refs;
     uint32_t cap;
     uint32_t used; /* [0, used) is frozen */
+    int32_t class; /* of the pool's sizes; -1: made to measure */
     uint8_t data[];
 };
 
