@@ -9,61 +9,52 @@
  * Its timers are the other form's. `close` drops what is held. */
 #include "l7/ws/websocket_priv.h"
 
-/* What a look has found; it counts once all may pass. */
-struct seen {
+/* What a look may have to forget. */
+struct before {
     struct nu_ws_check check;
     struct nu_ws_cutter cutter;
     int64_t empty_us;
-    size_t bytes;
-    unsigned messages;
-    bool last; /* the frame in progress is over */
 };
 
+static void forget(struct websocket *w, enum nu_dir dir, const struct before *before)
+{
+    w->check[dir] = before->check;
+    w->cutter[dir] = before->cutter;
+    w->empty_us = before->empty_us;
+}
+
 /* False: more is to be done about this piece than to let it by. */
-static bool passes(const struct websocket *w, enum nu_dir dir, struct seen *seen,
-                   const struct nu_msg *msg)
+static bool passes(struct websocket *w, enum nu_dir dir, const struct nu_msg *msg)
 {
     enum nu_ws_opcode opcode = nu_ws_opcode(msg->first);
     if (opcode == NU_WS_CLOSE || (opcode == NU_WS_PONG && w->ping))
         return false;
-    if (nu_ws_check(&seen->check, &w->conf->rules, msg))
+    if (nu_ws_check(&w->check[dir], &w->conf->rules, msg))
         return false;
-    if (dir == NU_FWD && msg->head && ws_is_too_fast(w, &seen->check, &seen->empty_us, msg))
-        return false;
-    seen->messages += ws_begins_message(&seen->check, msg);
-    seen->bytes += msg->data.len - msg->head;
-    seen->last = msg->last;
-    return true;
-}
-
-static void remember(struct websocket *w, enum nu_dir dir, const struct seen *seen)
-{
-    w->check[dir] = seen->check;
-    w->cutter[dir] = seen->cutter;
-    w->inside[dir] = !seen->last;
-    if (dir == NU_FWD) {
-        w->empty_us = seen->empty_us;
-        ws_heard(w);
-    }
-    ws_count(w, dir, seen->messages, seen->bytes);
+    return dir == NU_REV || !msg->head || !ws_is_too_fast(w, msg);
 }
 
 static bool alone_look(struct nu_filter *f, enum nu_dir dir, const uint8_t *at, size_t len)
 {
     struct websocket *w = ws_of(f);
-    struct seen seen = {.check = w->check[dir], .cutter = w->cutter[dir], .empty_us = w->empty_us};
-    struct nu_slice in = {at, len, NULL};
+    unsigned messages = 0;
+    size_t payload = 0;
     struct nu_msg msg;
-    if (!w->record || w->code || w->closed[dir] || w->say[dir] || seen.cutter.held.len > 0)
+    if (!w->record || w->code || w->closed[dir] || w->say[dir] || w->cutter[dir].held.len > 0)
         return false;
-    while (nu_ws_cut(&seen.cutter, nu_filter_loop(f)->blocks, &in, &msg))
-        if (!passes(w, dir, &seen, &msg))
+    struct before before = {w->check[dir], w->cutter[dir], w->empty_us};
+    for (; len > 0; at += msg.data.len, len -= msg.data.len) {
+        if (!nu_ws_peek(&w->cutter[dir], at, len, &msg) || !passes(w, dir, &msg)) {
+            forget(w, dir, &before);
             return false;
-    if (seen.cutter.held.len > 0) { /* the next read has the rest of a header */
-        nu_ws_cutter_free(&seen.cutter);
-        return false;
+        }
+        messages += ws_begins_message(&w->check[dir], &msg);
+        payload += msg.data.len - msg.head;
     }
-    remember(w, dir, &seen);
+    w->inside[dir] = w->cutter[dir].left > 0;
+    if (dir == NU_FWD)
+        ws_heard(w);
+    ws_count(w, dir, messages, payload);
     return true;
 }
 

@@ -167,20 +167,19 @@ static void violated(struct websocket *w, enum nu_dir dir, unsigned code, const 
 /* --- what flows --- */
 
 /* A token bucket that is one number: it holds a second's worth, and starts full. */
-bool ws_is_too_fast(const struct websocket *w, const struct nu_ws_check *check, int64_t *empty_us,
-                    const struct nu_msg *msg)
+bool ws_is_too_fast(struct websocket *w, const struct nu_msg *msg)
 {
     int64_t now = loop_of(w)->now_ms * 1000, second = 1000 * 1000;
     struct nu_ws_header h;
     if (!w->conf->messages_per_second)
         return false;
     nu_ws_read_header(msg->data.data, msg->head, &h);
-    if (!check->is_new && h.len > SMALL_FRAGMENT)
+    if (!w->check[NU_FWD].is_new && h.len > SMALL_FRAGMENT)
         return false;
-    if (*empty_us < now - second)
-        *empty_us = now - second;
-    *empty_us += second / w->conf->messages_per_second;
-    return *empty_us > now;
+    if (w->empty_us < now - second)
+        w->empty_us = now - second;
+    w->empty_us += second / w->conf->messages_per_second;
+    return w->empty_us > now;
 }
 
 /* The answer to our PING is nobody else's. */
@@ -266,8 +265,7 @@ void ws_on_msg(struct websocket *w, enum nu_dir dir, struct nu_ev *ev)
         nu_ev_free(ev);
     } else if (dir == NU_FWD && is_our_pong(w, msg)) {
         nu_ev_free(ev);
-    } else if (dir == NU_FWD && msg->head &&
-               ws_is_too_fast(w, &w->check[NU_FWD], &w->empty_us, msg)) {
+    } else if (dir == NU_FWD && msg->head && ws_is_too_fast(w, msg)) {
         violated(w, dir, NU_WS_CLOSE_POLICY, "websocket_rate_limited", "too many messages");
         nu_ev_free(ev);
     } else {
@@ -357,7 +355,7 @@ static void begin(struct websocket *w, const struct nu_head *response)
     w->check[NU_FWD].masked = true;
     w->check[NU_FWD].deflate = w->check[NU_REV].deflate = deflate;
     w->heard_ms = loop_of(w)->now_ms;
-    s->websocket = w->record = nu_arena_alloc(s->arena, sizeof *w->record);
+    s->websocket = w->record = &w->for_log;
     w->record->code = NU_WS_CLOSE_ABNORMAL;
     count(w, NU_WS_TOTAL, 1);
     count(w, NU_WS_ACTIVE, 1);

@@ -62,8 +62,8 @@ bool nu_ws_spare(const void *conf, const struct nu_facts *facts);
 /* Whether the response's head opened it. */
 bool nu_ws_has_opened(const struct nu_stream *s, const struct nu_head *response);
 
-/* What the log may say of a WebSocket, in its stream's arena; the stream has it from when it
- * opened. */
+/* What the log may say of a WebSocket; the filter's, and from when it opened its stream has it too.
+ */
 struct nu_ws_record {
     uint64_t messages[2]; /* by direction; control frames are none */
     uint16_t code;        /* of the first Close; NU_WS_CLOSE_ABNORMAL = there was none */

@@ -12,23 +12,24 @@ enum { SAY_PING = 1, SAY_CLOSE = 2 };
 struct websocket {
     struct nu_filter filter;
     const struct nu_ws_conf *conf;
-    struct nu_ws_record *record; /* NULL: it has not opened */
-    struct nu_ws_check check[2];
-    const char *reason; /* of our Close */
-    int64_t empty_us;   /* when the bucket of messages would have been empty, on the loop's clock */
-    int64_t heard_ms;   /* from the client, at last */
-    uint64_t ping;      /* payload of the PING that is not answered; 0 = none */
-    uint16_t code;      /* of our Close; 0 = we have none to say */
-    uint8_t say[2];     /* SAY_*, by the direction it goes */
-    bool inside[2];     /* a frame is in progress */
-    bool closed[2];     /* a Close has gone that way */
-    bool over[2];       /* so has END */
-    bool asked;         /* a PING is out, and the client has said nothing since */
+    struct nu_ws_record *record; /* NULL: it has not opened; else: */
+    struct nu_ws_record for_log;
+    int64_t empty_us; /* when the bucket of messages would have been empty, on the loop's clock */
+    int64_t heard_ms; /* from the client, at last */
+    uint64_t ping;    /* payload of the PING that is not answered; 0 = none */
+    uint16_t code;    /* of our Close; 0 = we have none to say */
+    uint8_t say[2];   /* SAY_*, by the direction it goes */
+    bool inside[2];   /* a frame is in progress */
+    bool closed[2];   /* a Close has gone that way */
+    bool over[2];     /* so has END */
+    bool asked;       /* a PING is out, and the client has said nothing since */
     bool draining;
     bool forced; /* the closing handshake was long enough: FIN was said */
     bool alone;  /* bytes on both sides: the next two are its own */
+    struct nu_ws_check check[2];
     struct nu_ws_cutter cutter[2];
     struct nu_slice early; /* came before the answer */
+    const char *reason;    /* of our Close */
 };
 
 static inline struct websocket *ws_of(struct nu_filter *f)
@@ -40,10 +41,9 @@ static inline struct websocket *ws_of(struct nu_filter *f)
 void ws_on_msg(struct websocket *w, enum nu_dir dir, struct nu_ev *ev);
 /* The client was heard. */
 void ws_heard(struct websocket *w);
-/* Whether a frame that begins with this piece, judged by `check`, is one too many; `empty_us` moves
- * by it. */
-bool ws_is_too_fast(const struct websocket *w, const struct nu_ws_check *check, int64_t *empty_us,
-                    const struct nu_msg *msg);
+/* Whether a frame of the client's that begins with this piece, which was judged, is one too many.
+ */
+bool ws_is_too_fast(struct websocket *w, const struct nu_msg *msg);
 /* So many messages, and bytes of payload, pass. */
 void ws_count(struct websocket *w, enum nu_dir dir, unsigned messages, size_t bytes);
 /* Whether a piece that was judged begins a message. */

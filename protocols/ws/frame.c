@@ -119,29 +119,35 @@ static bool cut_held(struct nu_ws_cutter *c, struct nu_block_pool *pool, struct 
     return true;
 }
 
-bool nu_ws_cut(struct nu_ws_cutter *c, struct nu_block_pool *pool, struct nu_slice *in,
-               struct nu_msg *out)
+bool nu_ws_peek(struct nu_ws_cutter *c, const uint8_t *at, size_t len, struct nu_msg *out)
 {
     struct nu_ws_header h = {0};
     *out = (struct nu_msg){.first = c->first};
-    if (in->len == 0) {
-        nu_slice_drop(in);
-        return false;
-    }
-    if (c->held.len > 0)
-        return cut_held(c, pool, in, out);
     if (c->left == 0) {
-        if (!nu_ws_read_header(in->data, in->len, &h) || in->len < wanted(&h)) {
-            hold(c, pool, in, in->len);
-            nu_slice_drop(in);
+        if (!nu_ws_read_header(at, len, &h) || len < wanted(&h))
             return false;
-        }
         begin(c, &h, out);
     }
-    uint64_t payload = in->len - h.bytes < c->left ? in->len - h.bytes : c->left;
-    out->data = nu_slice_split(in, h.bytes + (size_t)payload);
+    uint64_t payload = len - h.bytes < c->left ? len - h.bytes : c->left;
+    out->data = (struct nu_slice){at, h.bytes + (size_t)payload, NULL};
     count(c, payload, out);
     return true;
+}
+
+bool nu_ws_cut(struct nu_ws_cutter *c, struct nu_block_pool *pool, struct nu_slice *in,
+               struct nu_msg *out)
+{
+    *out = (struct nu_msg){0};
+    if (c->held.len > 0)
+        return cut_held(c, pool, in, out);
+    if (in->len > 0 && nu_ws_peek(c, in->data, in->len, out)) {
+        out->data = nu_slice_split(in, out->data.len);
+        return true;
+    }
+    if (in->len > 0)
+        hold(c, pool, in, in->len);
+    nu_slice_drop(in);
+    return false;
 }
 
 void nu_ws_cutter_free(struct nu_ws_cutter *c)

@@ -54,6 +54,10 @@ struct nu_ws_cutter {
     uint8_t first;        /* of the frame in progress */
 };
 
+/* The first piece of `len` bytes, more than none, which stay where they are: `out` owns nothing.
+ * False: a header, or a control frame that comes whole, is not all there. For who looks ahead on a
+ * copy of the cutter; nothing may be held. */
+bool nu_ws_peek(struct nu_ws_cutter *c, const uint8_t *at, size_t len, struct nu_msg *out);
 /* Takes the next piece off the front of `in`, which keeps the rest: a frame or what there is of it.
  * Control frames of legal length come whole. False: there is none, and `in` is empty. */
 bool nu_ws_cut(struct nu_ws_cutter *c, struct nu_block_pool *pool, struct nu_slice *in,

@@ -145,6 +145,38 @@ static void byte_by_byte(void **state)
     nu_block_pool_free(pool);
 }
 
+/* What is only looked at is what would be cut, and nothing is held of it. */
+static void peeking_is_cutting(void **state)
+{
+    struct nu_block_pool *pool = nu_block_pool_new();
+    uint8_t stream[256];
+    size_t len = make_stream(stream);
+    for (size_t upto = 0; upto <= len; upto++) {
+        struct nu_ws_cutter looks = {0}, cuts = {0};
+        struct nu_slice in = nu_slice_copy(pool, stream, upto);
+        struct nu_msg seen, msg;
+        size_t at = 0;
+        for (; at < upto && nu_ws_peek(&looks, stream + at, upto - at, &seen);
+             at += seen.data.len) {
+            assert_true(nu_ws_cut(&cuts, pool, &in, &msg));
+            assert_memory_equal(seen.data.data, msg.data.data, seen.data.len);
+            assert_int_equal(seen.data.len, msg.data.len);
+            assert_int_equal(seen.first, msg.first);
+            assert_int_equal(seen.head, msg.head);
+            assert_int_equal(seen.last, msg.last);
+            assert_null(seen.data.block);
+            nu_slice_drop(&msg.data);
+        }
+        assert_false(nu_ws_cut(&cuts, pool, &in, &msg));
+        assert_int_equal(cuts.held.len, upto - at);
+        assert_int_equal(looks.held.len, 0);
+        assert_int_equal(looks.left, cuts.left);
+        nu_ws_cutter_free(&cuts);
+    }
+    assert_int_equal(nu_block_pool_lent(pool), 0);
+    nu_block_pool_free(pool);
+}
+
 /* A control frame that is longer than one may be is not waited for; nor is a stream that ends. */
 static void what_is_not_held(void **state)
 {
@@ -168,7 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),          cmocka_unit_test(what_is_written_can_be_read),
         cmocka_unit_test(every_two_cuts),   cmocka_unit_test(byte_by_byte),
-        cmocka_unit_test(what_is_not_held),
+        cmocka_unit_test(what_is_not_held), cmocka_unit_test(peeking_is_cutting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
