@@ -98,7 +98,7 @@ def test_curl_uploads(shop, big, tmp_path, framing):
 
 @pytest.fixture
 def node(nuncio, peer):
-    return nuncio(front(peer(NodeServer), to={"pool": {"idle_timeout": "1m"}}))
+    return nuncio(front(peer(NodeServer), to={"pool": {"idle_timeout": "1m"}}, routes=[{"cluster": "c", "timeout": "0"}]))
 
 
 def test_curl_sends_forms(node, big):
