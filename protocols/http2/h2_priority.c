@@ -45,9 +45,12 @@ void h2_priority_set(const struct nu_h2_stream *st)
     nghttp2_session_change_extpri_stream_priority(st->h2->session, st->id, &priority, 0);
 }
 
-void h2_priority_update(struct nu_h2 *h2, const nghttp2_frame *frame)
+int h2_priority_update(struct nu_h2 *h2, const nghttp2_frame *frame)
 {
     const nghttp2_ext_priority_update *update = frame->ext.payload;
+    if (update->stream_id == 0) /* RFC 9218 7.1; nghttp2 passes over it */
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (!h2->client && update->stream_id > h2->last_id)
         h2->updated[h2->updated_at++ % H2_UPDATED_KNOWN] = update->stream_id;
+    return 0;
 }

@@ -104,9 +104,9 @@ void h2_read_callbacks(nghttp2_session_callbacks *cbs);
 void h2_write_callbacks(nghttp2_session_callbacks *cbs);
 void h2_out_clear(struct nu_h2_stream *st);
 
-/* h2_priority.c: of a stream whose request is there; of a frame. */
+/* h2_priority.c: of a stream whose request is there; of a frame, as nghttp2's callbacks answer. */
 void h2_priority_set(const struct nu_h2_stream *st);
-void h2_priority_update(struct nu_h2 *h2, const nghttp2_frame *frame);
+int h2_priority_update(struct nu_h2 *h2, const nghttp2_frame *frame);
 
 /* h2_window.c: what was taken is given back; the ACK of its PING came; the stream goes. */
 void h2_window_give(struct nu_h2_stream *st);

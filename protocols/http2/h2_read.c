@@ -333,8 +333,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_GOAWAY:
         return on_goaway(h2);
     case NGHTTP2_PRIORITY_UPDATE:
-        h2_priority_update(h2, frame);
-        return 0;
+        return h2_priority_update(h2, frame);
     default:
         return 0;
     }
