@@ -271,7 +271,8 @@ def test_datagrams_go_to_servers_that_are_well(nuncio, peer):
     port = proxy.address("in").rpartition(":")[2]
 
     def dig():
-        return command("dig", "@127.0.0.1", "-p", port, "+tries=1", "+timeout=5", "+short", "a.test").stdout == "192.0.2.7\n"
+        """It may say a word about a datagram that was lost; who asked the dead one is counted."""
+        return "192.0.2.7" in command("dig", "@127.0.0.1", "-p", port, "+tries=3", "+timeout=5", "+short", "a.test").stdout.splitlines()
 
     eventually(lambda: dig() and dig())
     before = proxy.stats()["cluster.c.udp.sess_rx_errors"]
