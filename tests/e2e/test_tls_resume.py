@@ -149,12 +149,15 @@ def test_what_may_change_meanwhile(nuncio, root, one, version):
         proxy.reload(config(listeners=[listener("echo", tls={"certificates": [two.pair(), one.pair()], **tls})]))
         return client.again()
 
+    def anew(**tls):
+        """Once; OpenSSL 3.0.20 has no use for the ticket of a handshake in which it offered another one in vain."""
+        return not after(**tls) and any(after(**tls) for _ in range(2))
+
     assert not client.again()
     assert after() and after(handshake_timeout="11s", alpn=["h2"])
-    suites = {"ciphers": "ECDHE-ECDSA-AES256-GCM-SHA384", "ciphersuites": "TLS_AES_256_GCM_SHA384"}
-    assert not after(**suites) and after(**suites)
+    assert anew(ciphers="ECDHE-ECDSA-AES256-GCM-SHA384", ciphersuites="TLS_AES_256_GCM_SHA384")
     asked = {"ca": str(root.cert), "mode": "optional"}
-    assert not after(client_certs=asked) and after(client_certs=asked)
+    assert anew(client_certs=asked)
     assert not after(client_certs={**asked, "depth": 1}) and not after()
 
 
