@@ -10,6 +10,7 @@ from lib import held, netns
 from lib.build import SANITIZED
 from lib.certs import Certs
 from lib.nuncio import ROOT, Nuncio, raised
+from lib.packets import pcap
 from lib.poll import SLOW
 from lib.ports import RefusingPort
 from lib.process import command
@@ -101,6 +102,15 @@ def example_certs(tmp_path_factory):
 def row():
     """Three machines behind each other (lib.netns.Row): a second to make, so all tests have the same."""
     yield from netns.row()
+
+
+@pytest.fixture
+def of_talks(tmp_path):
+    """of_talks(talk, ...) is a capture of them (lib.packets.Talk)."""
+    def write(*talks):
+        (tmp_path / "in.pcap").write_bytes(pcap(talks))
+        return tmp_path / "in.pcap"
+    return write
 
 
 # --- the run as a whole

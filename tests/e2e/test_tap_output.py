@@ -24,14 +24,6 @@ from lib.tap import TAP, lines, objects, tap
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(*talks):
-        (tmp_path / "some.pcap").write_bytes(pcap(talks))
-        return tmp_path / "some.pcap"
-    return write
-
-
 # --- lines
 
 def hello(name, *alpn):
@@ -54,14 +46,14 @@ def ja4(*ciphers, extensions, alpn):
     return f"t13d{len(ciphers):02}{extensions + 2:02}{alpn}_{short(ciphers)}_{short(['002b'])}"
 
 
-def test_lines_are_as_the_page_says(file):
+def test_lines_are_as_the_page_says(of_talks):
     asked = PREFACE + settings() + headers(1, [(":method", "GET"), (":scheme", "http"), (":authority", "api.test"), (":path", "/v1?x=1")])
     answer = headers(1, [(":status", "200"), ("content-type", "application/json; charset=utf-8")], False) + data(1, b"x" * 1234, True)
     upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     granted = (b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
     sealed = Talk(client="10.0.0.9:40113", server="10.0.0.2:9", at=1).send(True, hello(b"shop.test", b"h2"))
-    shown = lines(file(Talk(client="10.0.0.9:40112").ask(asked, answer).close(),
+    shown = lines(of_talks(Talk(client="10.0.0.9:40112").ask(asked, answer).close(),
                        sealed.send(False, SERVER_HELLO + b"\x17\x03\x03\x05\x78" + bytes(1400)).close(),
                        Talk(client="10.0.0.9:40114", at=2).ask(request("/ws", fields=upgrade), granted).send(False, b'\x81\x09{"msg":1}').close()))
     print_of = ja4("1301", extensions=1, alpn="h2")
@@ -72,14 +64,14 @@ def test_lines_are_as_the_page_says(file):
         '22:13:22.009 #3.1  10.0.0.9:40114 ws  <- text 9B {"msg":1}']
 
 
-def test_objects_come_in_the_order_of_completion(file):
+def test_objects_come_in_the_order_of_completion(of_talks):
     slow = Talk().send(True, request("/slow")).wait(1).send(False, response()).close()
     quick = Talk(client="10.0.0.3:1", at=0.1).ask(request("/quick"), response()).close()
-    assert [x["target"] for x in objects(file(slow, quick), kind="http")] == ["/quick", "/slow"]
+    assert [x["target"] for x in objects(of_talks(slow, quick), kind="http")] == ["/quick", "/slow"]
 
 
-def test_json_with_fields_and_bodies(file):
-    path = file(Talk().ask(request("/", method="POST", fields="X-A: 1\r\nX-A: \"2\"\r\n", body="grün".encode()), response(200, b"\xff\0\x01\x02")).close())
+def test_json_with_fields_and_bodies(of_talks):
+    path = of_talks(Talk().ask(request("/", method="POST", fields="X-A: 1\r\nX-A: \"2\"\r\n", body="grün".encode()), response(200, b"\xff\0\x01\x02")).close())
     assert "request_headers" not in objects(path, kind="http")[0]
     fields, bodies = objects(path, "-v", kind="http")[0], objects(path, "-vv", kind="http")[0]
     assert fields["request_headers"][1:3] == [["X-A", "1"], ["X-A", '"2"']] and "request_data" not in fields
@@ -107,15 +99,15 @@ def secretive():
 
 @pytest.mark.parametrize("words", [[], ["-v"], ["-vv"], ["--json"], ["--json", "-vv"], ["--follow", "1"], ["--follow", "2"], ["--follow", "1.1"],
                                    ["--follow", "4"], ["--curl", "1.1"], ["--curl", "2.1"], ["--curl", "3.1"], ["--stats"]], ids=" ".join)
-def test_no_output_tells_a_secret_unless_asked(file, words):
-    path = file(*secretive())
+def test_no_output_tells_a_secret_unless_asked(of_talks, words):
+    path = of_talks(*secretive())
     shown = tap("-r", path, *words).stdout
     assert SECRET not in shown and ("--stats" in words or "***" in shown)
     assert SECRET in tap("-r", path, *words, "--show-secrets").stdout
 
 
-def test_all_but_the_secret_is_shown(file):
-    shown = lines(file(*secretive()), "-vv")
+def test_all_but_the_secret_is_shown(of_talks):
+    shown = lines(of_talks(*secretive()), "-vv")
     assert "POST http://a.test/in;jsessionid=***?user=me&access_token=***&x=1 -> 302" in shown[0]
     for line in ("> Authorization: Bearer ***", "> Cookie: sid=***; b=***", "> Referer: https://***@a.test/?password=***",
                  "| user=me&password=***&ok=1", '| {"user":"me","password":"***"}', '| {"access_token":"***","id":7}', "< Set-Cookie: sid=***; Path=/", "< Location: /cb#id_token=***&x=2"):
@@ -150,7 +142,7 @@ def received(conn):
     b"GET /old HTTP/1.0\r\nAccept: */*\r\n\r\n",
     request("/ws", fields="Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"),
 ], ids=lambda asked: asked.split()[1].decode())
-def test_curl_sends_the_same_request_to_the_same_server(file, peer, tmp_path, asked):
+def test_curl_sends_the_same_request_to_the_same_server(of_talks, peer, tmp_path, asked):
     got = []
 
     def serve(conn):
@@ -158,7 +150,7 @@ def test_curl_sends_the_same_request_to_the_same_server(file, peer, tmp_path, as
         conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     server = peer(Script, serve)
-    printed = tap("-r", file(Talk(server=server.address).ask(asked, response()).close()), "--curl", "1.1", "--show-secrets").stdout
+    printed = tap("-r", of_talks(Talk(server=server.address).ask(asked, response()).close()), "--curl", "1.1", "--show-secrets").stdout
     done = command("sh", input=printed.replace("curl ", "curl -sS --noproxy '*' ", 1), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     head, _, body = asked.partition(b"\r\n\r\n")
@@ -197,8 +189,8 @@ class Terminal:
             return ""
 
 
-def test_colors_are_for_terminals_that_want_them(file):
-    path = file(Talk().ask(request(), response()).close())
+def test_colors_are_for_terminals_that_want_them(of_talks):
+    path = of_talks(Talk().ask(request(), response()).close())
     assert "\x1b[32m200" in Terminal("-r", path).text
     for words, env in (([], {"NO_COLOR": "1"}), (["--color", "never"], {}), ([], {"TERM": "dumb"})):
         shown = Terminal("-r", path, *words, env=env).text
@@ -225,11 +217,11 @@ def test_a_long_file_shows_how_far_it_is_and_wipes_that_away(long_file, words):
     assert "%" not in screen and "\x1b" not in screen
 
 
-def test_no_progress_where_nobody_looks(long_file, file):
+def test_no_progress_where_nobody_looks(long_file, of_talks):
     assert "%" not in tap("-r", long_file, "--stats").stderr
     half = Terminal("-r", long_file, both=False)
     assert "packets\x1b[K" in half.text and "\x1b" not in half.out and " -> 200 " in half.out
-    assert Terminal("-r", file(Talk().ask(request(), response()).close()), both=False).text == ""
+    assert Terminal("-r", of_talks(Talk().ask(request(), response()).close()), both=False).text == ""
 
 
 # --- Ctrl-C

@@ -326,15 +326,22 @@ static const struct priority_row {
     {"u=2",              "u=1",  "u=0", "u=7",    "111333"},
 };
 
+/* Answers are three frames long. */
+static struct kit *new_long(struct kit_bytes *b)
+{
+    struct kit *k = kit_new(KIT_AT_HEAD);
+    k->body = 3 * 16384;
+    kit_begin(k);
+    b->len = 0;
+    kit_preface(b);
+    return k;
+}
+
 static void check_priority(const struct priority_row *row)
 {
     static struct kit_bytes b;
     char order[16];
-    struct kit *k = kit_new(KIT_AT_HEAD);
-    k->body = 3 * 16384;
-    kit_begin(k);
-    b.len = 0;
-    kit_preface(&b);
+    struct kit *k = new_long(&b);
     kit_frame(&b, 8, 0, 0, "\0\x10\0\0", 4);
     if (row->before)
         put_update(&b, 3, row->before);
@@ -360,11 +367,7 @@ static void an_update_in_mid_response(void **state)
 {
     static struct kit_bytes b;
     char order[16];
-    struct kit *k = kit_new(KIT_AT_HEAD);
-    k->body = 3 * 16384;
-    kit_begin(k);
-    b.len = 0;
-    kit_preface(&b);
+    struct kit *k = new_long(&b);
     put_asking(&b, 1, "u=3");
     put_asking(&b, 3, "u=4");
     kit_read(k, b.at, b.len); /* the connection's window is 4 frames, less a byte */
