@@ -10,11 +10,6 @@
  * and what filters keep just fit the block that a stream's arena lies in. */
 #define FIRST_FIELDS 12
 
-bool nu_text_is(struct nu_text text, const char *is)
-{
-    return text.len == strlen(is) && (text.len == 0 || memcmp(text.at, is, text.len) == 0);
-}
-
 bool nu_text_is_fold(struct nu_text text, const char *is)
 {
     return text.len == strlen(is) && ch_is_name(text.at, is, text.len);

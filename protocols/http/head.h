@@ -9,6 +9,7 @@
 
 #include "core/err.h"
 #include "core/event.h"
+#include "core/text.h"
 #include "protocols/http/names.h"
 
 struct nu_arena;
@@ -18,17 +19,6 @@ struct nu_arena;
 /* Fields of one head, received and added; codecs stop peers much earlier. */
 #define NU_HTTP_FIELDS_MAX 4096
 
-struct nu_text {
-    const char *at;
-    size_t len;
-};
-#define NU_TEXT(literal) ((struct nu_text){(literal), sizeof(literal) - 1})
-
-static inline struct nu_text nu_text(const char *at, size_t len)
-{
-    return (struct nu_text){at, len};
-}
-bool nu_text_is(struct nu_text text, const char *is); /* byte for byte */
 /* But for the case of letters; `is` has only small ones, digits and hyphens. */
 bool nu_text_is_fold(struct nu_text text, const char *is);
 /* A host and a port that is not 0, as CONNECT names what it wants (RFC 9110 9.3.6). */

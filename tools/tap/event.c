@@ -2,8 +2,8 @@
 #include "tools/tap/event.h"
 
 #include "tls/unseal.h"
+#include "tools/tap/fields.h"
 #include "tools/tap/tap_priv.h"
-#include "tools/tap/where.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -102,7 +102,7 @@ static bool is_wanted(const struct tap *t, const struct tap_record *r)
 {
     if (t->quiet)
         return false;
-    bool fits = !t->where || tap_where_passes(t->where, r);
+    bool fits = !t->where || nu_where_passes(t->where, r);
     TELL(t, any, r, fits);
     return fits;
 }

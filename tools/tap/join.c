@@ -3,8 +3,8 @@
 
 #include "core/assert.h"
 #include "tools/tap/exchange.h"
+#include "tools/tap/fields.h"
 #include "tools/tap/join_leg.h"
-#include "tools/tap/where.h"
 
 #include <stdlib.h>
 

@@ -2,6 +2,7 @@
 #include "tools/tap/bpf.h"
 #include "tools/tap/curl.h"
 #include "tools/tap/docs.h"
+#include "tools/tap/fields.h"
 #include "tools/tap/file.h"
 #include "tools/tap/guard.h"
 #include "tools/tap/har.h"
@@ -13,7 +14,6 @@
 #include "tools/tap/options.h"
 #include "tools/tap/replay.h"
 #include "tools/tap/stats.h"
-#include "tools/tap/where.h"
 #include "tools/tap/write.h"
 
 #include <errno.h>
@@ -32,7 +32,7 @@ struct program {
     struct tap_bpf *bpf;
     struct tap_live *live;
     struct tap_keylogs *keylogs;
-    struct tap_where *where;
+    struct nu_where *where;
     int file; /* descriptor, -1 = live */
     bool regular, progress;
     struct tap_lines lines;
@@ -94,7 +94,7 @@ static enum nu_exit read_where(struct program *p)
     char *error = NULL;
     if (!p->options.where)
         return NU_EXIT_OK;
-    p->where = tap_where_new(p->options.where, &error);
+    p->where = nu_where_new(&tap_fields, "--where", p->options.where, &error);
     if (p->where)
         return NU_EXIT_OK;
     fputs(error, stderr);
@@ -434,7 +434,7 @@ int main(int argc, char **argv)
     tap_bpf_free(p->bpf);
     tap_live_free(p->live);
     tap_keylogs_free(p->keylogs);
-    tap_where_free(p->where);
+    nu_where_free(p->where);
     tap_out_free(&p->lines.out);
     tap_out_free(&p->json.out);
     tap_out_free(&p->curl.out);

@@ -257,7 +257,7 @@ void tap_add_sink(struct tap *t, const struct tap_sink *sink, void *ctx)
     t->sink[t->sinks++].ctx = ctx;
 }
 
-void tap_set_where(struct tap *t, const struct tap_where *where)
+void tap_set_where(struct tap *t, const struct nu_where *where)
 {
     t->where = where;
 }

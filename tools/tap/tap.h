@@ -24,8 +24,8 @@ void tap_free(struct tap *tap);
 /* Sinks are told in the order that they were added in; `ctx` must outlive the tap. */
 void tap_add_sink(struct tap *tap, const struct tap_sink *sink, void *ctx);
 /* Outputs are told only of what fits; borrowed. */
-struct tap_where;
-void tap_set_where(struct tap *tap, const struct tap_where *where);
+struct nu_where;
+void tap_set_where(struct tap *tap, const struct nu_where *where);
 /* Outputs want so many bytes of bodies, of one connection or (0) of all. */
 void tap_want_bodies(struct tap *tap, size_t room, uint64_t flow);
 

@@ -14,8 +14,8 @@ struct tap {
         void *ctx;
     } sink[TAP_SINKS_MAX];
     unsigned sinks;
-    const struct tap_where *where; /* or NULL */
-    uint64_t decode_left;          /* bytes that bombs may still become */
+    const struct nu_where *where; /* or NULL */
+    uint64_t decode_left;         /* bytes that bombs may still become */
     size_t body_room;
     uint64_t body_flow;
     struct nu_secrets *secrets;

@@ -3,8 +3,8 @@
 #ifndef NU_TOOLS_TAP_WRITE_STORY_H
 #define NU_TOOLS_TAP_WRITE_STORY_H
 
+#include "tools/tap/fields.h"
 #include "tools/tap/text.h"
-#include "tools/tap/where.h"
 
 #define TAP_STORY_LINES 10   /* of a connection; what comes after is counted */
 #define TAP_STORY_MAX   4096 /* bytes of them */

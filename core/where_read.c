@@ -1,44 +1,23 @@
-/* Conditions: words, a tree of them by recursive descent, the question whether an event fits.
+/* Conditions: words, and a tree of them by recursive descent; see where.h.
  *
  *   or    = and { "||" and }      and = not { "&&" not }
  *   not   = "!" not | "(" or ")" | FIELD [ OPERATOR VALUE ] */
-#include "tools/tap/where.h"
-
-#include "core/assert.h"
 #include "core/conf/tree.h"
+#include "core/where_priv.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NO_NODE     UINT16_MAX
 #define FIELDS_MOST 64 /* names that a guess chooses from */
 
 enum word { WORD_END, WORD_NAME, WORD_VALUE, WORD_TEXT, WORD_SIGN, WORD_BAD };
-enum op { OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_CONTAINS, OP_IS, OP_AND, OP_OR, OP_NOT };
 
 static const char *const signs[] = {"==", "!=", "<", "<=", ">", ">=", "contains"};
 
-struct node {
-    uint8_t op;
-    uint16_t a, b;                 /* AND, OR, NOT: nodes */
-    const struct tap_field *field; /* else; or a header field: */
-    int header;                    /* 0 request, 1 response; -1 none */
-    struct nu_text name;
-    struct tap_value value;
-    bool prefix; /* the value is a CIDR prefix */
-    bool ported; /* the address has a port to compare */
-};
-
-struct tap_where {
-    struct node node[TAP_WHERE_NODES];
-    unsigned count;
-    uint16_t root;
-    struct nu_arena *arena;
-};
-
 struct parser {
-    struct tap_where *where;
+    struct nu_where *where;
+    const char *place;     /* that mistakes begin with */
     const char *text, *at; /* behind the word */
     enum word word;
     struct nu_text is; /* the word; of a TEXT what is in the quotes */
@@ -63,7 +42,7 @@ static struct nu_text line_of(const struct parser *p, const char *at, unsigned *
 static void mistake(struct parser *p, const char *from, size_t len, const char *guess,
                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* "--where:1:9: text", the line, a caret, a guess; as of config files. Reading goes on. */
+/* "PLACE:1:9: text", the line, a caret, a guess; as of config files. Reading goes on. */
 static void mistake(struct parser *p, const char *from, size_t len, const char *guess,
                     const char *fmt, ...)
 {
@@ -72,7 +51,7 @@ static void mistake(struct parser *p, const char *from, size_t len, const char *
     va_list ap;
     if (p->broken)
         return;
-    fprintf(p->errors, "--where:%u:%zu: ", number, (size_t)(from - line.at) + 1);
+    fprintf(p->errors, "%s:%u:%zu: ", p->place, number, (size_t)(from - line.at) + 1);
     va_start(ap, fmt);
     vfprintf(p->errors, fmt, ap);
     va_end(ap);
@@ -177,13 +156,13 @@ static size_t word_len(const struct parser *p)
 
 /* --- values --- */
 
-static bool parse_bool(const struct parser *p, struct node *n)
+static bool parse_bool(const struct parser *p, struct where_node *n)
 {
     n->value.number = nu_text_is(p->is, "true");
     return p->word == WORD_NAME && (n->value.number || nu_text_is(p->is, "false"));
 }
 
-static bool parse_addr(struct parser *p, struct node *n)
+static bool parse_addr(struct parser *p, struct where_node *n)
 {
     const char *text = nu_arena_strndup(p->where->arena, p->is.at, p->is.len);
     n->prefix = strchr(text, '/') != NULL;
@@ -193,23 +172,22 @@ static bool parse_addr(struct parser *p, struct node *n)
         n->prefix = true;
         return nu_addr_parse_cidr(&n->value.addr, text) == NU_OK;
     }
-    n->ported = true;
     return nu_addr_parse(&n->value.addr, text, -1) == NU_OK;
 }
 
-static bool parse_value(struct parser *p, struct node *n, enum tap_value_type type)
+static bool parse_value(struct parser *p, struct where_node *n, enum nu_where_type type)
 {
     n->value.text = p->is;
     switch (type) {
-    case TAP_TEXT:
+    case NU_WHERE_TEXT:
         return p->word == WORD_TEXT;
-    case TAP_NUMBER:
-    case TAP_TIME:
-    case TAP_BYTES:
-        return p->word == WORD_VALUE && tap_number(p->is, type, &n->value.number);
-    case TAP_BOOL:
+    case NU_WHERE_NUMBER:
+    case NU_WHERE_TIME:
+    case NU_WHERE_BYTES:
+        return p->word == WORD_VALUE && nu_where_number(p->is, type, &n->value.number);
+    case NU_WHERE_BOOL:
         return parse_bool(p, n);
-    case TAP_ADDR:
+    case NU_WHERE_ADDR:
         return parse_addr(p, n);
     }
     return false;
@@ -217,12 +195,12 @@ static bool parse_value(struct parser *p, struct node *n, enum tap_value_type ty
 
 /* --- the tree --- */
 
-static uint16_t add(struct parser *p, const struct node *n)
+static uint16_t add(struct parser *p, const struct where_node *n)
 {
     if (p->broken)
         return NO_NODE;
-    if (p->where->count == TAP_WHERE_NODES)
-        return fail(p, p->from, 1, NULL, "longer than %d comparisons", TAP_WHERE_NODES);
+    if (p->where->count == NU_WHERE_NODES)
+        return fail(p, p->from, 1, NULL, "longer than %d comparisons", NU_WHERE_NODES);
     p->where->node[p->where->count] = *n;
     return (uint16_t)p->where->count++;
 }
@@ -231,64 +209,65 @@ static void unknown_field(struct parser *p)
 {
     const char *names[FIELDS_MOST];
     size_t count = 0;
-    for (; count < FIELDS_MOST && tap_field_at(count); count++)
-        names[count] = tap_field_at(count)->name;
+    const struct nu_where_fields *fields = p->where->fields;
+    for (; count < FIELDS_MOST && count < fields->count; count++)
+        names[count] = fields->field[count].name;
     const char *word = nu_arena_strndup(p->where->arena, p->is.at, p->is.len);
     mistake(p, p->from, word_len(p), nu_did_you_mean(word, names, count),
-            "unknown field \"%s\" (--fields lists them)", word);
+            "unknown field \"%s\" (%s)", word, fields->listed);
 }
 
-/* request.NAME, response.NAME */
-static bool is_header(struct nu_text word, struct node *n)
+/* Looks it up; false: there is none of that name. */
+static bool find_field(const struct parser *p, struct where_node *n)
 {
-    static const char *const begins[] = {"request.", "response."};
-    for (n->header = 0; n->header < 2; n->header++) {
-        size_t len = strlen(begins[n->header]);
-        if (word.len > len && memcmp(word.at, begins[n->header], len) == 0) {
-            n->name = nu_text(word.at + len, word.len - len);
+    const struct nu_where_fields *fields = p->where->fields;
+    for (size_t i = 0; i < fields->count; i++)
+        if (nu_text_is(p->is, fields->field[i].name)) {
+            n->field = &fields->field[i];
+            return true;
+        }
+    for (size_t i = 0; i < fields->families; i++) {
+        size_t len = strlen(fields->family[i].prefix);
+        if (p->is.len > len && memcmp(p->is.at, fields->family[i].prefix, len) == 0) {
+            n->family = &fields->family[i];
+            n->name = nu_text(p->is.at + len, p->is.len - len);
             return true;
         }
     }
-    n->header = -1;
     return false;
 }
 
-static enum tap_value_type type_of(const struct node *n)
+static bool take_operator(struct parser *p, struct where_node *n)
 {
-    return n->header >= 0 ? TAP_TEXT : n->field->type;
-}
-
-static bool take_operator(struct parser *p, struct node *n)
-{
-    for (n->op = OP_EQ; n->op <= OP_CONTAINS; n->op++)
+    for (n->op = WHERE_EQ; n->op <= WHERE_CONTAINS; n->op++)
         if (is_sign(p, signs[n->op], signs[n->op])) {
             next(p);
             return true;
         }
-    n->op = OP_IS;
+    n->op = WHERE_IS;
     return false;
 }
 
 /* What makes no sense for a type. */
-static bool fits(enum op op, enum tap_value_type type)
+static bool fits(enum where_op op, enum nu_where_type type)
 {
-    bool order = op >= OP_LT && op <= OP_GE;
-    if (op == OP_CONTAINS)
-        return type == TAP_TEXT;
-    return !order || type == TAP_NUMBER || type == TAP_TIME || type == TAP_BYTES;
+    bool order = op >= WHERE_LT && op <= WHERE_GE;
+    if (op == WHERE_CONTAINS)
+        return type == NU_WHERE_TEXT;
+    return !order || type == NU_WHERE_NUMBER || type == NU_WHERE_TIME || type == NU_WHERE_BYTES;
 }
 
 /* The operator stands already in `n`, at `sign`. */
-static void judge(struct parser *p, struct node *n, struct nu_text name, struct nu_text sign)
+static void judge(struct parser *p, struct where_node *n, struct nu_text name, struct nu_text sign)
 {
-    enum tap_value_type type = type_of(n);
-    if (!fits((enum op)n->op, type))
+    enum nu_where_type type = where_type(n);
+    if (!fits((enum where_op)n->op, type))
         mistake(p, sign.at, sign.len, NULL, "%s does not fit: %.*s is %s", signs[n->op],
-                (int)name.len, name.at, tap_value_type_str(type));
+                (int)name.len, name.at, nu_where_type_str(type));
     else if (!parse_value(p, n, type))
         mistake(p, p->from, word_len(p), NULL, "%.*s is %s, and this is none%s", (int)name.len,
-                name.at, tap_value_type_str(type),
-                type == TAP_TEXT || type == TAP_ADDR ? ": it stands in quotes" : "");
+                name.at, nu_where_type_str(type),
+                type == NU_WHERE_TEXT || type == NU_WHERE_ADDR ? ": it stands in quotes" : "");
 }
 
 static bool is_value(const struct parser *p)
@@ -296,15 +275,20 @@ static bool is_value(const struct parser *p)
     return p->word == WORD_TEXT || p->word == WORD_VALUE || p->word == WORD_NAME;
 }
 
+static uint16_t no_field(struct parser *p)
+{
+    if (p->word == WORD_END)
+        return fail(p, p->from, 0, NULL, "it ends where a field should stand");
+    return fail(p, p->from, word_len(p), NULL, "here should stand a field (%s)",
+                p->where->fields->listed);
+}
+
 static uint16_t comparison(struct parser *p)
 {
-    struct node n = {.op = OP_IS};
+    struct where_node n = {.op = WHERE_IS};
     if (p->word != WORD_NAME)
-        return fail(p, p->from, word_len(p), NULL,
-                    p->word == WORD_END ? "it ends where a field should stand"
-                                        : "here should stand a field (--fields lists them)");
-    n.field = tap_field_find(p->is);
-    bool known = is_header(p->is, &n) || n.field;
+        return no_field(p);
+    bool known = find_field(p, &n);
     if (!known)
         unknown_field(p);
     struct nu_text name = p->is;
@@ -338,12 +322,12 @@ static uint16_t one(struct parser *p)
 {
     if (p->broken)
         return NO_NODE;
-    if (++p->depth > TAP_WHERE_DEPTH)
-        return fail(p, p->from, 1, NULL, "deeper than %d", TAP_WHERE_DEPTH);
+    if (++p->depth > NU_WHERE_DEPTH)
+        return fail(p, p->from, 1, NULL, "deeper than %d", NU_WHERE_DEPTH);
     uint16_t node;
     if (is_sign(p, "!", "not")) {
         next(p);
-        struct node n = {.op = OP_NOT, .a = one(p)};
+        struct where_node n = {.op = WHERE_NOT, .a = one(p)};
         node = add(p, &n);
     } else
         node = is_sign(p, "(", "(") ? in_parentheses(p) : comparison(p);
@@ -356,7 +340,7 @@ static uint16_t both(struct parser *p)
     uint16_t left = one(p);
     while (!p->broken && is_sign(p, "&&", "and")) {
         next(p);
-        struct node n = {.op = OP_AND, .a = left, .b = one(p)};
+        struct where_node n = {.op = WHERE_AND, .a = left, .b = one(p)};
         left = add(p, &n);
     }
     return left;
@@ -367,95 +351,18 @@ static uint16_t either(struct parser *p)
     uint16_t left = both(p);
     while (!p->broken && is_sign(p, "||", "or")) {
         next(p);
-        struct node n = {.op = OP_OR, .a = left, .b = both(p)};
+        struct where_node n = {.op = WHERE_OR, .a = left, .b = both(p)};
         left = add(p, &n);
     }
     return left;
 }
 
-struct tap_where *tap_where_new(const char *text, char **error)
+unsigned where_read(struct nu_where *w, const char *place, const char *text, FILE *errors)
 {
-    size_t size = 0;
-    struct tap_where *w = calloc(1, sizeof *w);
-    nu_assert(w != NULL);
-    w->arena = nu_arena_new(1024);
-    struct parser p = {.where = w, .text = text, .at = text};
-    p.errors = open_memstream(error, &size);
-    nu_assert(p.errors != NULL);
+    struct parser p = {.where = w, .place = place, .text = text, .at = text, .errors = errors};
     next(&p);
     w->root = either(&p);
     if (!p.broken && p.word != WORD_END)
         mistake(&p, p.from, word_len(&p), NULL, "behind a comparison stands &&, || or nothing");
-    fclose(p.errors);
-    if (p.mistakes) {
-        tap_where_free(w);
-        return NULL;
-    }
-    free(*error);
-    *error = NULL;
-    return w;
-}
-
-void tap_where_free(struct tap_where *w)
-{
-    if (!w)
-        return;
-    nu_arena_free(w->arena);
-    free(w);
-}
-
-/* --- asking --- */
-
-static bool same_addr(const struct node *n, const struct nu_addr *addr)
-{
-    return n->prefix ? nu_addr_in(addr, &n->value.addr) : nu_addr_equal(addr, &n->value.addr);
-}
-
-static bool compare_text(const struct node *n, struct nu_text is)
-{
-    struct nu_text want = n->value.text;
-    if (n->op == OP_CONTAINS)
-        return !want.len || memmem(is.at, is.len, want.at, want.len) != NULL;
-    bool same = is.len == want.len && memcmp(is.at, want.at, is.len) == 0;
-    return same == (n->op == OP_EQ);
-}
-
-static bool compare_number(enum op op, int64_t is, int64_t want)
-{
-    const bool by_op[] = {is == want, is != want, is<want, is <= want, is> want, is >= want};
-    return by_op[op];
-}
-
-static bool compare(const struct node *n, const struct tap_record *r)
-{
-    struct tap_value is = {.number = 0};
-    bool has = n->header >= 0 ? tap_header(r, n->header, n->name, &is) : n->field->get(r, &is);
-    enum tap_value_type type = type_of(n);
-    if (!has || n->op == OP_IS)
-        return has && (type != TAP_BOOL || is.number);
-    if (type == TAP_TEXT)
-        return compare_text(n, is.text);
-    if (type == TAP_ADDR)
-        return same_addr(n, &is.addr) == (n->op == OP_EQ);
-    return compare_number((enum op)n->op, is.number, n->value.number);
-}
-
-static bool ask(const struct tap_where *w, uint16_t at, const struct tap_record *r)
-{
-    const struct node *n = &w->node[at];
-    switch (n->op) {
-    case OP_AND:
-        return ask(w, n->a, r) && ask(w, n->b, r);
-    case OP_OR:
-        return ask(w, n->a, r) || ask(w, n->b, r);
-    case OP_NOT:
-        return !ask(w, n->a, r);
-    default:
-        return compare(n, r);
-    }
-}
-
-bool tap_where_passes(const struct tap_where *w, const struct tap_record *r)
-{
-    return ask(w, w->root, r);
+    return p.mistakes;
 }

@@ -1,5 +1,5 @@
 /* Numbers of conditions with their units: 404, 1.5s, 64KiB; see where.h. */
-#include "tools/tap/where.h"
+#include "core/where.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,11 +34,11 @@ static const struct unit no_units[] = {
     {NULL, 0}
 };
 
-bool tap_number(struct nu_text word, enum tap_value_type type, int64_t *out)
+bool nu_where_number(struct nu_text word, enum nu_where_type type, int64_t *out)
 {
-    const struct unit *units = type == TAP_TIME    ? time_units
-                               : type == TAP_BYTES ? size_units
-                                                   : no_units;
+    const struct unit *units = type == NU_WHERE_TIME    ? time_units
+                               : type == NU_WHERE_BYTES ? size_units
+                                                        : no_units;
     char text[32], *end;
     if (word.len >= sizeof text)
         return false;
