@@ -133,3 +133,29 @@ unsigned nu_where_stages(const struct nu_where *w)
         all |= is_comparison(&w->node[i]) ? stage_of(&w->node[i]) : 0;
     return all;
 }
+
+/* --- help --- */
+
+#define NAME_WIDTH 14
+
+void nu_where_print(const struct nu_where_fields *fields, FILE *out)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct nu_where_field *f = &fields->field[i];
+        fprintf(out, "  %-*s %-14s %s\n", NAME_WIDTH, f->name, nu_where_type_str(f->type), f->help);
+    }
+    for (size_t i = 0; i < fields->families; i++) {
+        const struct nu_where_family *f = &fields->family[i];
+        fprintf(out, "  %sNAME%*s %-14s %s\n", f->prefix,
+                (int)strlen(f->prefix) < NAME_WIDTH - 4 ? NAME_WIDTH - 4 - (int)strlen(f->prefix)
+                                                        : 0,
+                "", nu_where_type_str(NU_WHERE_TEXT), f->help);
+    }
+    fprintf(
+        out,
+        "\n"
+        "Compare with == != < <= > >= contains; join with && || ! and parentheses. A field that\n"
+        "%s does not have compares with nothing. Values: \"text\", 404, 100ms, 1.5s, 64KiB,\n"
+        "true, false, addresses and prefixes in quotes: client == \"10.0.0.0/8\".\n",
+        fields->record);
+}

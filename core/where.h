@@ -10,6 +10,8 @@
 #include "core/addr.h"
 #include "core/text.h"
 
+#include <stdio.h>
+
 #define NU_WHERE_NODES 256 /* comparisons and operators; each costs time for every record */
 #define NU_WHERE_DEPTH 64  /* parentheses and negations, one in the other: the reader recurses */
 
@@ -51,6 +53,7 @@ struct nu_where_fields {
     size_t count;
     const struct nu_where_family *family;
     size_t families;
+    const char *record; /* what has them: "an event" */
     const char *listed; /* where a user finds them: "--fields lists them" */
 };
 
@@ -71,6 +74,9 @@ const char *nu_where_answer_str(enum nu_where_answer answer);
 /* What is sure when only fields of these stages (and of none) are known; the others are not got. */
 enum nu_where_answer nu_where_early(const struct nu_where *where, unsigned stages,
                                     const void *record);
+
+/* All fields and how they are asked for, for people. */
+void nu_where_print(const struct nu_where_fields *fields, FILE *out);
 
 /* "404", "1.5s", "64KiB", in the type's own unit; false: it is none. */
 bool nu_where_number(struct nu_text word, enum nu_where_type type, int64_t *out);

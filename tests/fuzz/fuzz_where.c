@@ -52,6 +52,7 @@ static const struct nu_where_fields fields = {.field = field,
                                               .count = sizeof field / sizeof *field,
                                               .family = family,
                                               .families = 1,
+                                              .record = "a record",
                                               .listed = "nowhere"};
 
 static void check(const struct nu_where *w)

@@ -366,22 +366,14 @@ const struct nu_where_fields tap_fields = {
     .count = sizeof fields / sizeof *fields,
     .family = families,
     .families = sizeof families / sizeof *families,
+    .record = "an event",
     .listed = "--fields lists them",
 };
 
 void tap_fields_print(FILE *out)
 {
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        fprintf(out, "  %-14s %-14s %s\n", fields[i].name, nu_where_type_str(fields[i].type),
-                fields[i].help);
+    nu_where_print(&tap_fields, out);
     fputs(
-        "  request.NAME   a text         http: a header field of the request\n"
-        "  response.NAME  a text         the same of the response\n"
-        "\n"
-        "Compare with == != < <= > >= contains; join with && || ! and parentheses. A field that\n"
-        "an event does not have compares with nothing. Values: \"text\", 404, 100ms, 1.5s, 64KiB,\n"
-        "true, false, addresses and prefixes in quotes: client == \"10.0.0.0/8\".\n"
-        "\n"
-        "  nuncio-tap -r f.pcap --where 'host == \"a.test\" && status >= 500 && total > 100ms'\n",
+        "\n  nuncio-tap -r f.pcap --where 'host == \"a.test\" && status >= 500 && total > 100ms'\n",
         out);
 }

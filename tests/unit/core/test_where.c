@@ -82,6 +82,7 @@ static const struct nu_where_fields fields = {.field = field,
                                               .count = sizeof field / sizeof *field,
                                               .family = family,
                                               .families = 1,
+                                              .record = "a record",
                                               .listed = "see the list"};
 
 static const struct record sample = {.host = "a.test",
