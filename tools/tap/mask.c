@@ -1,55 +1,13 @@
-/* Credentials and cookies hidden, in fields, in URLs and in forms; see text.h. A name says what a
- * value is, never the value itself. */
+/* Credentials and cookies hidden, in fields, in URLs and in forms; see text.h. Which names say
+ * so is told by protocols/http/secret.h. */
 #include "tools/tap/text.h"
+
+#include "protocols/http/secret.h"
 
 #include <string.h>
 #include <strings.h>
 
 #define HIDDEN "***"
-
-/* --- names --- */
-
-static bool ends_with(struct nu_text name, const char *with)
-{
-    size_t len = strlen(with);
-    return name.len >= len && strncasecmp(name.at + name.len - len, with, len) == 0;
-}
-
-static bool contains(struct nu_text name, const char *what)
-{
-    size_t len = strlen(what);
-    for (size_t i = 0; i + len <= name.len; i++)
-        if (strncasecmp(name.at + i, what, len) == 0)
-            return true;
-    return false;
-}
-
-static bool is_one_of(struct nu_text name, const char *const *names)
-{
-    for (; *names; names++)
-        if (strlen(*names) == name.len && ends_with(name, *names))
-            return true;
-    return false;
-}
-
-/* Of fields and of parameters alike: "X-Api-Key", "api_key". */
-static bool says_secret(struct nu_text name)
-{
-    static const char *const parts[] = {"secret",  "passw",      "apikey",     "api-key",
-                                        "api_key", "access-key", "access_key", "jwt"};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (contains(name, parts[i]))
-            return true;
-    return ends_with(name, "token") || ends_with(name, "signature");
-}
-
-static bool is_secret_parameter(struct nu_text name)
-{
-    static const char *const names[] = {
-        "auth", "authorization", "assertion", "code",       "key",        "pass", "pwd",
-        "sid",  "sig",           "sessionid", "session_id", "jsessionid", NULL};
-    return is_one_of(name, names) || says_secret(name);
-}
 
 /* --- values --- */
 
@@ -119,7 +77,7 @@ static void hide_parameters(struct nu_logbuf *out, struct nu_text rest)
 {
     while (rest.len) {
         size_t end = until(rest, "?&;#"), is = until(rest, "=");
-        if (is < end && is_secret_parameter(nu_text(rest.at, is))) {
+        if (is < end && nu_http_secret_parameter(nu_text(rest.at, is))) {
             nu_logbuf_add(out, rest.at, is + 1);
             end = is + 1 + until(behind(rest, is + 1), "?&;#");
             hide(out, nu_text(rest.at, end - is - 1));
@@ -141,12 +99,6 @@ static size_t string_len(struct nu_text text)
     return n < text.len ? n : text.len;
 }
 
-static bool is_secret_member(struct nu_text name)
-{
-    static const char *const names[] = {"authorization", "pass", "pwd", NULL};
-    return is_one_of(name, names) || says_secret(name);
-}
-
 /* So many bytes from the front go over to `out`; gives what is behind them. */
 static struct nu_text pass_on(struct nu_logbuf *out, struct nu_text text, size_t len)
 {
@@ -166,7 +118,7 @@ static void hide_members(struct nu_logbuf *out, struct nu_text rest)
         while (gap < rest.len && strchr(" \t\r\n:", rest.at[gap]) && rest.at[gap])
             gap++;
         bool text = gap && gap < rest.len && rest.at[gap] == '"';
-        if (!text || !memchr(rest.at, ':', gap) || !is_secret_member(name))
+        if (!text || !memchr(rest.at, ':', gap) || !nu_http_secret_member(name))
             continue;
         rest = pass_on(out, rest, gap + 1);
         size_t len = string_len(rest);
@@ -199,23 +151,15 @@ typedef void hide_fn(struct nu_logbuf *out, struct nu_text value);
 
 static hide_fn *hides(struct nu_text name)
 {
-    static const char *const urls[] = {"referer", "location", "content-location", NULL};
-    static const char *const keys[] = {"x-functions-key",
-                                       "ocp-apim-subscription-key",
-                                       "x-auth-key",
-                                       "x-session-id",
-                                       "x-auth",
-                                       "php-auth-pw",
-                                       NULL};
-    if (nu_text_is_fold(name, "cookie"))
-        return hide_cookies;
-    if (nu_text_is_fold(name, "set-cookie"))
-        return hide_set_cookie;
-    if (ends_with(name, "authorization"))
-        return hide_credentials;
-    if (is_one_of(name, urls))
-        return hide_in_url;
-    return is_one_of(name, keys) || says_secret(name) ? hide : NULL;
+    static hide_fn *const by[] = {
+        [NU_HTTP_SECRET_NONE] = NULL,
+        [NU_HTTP_SECRET_VALUE] = hide,
+        [NU_HTTP_SECRET_CREDENTIALS] = hide_credentials,
+        [NU_HTTP_SECRET_COOKIES] = hide_cookies,
+        [NU_HTTP_SECRET_SET_COOKIE] = hide_set_cookie,
+        [NU_HTTP_SECRET_URL] = hide_in_url,
+    };
+    return by[nu_http_secret_field(name)];
 }
 
 /* "Cookie: a=***", where a line stands among bytes of something else. */
@@ -273,7 +217,8 @@ struct nu_text tap_masked_body(struct tap_out *out, struct nu_text type, struct 
         return body;
     if (nu_text_is_fold(type, "application/x-www-form-urlencoded"))
         return masked(out, hide_parameters, body);
-    return ends_with(type, "json") ? masked(out, hide_members, body) : body;
+    bool json = type.len >= 4 && strncasecmp(type.at + type.len - 4, "json", 4) == 0;
+    return json ? masked(out, hide_members, body) : body;
 }
 
 struct nu_text tap_masked_message(struct tap_out *out, struct nu_text message)
